@@ -1,0 +1,1 @@
+"""The named configurations; `vasa_jax.config.get_config` finds them here."""

@@ -1,0 +1,45 @@
+"""Every part at its smallest: for tests and first steps, not for pictures."""
+
+from vasa_jax.config import (
+    AudioConfig,
+    Config,
+    DiffusionConfig,
+    FaceConfig,
+    InferenceConfig,
+    MotionConfig,
+)
+
+
+def config() -> Config:
+    return Config(
+        name="debug",
+        face=FaceConfig(
+            image_size=64,
+            appearance_stem=8,
+            appearance_widths=(8, 16),
+            appearance_blocks_3d=1,
+            volume_channels=8,
+            volume_depth=4,
+            identity_width=8,
+            identity_depths=(1, 1),
+            identity_image_size=64,
+            motion_width=8,
+            motion_depths=(1, 1),
+            motion_image_size=64,
+            dyn_dim=16,
+            embed_channels=16,
+            warp_widths=(16, 8),
+            canonical_widths=(8, 16, 16),
+            decoder_width=16,
+            decoder_blocks=1,
+            decoder_widths=(16, 8),
+            norm_groups=4,
+        ),
+        audio=AudioConfig(
+            encoder="mel", variant="", dim=32, mel_bins=40, mel_width=32, mel_blocks=2
+        ),
+        motion=MotionConfig(layers=2, width=32, heads=2, ffn_multiple=2, window=20, context=5),
+        diffusion=DiffusionConfig(timesteps=100, steps=4),
+        inference=InferenceConfig(decode_batch=16, windows_per_call=4),
+        precision="f32",
+    )

@@ -1,0 +1,1 @@
+"""16 kHz waveform to 25 Hz features."""

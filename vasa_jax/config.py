@@ -1,0 +1,319 @@
+"""Configurations: frozen dataclasses, the registry of named configs, and typed overrides.
+
+A config is a value: hashable, comparable, printable, and enough to rebuild every network and its
+fake inputs, so that `jax.eval_shape` can test the full size without memory.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import json
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+
+from vasa_jax.errors import UserError
+from vasa_jax.typing import EMOTIONS, POSE_DIM, SAMPLE_RATE
+
+NAMES = ("vasa1", "base256", "demo", "debug")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise UserError(message)
+
+
+@dataclass(frozen=True)
+class FaceConfig:
+    """The face latent model (VASA-1 3.1; layer widths from MegaPortraits' Figures 9 and 10).
+
+    The defaults are the paper's size: 512 px, volume 96 x 16 x 64 x 64, about 204M parameters.
+    """
+
+    image_size: int = 512
+    appearance_stem: int = 64
+    appearance_widths: tuple[int, ...] = (128, 256, 512)
+    appearance_blocks_3d: int = 6
+    volume_channels: int = 96
+    volume_depth: int = 16
+    identity_width: int = 64
+    identity_depths: tuple[int, ...] = (3, 4, 6, 3)
+    identity_image_size: int = 256
+    motion_width: int = 64
+    motion_depths: tuple[int, ...] = (2, 2, 2, 2)
+    motion_image_size: int = 256
+    dyn_dim: int = 512
+    embed_channels: int = 512
+    embed_size: int = 4
+    warp_widths: tuple[int, ...] = (256, 128, 64, 32)
+    canonical_widths: tuple[int, ...] = (192, 384, 512)
+    decoder_width: int = 512
+    decoder_blocks: int = 8
+    decoder_widths: tuple[int, ...] = (256, 128, 64)
+    norm_groups: int = 32
+    freeze_pose: bool = False
+
+    def __post_init__(self):
+        down = 2 ** len(self.appearance_widths)
+        _require(
+            self.image_size % (4 * down) == 0,
+            f"face.image_size={self.image_size} must be a multiple of {4 * down}, because the "
+            f"appearance encoder halves it {len(self.appearance_widths)} times and G3D twice more",
+        )
+        _require(
+            len(self.decoder_widths) == len(self.appearance_widths),
+            "face.decoder_widths needs one width per halving in face.appearance_widths, "
+            f"got {len(self.decoder_widths)} and {len(self.appearance_widths)}",
+        )
+
+    @property
+    def volume_size(self) -> int:
+        """Height and width of the appearance volume, voxels."""
+        return self.image_size // 2 ** len(self.appearance_widths)
+
+    @property
+    def motion_dim(self) -> int:
+        """Length of the per-frame motion vector [pose, z_dyn]."""
+        return POSE_DIM + self.dyn_dim
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """Which audio encoder turns 16 kHz samples into 25 Hz features (VASA-1 3.2 uses Wav2Vec2)."""
+
+    encoder: str = "wav2vec2"
+    variant: str = "base"
+    dim: int = 768
+    mel_bins: int = 80
+    mel_width: int = 192
+    mel_blocks: int = 6
+    chunk_seconds: float = 20.0
+    overlap_seconds: float = 2.0
+
+    def __post_init__(self):
+        kinds = ("mel", "wav2vec2", "whisper")
+        _require(
+            self.encoder in kinds,
+            f"audio.encoder={self.encoder!r} is not one of {', '.join(kinds)}",
+        )
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """The diffusion transformer (VASA-1 3.2: 8 layers, width 512, 8 heads)."""
+
+    layers: int = 8
+    width: int = 512
+    heads: int = 8
+    ffn_multiple: int = 4
+    window: int = 50
+    context: int = 10
+    gaze_dim: int = 2
+    distance_dim: int = 1
+    emotion_dim: int = len(EMOTIONS)
+    time_conditioning: str = "token"
+    audio_attention: str = "full"
+    audio_band: int = 2
+    attention_backend: str = "xla"
+
+    def __post_init__(self):
+        _require(
+            self.width % self.heads == 0,
+            f"motion.width={self.width} must be a multiple of motion.heads={self.heads}",
+        )
+        _require(
+            0 < self.context <= self.window,
+            f"motion.context={self.context} must lie in 1..motion.window={self.window}",
+        )
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """Noise schedule, sampler and guidance (VASA-1 3.2: 50 steps, lambda_A 0.5, lambda_g 1.0)."""
+
+    timesteps: int = 1000
+    schedule: str = "cosine"
+    sampler: str = "ddim"
+    steps: int = 50
+    eta: float = 0.0
+    guidance_audio: float = 0.5
+    guidance_gaze: float = 1.0
+    guidance_distance: float = 0.0
+    guidance_emotion: float = 0.0
+    velocity_weight: float = 0.0
+    smoothness_weight: float = 0.0
+    drop_condition: float = 0.1
+    drop_context: float = 0.5
+
+    def __post_init__(self):
+        _require(
+            0 < self.steps <= self.timesteps,
+            f"diffusion.steps={self.steps} must lie in 1..{self.timesteps}",
+        )
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Fixed shapes of the compiled inference programs."""
+
+    decode_batch: int = 8
+    windows_per_call: int = 8
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything needed to build, train and run one model."""
+
+    name: str
+    face: FaceConfig = field(default_factory=FaceConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    motion: MotionConfig = field(default_factory=MotionConfig)
+    diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    precision: str = "bf16"
+
+    def __post_init__(self):
+        _require(
+            self.precision in ("bf16", "f32"),
+            f"precision={self.precision!r} is not one of bf16, f32",
+        )
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """Compute type; parameters, norms, softmax and losses stay float32."""
+        return jnp.dtype(jnp.bfloat16 if self.precision == "bf16" else jnp.float32)
+
+    def fake_image(self, batch: int = 1) -> jax.ShapeDtypeStruct:
+        """The shape of a batch of aligned portraits in [0, 1]."""
+        size = self.face.image_size
+        return jax.ShapeDtypeStruct((batch, size, size, 3), jnp.float32)
+
+    def fake_waveform(self, batch: int = 1, seconds: float = 2.0) -> jax.ShapeDtypeStruct:
+        """The shape of a batch of 16 kHz mono clips."""
+        return jax.ShapeDtypeStruct((batch, round(seconds * SAMPLE_RATE)), jnp.float32)
+
+    def fake_window(self, batch: int = 1) -> dict[str, jax.ShapeDtypeStruct]:
+        """The shapes of one window of the diffusion transformer: motion, audio and conditions."""
+        f32 = jnp.float32
+        w, k, m, a = self.motion.window, self.motion.context, self.face.motion_dim, self.audio.dim
+        return {
+            "motion": jax.ShapeDtypeStruct((batch, w, m), f32),
+            "audio": jax.ShapeDtypeStruct((batch, w, a), f32),
+            "motion_context": jax.ShapeDtypeStruct((batch, k, m), f32),
+            "audio_context": jax.ShapeDtypeStruct((batch, k, a), f32),
+            "gaze": jax.ShapeDtypeStruct((batch, self.motion.gaze_dim), f32),
+            "distance": jax.ShapeDtypeStruct((batch, self.motion.distance_dim), f32),
+            "emotion": jax.ShapeDtypeStruct((batch, self.motion.emotion_dim), f32),
+        }
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A ', did you mean X?' hint for a mistyped name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def get_config(name: str, overrides: Iterable[str] = ()) -> Config:
+    """The named config with `a.b=c` overrides applied.
+
+    Raises UserError for an unknown name, an unknown key or a value of the wrong type.
+    """
+    if name not in NAMES:
+        raise UserError(
+            f"unknown config {name!r}{nearest(name, NAMES)} (known: {', '.join(NAMES)})"
+        )
+    config = importlib.import_module(f"vasa_jax.configs.{name}").config()
+    return apply_overrides(config, overrides)
+
+
+def apply_overrides(config: Config, overrides: Iterable[str]) -> Config:
+    """Apply `section.key=value` strings one after another; each is checked against its type."""
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if not separator or not key.strip():
+            raise UserError(f"--set {text!r} is not of the form section.key=value")
+        config = _replace(config, key.strip().split("."), value.strip(), key.strip())
+    return config
+
+
+def _replace(node, path: list[str], value: str, full: str):
+    names = [f.name for f in dataclasses.fields(node)]
+    head, rest = path[0], path[1:]
+    if head not in names:
+        raise UserError(f"--set {full}: no key {head!r} in {type(node).__name__}"
+                        f"{nearest(head, names)}")  # fmt: skip
+    current = getattr(node, head)
+    if dataclasses.is_dataclass(current):
+        if not rest:
+            raise UserError(f"--set {full}: names a whole section; name one key inside it, "
+                            f"for example {full}.{dataclasses.fields(current)[0].name}=…")  # fmt: skip
+        new = _replace(current, rest, value, full)
+    else:
+        if rest:
+            raise UserError(f"--set {full}: {head!r} is a value and has no key {rest[0]!r}")
+        new = _parse(value, typing.get_type_hints(type(node))[head], full)
+    return dataclasses.replace(node, **{head: new})
+
+
+def _parse(text: str, kind, key: str):
+    """Read `text` as `kind`: bool, int, float, str, a tuple of one of them, or X | None."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        if text.lower() == "none" and type(None) in args:
+            return None
+        return _parse(text, next(a for a in args if a is not type(None)), key)
+    if origin is tuple:
+        items = [t for t in text.strip("()[] ").split(",") if t.strip()]
+        if args[-1] is not Ellipsis and len(items) != len(args):
+            raise UserError(f"--set {key}={text}: expected {len(args)} comma-separated values")
+        return tuple(_parse(t.strip(), args[0], key) for t in items)
+    try:
+        if kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        if kind is int:
+            return int(text)
+        if kind is float:
+            number = float(text)
+            if number != number or number in (float("inf"), float("-inf")):
+                raise ValueError
+            return number
+    except (KeyError, ValueError):
+        raise UserError(f"--set {key}={text}: {text!r} is not {_KINDS[kind]}") from None
+    if kind is str:
+        return text
+    raise UserError(f"--set {key}: this key cannot be set from the command line")
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a finite number"}
+
+
+def to_dict(config: Config) -> dict:
+    """The config as plain JSON-ready values."""
+    return json.loads(json.dumps(dataclasses.asdict(config)))
+
+
+def from_dict(data: dict) -> Config:
+    """The inverse of `to_dict`; keys that this version lacks raise UserError."""
+    return _build(Config, data, "config")
+
+
+def _build(kind, data: dict, where: str):
+    hints = typing.get_type_hints(kind)
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: expected a JSON object")
+    unknown = set(data) - set(hints)
+    if unknown:
+        raise UserError(f"{where}: unknown key {sorted(unknown)[0]!r}, perhaps written by another "
+                        "version of vasa-jax")  # fmt: skip
+    values = {}
+    for name, value in data.items():
+        if dataclasses.is_dataclass(hints[name]):
+            value = _build(hints[name], value, f"{where}.{name}")
+        elif isinstance(value, list):
+            value = tuple(value)
+        values[name] = value
+    return kind(**values)

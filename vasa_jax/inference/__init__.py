@@ -1,0 +1,1 @@
+"""From a portrait and a clip to a video."""

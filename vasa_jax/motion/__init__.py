@@ -1,0 +1,1 @@
+"""Stage 2: holistic facial dynamics by diffusion (VASA-1 3.2)."""

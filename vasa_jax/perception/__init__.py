@@ -1,0 +1,1 @@
+"""Frozen networks used to find faces, and by losses, labels and metrics."""

@@ -20,6 +20,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import EMOTIONS, POSE_DIM, SAMPLE_RATE
 
 NAMES = ("vasa1", "base256", "demo", "debug")
+DEFAULT_NAME = "demo"
 
 
 def _require(condition: bool, message: str) -> None:
@@ -104,7 +105,11 @@ class AudioConfig:
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """The diffusion transformer (VASA-1 3.2: 8 layers, width 512, 8 heads)."""
+    """The diffusion transformer (VASA-1 3.2: 8 layers, width 512, 8 heads).
+
+    window and context are W and K in 25 fps frames; audio_band is in frames and is used only with
+    audio_attention="band". Not published, so the defaults are ours: W, K and the token layout.
+    """
 
     layers: int = 8
     width: int = 512
@@ -129,6 +134,17 @@ class MotionConfig:
             0 < self.context <= self.window,
             f"motion.context={self.context} must lie in 1..motion.window={self.window}",
         )
+        _require(self.width % 2 == 0, f"motion.width={self.width} must be even (sines and cosines)")
+        _require(self.audio_band >= 0, f"motion.audio_band={self.audio_band} must not be negative")
+        for key, kinds in (
+            ("time_conditioning", ("token", "adaln")),
+            ("audio_attention", ("full", "band")),
+            ("attention_backend", ("xla", "cudnn")),
+        ):
+            value = getattr(self, key)
+            _require(
+                value in kinds, f"motion.{key}={value!r} is not one of {', '.join(sorted(kinds))}"
+            )
 
 
 @dataclass(frozen=True)
@@ -138,22 +154,36 @@ class DiffusionConfig:
     timesteps: int = 1000
     schedule: str = "cosine"
     sampler: str = "ddim"
+    spacing: str = "trailing"
     steps: int = 50
     eta: float = 0.0
     guidance_audio: float = 0.5
     guidance_gaze: float = 1.0
     guidance_distance: float = 0.0
     guidance_emotion: float = 0.0
+    guidance_context: float = 0.0
     velocity_weight: float = 0.0
     smoothness_weight: float = 0.0
     drop_condition: float = 0.1
     drop_context: float = 0.5
+    drop_tail: float = 0.1
 
     def __post_init__(self):
         _require(
             0 < self.steps <= self.timesteps,
             f"diffusion.steps={self.steps} must lie in 1..{self.timesteps}",
         )
+        _require(0.0 <= self.eta <= 1.0, f"diffusion.eta={self.eta} must lie in 0..1")
+        for key in ("drop_condition", "drop_context", "drop_tail"):
+            value = getattr(self, key)
+            _require(0.0 <= value <= 1.0, f"diffusion.{key}={value} is a chance, so in 0..1")
+        for key, kinds in (
+            ("schedule", ("cosine", "linear")),
+            ("sampler", ("ddim", "dpmpp2m")),
+            ("spacing", ("leading", "linspace", "trailing")),
+        ):
+            value = getattr(self, key)
+            _require(value in kinds, f"diffusion.{key}={value!r} is not one of {', '.join(kinds)}")
 
 
 @dataclass(frozen=True)

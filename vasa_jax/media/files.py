@@ -1,0 +1,95 @@
+"""Checks of paths before any work, and outputs that appear whole or not at all."""
+
+import os
+import uuid
+from pathlib import Path
+
+from vasa_jax.errors import UserError
+
+__all__ = ["PendingFile", "check_input"]
+
+
+def check_input(path: str | os.PathLike, what: str) -> Path:
+    """Return `path` as an absolute Path after making sure that it is a readable, non-empty file.
+
+    Absolute, because FFmpeg would take a relative name with a colon in it for a protocol.
+
+    Args:
+        path: the user's path.
+        what: the kind of file in the message, such as "image".
+
+    Raises:
+        UserError: missing, a directory or other special file, empty, or not readable.
+    """
+    text = os.fspath(path)
+    if not text or "\0" in text:
+        raise UserError(f"{what} path {text!r} is not a file name; give the path of a file")
+    file = Path(text).absolute()
+    try:
+        if not file.exists():
+            raise UserError(f"{what} {text!r} does not exist; check the path")
+        if file.is_dir():
+            raise UserError(f"{what} {text!r} is a directory; give the path of one file in it")
+        if not file.is_file():
+            raise UserError(f"{what} {text!r} is not a regular file; save it to disk first")
+        if file.stat().st_size == 0:
+            raise UserError(f"{what} {text!r} is empty (0 bytes); copy or download it again")
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{what} {text!r} cannot be read ({error.strerror or error}); "
+            "check its name and permissions"
+        ) from error
+    return file
+
+
+class PendingFile:
+    """A hidden file beside `path` that takes its name on `commit()` and vanishes on `discard()`.
+
+    Making one creates missing parent folders and the hidden file itself, so a folder that cannot
+    be written to is found before any work is done. The hidden name keeps the extension (encoders
+    choose the format by it).
+
+    Raises:
+        UserError: at construction, when `path` is a directory or its folder cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike, what: str):
+        text = os.fspath(path)
+        if not text or "\0" in text:
+            raise UserError(f"{what} path {text!r} is not a file name; give the path of a file")
+        self.path = Path(text).absolute()
+        self.temporary = self.path.with_name(
+            f".{self.path.stem[:40]}.{uuid.uuid4().hex[:8]}.part{self.path.suffix}"
+        )
+        try:
+            if self.path.is_dir():
+                raise UserError(f"{what} {text!r} is a directory; add a file name to it")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # "x" and not mkstemp: the finished file must get the user's usual permissions.
+            self.temporary.open("xb").close()
+        except OSError as error:
+            raise UserError(
+                f"cannot write {what} {text!r} ({error.strerror or error}); "
+                "choose a folder that you may write to"
+            ) from error
+
+    def commit(self) -> None:
+        """Move the finished file to its name, over an older file of that name.
+
+        Raises:
+            UserError: the file system refused the move; the hidden file is removed.
+        """
+        try:
+            os.replace(self.temporary, self.path)
+        except OSError as error:
+            self.discard()
+            raise UserError(
+                f"cannot move the finished file to {str(self.path)!r} "
+                f"({error.strerror or error}); choose another name or folder"
+            ) from error
+
+    def discard(self) -> None:
+        """Remove the hidden file; calling it twice, or after `commit()`, does nothing."""
+        self.temporary.unlink(missing_ok=True)

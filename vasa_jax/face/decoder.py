@@ -1,0 +1,33 @@
+"""G2D: driven volume -> image (MegaPortraits, Figure 9). The hot path of inference."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vasa_jax.config import FaceConfig
+from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.layers import GroupNorm, ResBlock
+from vasa_jax.typing import Image, Volume
+
+__all__ = ["Decoder"]
+
+
+class Decoder(nn.Module):
+    """Depth and channels merge into a 1x1 projection; residual blocks; per width x2 and a block."""
+
+    config: FaceConfig
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, volume: Volume) -> Image:
+        c, style = self.config, self.style
+        b, d, h, w, channels = volume.shape
+        x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * channels)
+        x = Conv(c.decoder_width, 1, standardise=False, style=style, name="project")(x)
+        for i in range(c.decoder_blocks):
+            x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x)
+        for i, width in enumerate(c.decoder_widths):
+            x = ResBlock(width, up2=True, style=style, name=f"up_{i + 1}")(x)
+        x = jax.nn.relu(GroupNorm(style, name="norm")(x))
+        x = Conv(3, standardise=False, style=style, name="head")(x)
+        return jax.nn.sigmoid(x.astype(jnp.float32))

@@ -1,0 +1,106 @@
+"""Opening media files with PyAV so that whatever is wrong with one becomes a single clear line."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from vasa_jax.errors import UserError
+from vasa_jax.media.files import check_input
+
+__all__ = [
+    "MAX_GAP_SECONDS",
+    "decoded_frames",
+    "is_cover",
+    "media_errors",
+    "open_media",
+    "time_zero",
+]
+
+MAX_GAP_SECONDS = 60.0
+"""A longer jump between timestamps is taken for a broken timestamp, not for a pause."""
+
+
+@contextlib.contextmanager
+def media_errors(name: str, advice: str) -> Iterator[None]:
+    """Turn FFmpeg's errors, and what PyAV raises on values it did not expect, into a UserError.
+
+    Args:
+        name: the file in the message.
+        advice: how to mend it.
+    """
+    import av
+
+    unexpected = (av.FFmpegError, OSError, ValueError, ArithmeticError, LookupError, MemoryError)
+    try:
+        yield
+    # TypeError and AttributeError stay out: those would be ours.
+    except unexpected as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UserError(f"{name!r} cannot be decoded ({reason}); {advice}") from error
+
+
+def open_media(path: str | os.PathLike, what: str) -> Any:
+    """Open `path` for reading; returns PyAV's InputContainer, which the caller closes.
+
+    Raises:
+        UserError: missing, a directory, empty, not readable, or not a media file.
+    """
+    import av
+
+    file = check_input(path, what)
+    name = os.fspath(path)
+    with media_errors(name, "make sure that it is a complete media file, or convert it anew"):
+        # Tags in odd encodings must not make a file unreadable; nor may a playlist fetch others.
+        container = av.open(
+            str(file), metadata_errors="replace", options={"protocol_whitelist": "file"}
+        )
+    form = container.format.name
+    if form == "tty" or "image2" in form or (form.endswith("_pipe") and form != "gif_pipe"):
+        container.close()
+        kind = "text" if form == "tty" else "a still picture"
+        raise UserError(f"{what} {name!r} is {kind}; give an audio or video file")
+    return container
+
+
+def time_zero(container: Any, stream: Any) -> float | None:
+    """The time in seconds that a player calls 0: the earliest start of the sound and the picture.
+
+    Cover art has no time. None if the file does not say (raw PCM, ADTS), then the first frame is.
+    """
+    streams = [stream, *container.streams.video]
+    streams += list(container.streams.audio)[:1]
+    starts = [
+        float(s.start_time * s.time_base)
+        for s in streams
+        if s.start_time is not None and s.time_base and not is_cover(s)
+    ]
+    return min(starts) if starts else None
+
+
+def is_cover(stream: Any) -> bool:
+    """Whether a video stream is the picture of an album rather than a video."""
+    import av
+
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def decoded_frames(container: Any, stream: Any) -> Iterator[Any]:
+    """Decode `stream`, stepping over damaged packets; ends where the demuxer gives up.
+
+    A file cut in the middle gives what comes before the cut.
+    """
+    import av
+
+    demuxer = container.demux(stream)
+    while True:
+        try:
+            packet = next(demuxer)
+        except StopIteration:
+            return
+        except (av.FFmpegError, OSError, ValueError):
+            break
+        with contextlib.suppress(av.FFmpegError, ValueError):
+            yield from stream.codec_context.decode(packet)
+    with contextlib.suppress(av.FFmpegError, ValueError):
+        yield from stream.codec_context.decode(None)

@@ -1,0 +1,173 @@
+"""Checkpoints: Orbax, asynchronous, the training state with the place in the data beside it."""
+
+import contextlib
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import orbax.checkpoint as ocp
+
+from vasa_jax.config import Config, to_dict
+from vasa_jax.errors import UserError
+from vasa_jax.training.mesh import path_name
+
+
+class Restored(NamedTuple):
+    """A checkpoint: the state, laid out as asked, and the state of this host's iterator."""
+
+    step: int
+    state: Any
+    iterator: Any
+
+
+class HostJsonHandler(ocp.CheckpointHandler):
+    """One JSON file per host: each host reads its own part of the data."""
+
+    def save(self, directory, args):
+        name = f"host-{jax.process_index()}-of-{jax.process_count()}.json"
+        (Path(directory) / name).write_text(json.dumps(args.item))
+
+    def restore(self, directory, args=None):
+        file = Path(directory) / f"host-{jax.process_index()}-of-{jax.process_count()}.json"
+        if not file.exists():
+            raise UserError(f"{directory}: was saved by another number of hosts than "
+                            f"{jax.process_count()}, so the place in the data is unknown; resume "
+                            "with as many hosts as before")  # fmt: skip
+        return json.loads(file.read_text())
+
+
+@ocp.args.register_with_handler(HostJsonHandler, for_save=True)
+@dataclass
+class HostJsonSave(ocp.args.CheckpointArgs):
+    """A value of this host to be saved as JSON."""
+
+    item: Any
+
+
+@ocp.args.register_with_handler(HostJsonHandler, for_restore=True)
+@dataclass
+class HostJsonRestore(ocp.args.CheckpointArgs):
+    """Ask for this host's value."""
+
+
+MODEL_SECTIONS = {"face": ("face",), "motion": ("audio", "motion")}
+"""Sections of the config that must not change between the start and the end of a stage."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder`; the newest `keep` are kept."""
+
+    def __init__(self, folder: Path, keep: int = 3):
+        self.folder = Path(folder).absolute()
+        # Orbax tells of every file it touches through absl's logger.
+        logging.getLogger("absl").setLevel(logging.WARNING)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._manager = ocp.CheckpointManager(
+                self.folder,
+                options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+                item_names=("state", "iterator", "config"),
+                item_handlers={"iterator": HostJsonHandler()},
+            )
+        except OSError as error:
+            raise UserError(f"{folder}: cannot keep checkpoints here ({error})") from None
+
+    def latest(self) -> int | None:
+        """The newest step that was saved whole, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any, iterator: Any, config: Config, stage: str) -> None:
+        """Copy the state off the devices, then write it while training goes on."""
+        if self.latest() == step:
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                iterator=HostJsonSave(iterator),
+                config=ocp.args.JsonSave({"stage": stage, "config": to_dict(config)}),
+            ),
+            force=True,
+        )
+
+    def restore(
+        self, abstract: Any, config: Config, stage: str, step: int | None = None
+    ) -> Restored | None:
+        """The newest checkpoint (or that of `step`), or None when there is none yet.
+
+        abstract: the state as ShapeDtypeStructs with shardings; these rule, so a run may go on
+        with another mesh. Raises UserError for a checkpoint of another stage or another model,
+        and for one that cannot be read.
+        """
+        step = self.latest() if step is None else step
+        if step is None:
+            return None
+        where = self.folder / str(step)
+        with _readable(where):
+            header = self._manager.restore(
+                step, args=ocp.args.Composite(config=ocp.args.JsonRestore())
+            ).config
+            _check_header(header, config, stage, where)
+            _check_shapes(self._manager.item_metadata(step).state, abstract, where)
+            found = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(abstract), iterator=HostJsonRestore()
+                ),
+            )
+        return Restored(step, found.state, found.iterator)
+
+    def preempted(self, step: int) -> bool:
+        """Whether the cluster asked all hosts of a distributed job to stop at this step."""
+        return self._manager.reached_preemption(step)
+
+    def close(self) -> None:
+        """Wait until everything is on disk."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+@contextlib.contextmanager
+def _readable(where: Path):
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # Orbax, tensorstore and JSON each have their own
+        raise UserError(f"{where}: cannot be read ({str(error)[:200]}); remove this folder to go "
+                        "on from the checkpoint before it") from error  # fmt: skip
+
+
+def _check_header(header: dict, config: Config, stage: str, where: Path) -> None:
+    if header["stage"] != stage:
+        raise UserError(f"{where}: is a checkpoint of stage {header['stage']!r}, not of {stage!r}; "
+                        "give each stage its own --workdir")  # fmt: skip
+    then, now = header["config"], to_dict(config)
+    for section in MODEL_SECTIONS.get(stage, ()):
+        for key, value in now[section].items():
+            old = then.get(section, {}).get(key, value)
+            if old != value:
+                raise UserError(f"{where}: was trained with {section}.{key}={old}, this run asks "
+                                f"for {value}; use another --workdir or the old "
+                                "value")  # fmt: skip
+
+
+def _check_shapes(metadata: Any, abstract: Any, where: Path) -> None:
+    metadata = getattr(metadata, "tree", metadata)
+    stored = {n: tuple(x.shape) for n, x in _leaves(metadata) if hasattr(x, "shape")}
+    wanted = {n: tuple(x.shape) for n, x in _leaves(abstract)}
+    for name in sorted(set(stored) ^ set(wanted)):
+        verb = "lacks" if name in wanted else "holds"
+        raise UserError(f"{where}: {verb} {name!r}, unlike the state of this run, so it is a "
+                        "checkpoint of other settings; use another --workdir")  # fmt: skip
+    for name, shape in wanted.items():
+        if stored[name] != shape:
+            raise UserError(f"{where}: {name} has shape {stored[name]}, this run needs {shape}; "
+                            "it was made with another config")  # fmt: skip
+
+
+def _leaves(tree):
+    return [(path_name(p), x) for p, x in jax.tree_util.tree_flatten_with_path(tree)[0]]

@@ -6,7 +6,9 @@ from vasa_jax.config import (
     DiffusionConfig,
     FaceConfig,
     InferenceConfig,
+    MeshConfig,
     MotionConfig,
+    TrainConfig,
 )
 
 
@@ -41,5 +43,24 @@ def config() -> Config:
         motion=MotionConfig(layers=2, width=32, heads=2, ffn_multiple=2, window=20, context=5),
         diffusion=DiffusionConfig(timesteps=100, steps=4),
         inference=InferenceConfig(decode_batch=16, windows_per_call=4),
+        train_face=TrainConfig(
+            steps=20, batch=4, ema=0.99, log_every=5, sample_every=20, save_every=10, keep=2
+        ),
+        train_motion=TrainConfig(
+            steps=20,
+            batch=8,
+            learning_rate=1e-3,
+            final_learning_rate=1e-3,
+            schedule="constant",
+            warmup=5,
+            beta1=0.9,
+            clip=1.0,
+            ema=0.99,
+            log_every=5,
+            sample_every=20,
+            save_every=10,
+            keep=2,
+        ),
+        mesh=MeshConfig(fsdp_floor=2**10),
         precision="f32",
     )

@@ -14,9 +14,27 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt8
 
 __all__ = [
-    "Array", "AudioFeatures", "Bool", "Float", "Frames", "Grid", "Image", "Int", "Key", "Motion",
-    "MotionVector", "Pose", "PortraitArray", "Source", "UInt8", "Volume", "Waveform", "FPS",
-    "SAMPLE_RATE", "EMOTIONS", "POSE_DIM",
+    "EMOTIONS",
+    "FPS",
+    "POSE_DIM",
+    "SAMPLE_RATE",
+    "Array",
+    "AudioFeatures",
+    "Bool",
+    "Float",
+    "Frames",
+    "Grid",
+    "Image",
+    "Int",
+    "Key",
+    "Motion",
+    "MotionVector",
+    "PortraitArray",
+    "Pose",
+    "Source",
+    "UInt8",
+    "Volume",
+    "Waveform",
 ]  # fmt: skip
 
 FPS = 25

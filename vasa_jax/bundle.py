@@ -1,0 +1,188 @@
+"""A whole model as a value: its config, the parameters of its three networks, motion statistics.
+
+On disk a bundle is a folder of two files, `config.json` and `model.safetensors`; this is the form
+in which weights are shipped, exported from training and handed to `generate --checkpoint`.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import vasa_jax
+from vasa_jax.audio import build_audio_encoder
+from vasa_jax.config import DEFAULT_NAME, Config, apply_overrides, from_dict, get_config, to_dict
+from vasa_jax.errors import UserError
+from vasa_jax.face.model import FaceModel
+from vasa_jax.motion.dit import MotionTransformer
+from vasa_jax.motion.dit import build as build_motion
+from vasa_jax.motion.dit import init_params as init_motion
+from vasa_jax.motion.stats import MotionStats
+from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
+
+FORMAT = 1
+PARTS = ("face", "audio", "motion")
+
+
+class Networks(NamedTuple):
+    """The three networks of a config, without parameters."""
+
+    face: FaceModel
+    audio: nn.Module
+    motion: MotionTransformer
+
+
+class Bundle(NamedTuple):
+    """A model ready to run. params: {'face': …, 'audio': …, 'motion': …}; trained: False if the
+    parameters come from a seed."""
+
+    config: Config
+    params: dict
+    stats: MotionStats
+    trained: bool
+
+
+def build_networks(config: Config, *, folded: bool = False) -> Networks:
+    """The Linen modules of a config; `folded`: weight standardisation is in the parameters."""
+    return Networks(
+        face=FaceModel(config.face, dtype=config.dtype, folded=folded),
+        audio=build_audio_encoder(config.audio, config.dtype),
+        motion=build_motion(config),
+    )
+
+
+def _init(config: Config, key: jax.Array) -> dict:
+    networks = build_networks(config)
+    keys = jax.random.split(key, len(PARTS))
+    image = jnp.zeros(config.fake_image().shape)
+    wave = jnp.zeros(config.fake_waveform().shape)
+    return {
+        "face": networks.face.init(keys[0], image, image)["params"],
+        "audio": networks.audio.init(keys[1], wave)["params"],
+        "motion": init_motion(config, keys[2])["params"],
+    }
+
+
+def abstract_params(config: Config) -> dict:
+    """Shapes and types of every parameter, without memory."""
+    return jax.eval_shape(lambda key: _init(config, key), jax.random.key(0))
+
+
+def init_bundle(config: Config, seed: int = 0) -> Bundle:
+    """Parameters drawn from a seed: the right structure, untrained."""
+    params = jax.jit(lambda key: _init(config, key))(jax.random.key(seed))
+    dim = config.face.motion_dim
+    stats = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
+    return Bundle(config, params, stats, trained=False)
+
+
+def save_bundle(folder: Path, bundle: Bundle, dtype: jnp.dtype = jnp.float32) -> None:
+    """Write a bundle, parameters as `dtype`; the folder appears whole or not at all."""
+    folder = Path(folder)
+    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+    try:
+        beside.mkdir(parents=True)
+        flat = {k: jnp.asarray(v).astype(dtype) for k, v in flatten(bundle.params).items()}
+        # Statistics stay float32: they scale every generated frame.
+        flat |= {f"stats/{k}": np.asarray(v) for k, v in bundle.stats._asdict().items()}
+        save_safetensors(beside / "model.safetensors", flat, {"config": bundle.config.name})
+        header = {
+            "format": FORMAT,
+            "version": vasa_jax.__version__,
+            "trained": bundle.trained,
+            "config": to_dict(bundle.config),
+        }
+        (beside / "config.json").write_text(json.dumps(header, indent=1) + "\n")
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(beside, folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot write the checkpoint ({error})") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def read_header(folder: Path, name: str | None, overrides: Sequence[str]) -> tuple[Config, bool]:
+    """The config of a bundle with `overrides` applied, and whether its weights were trained.
+
+    Raises UserError for a missing folder, an unreadable header, or another config's checkpoint.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such checkpoint folder; give the folder that holds "
+                        "config.json and model.safetensors")  # fmt: skip
+    try:
+        header = json.loads((folder / "config.json").read_text())
+        stored = from_dict(header["config"])
+    except FileNotFoundError:
+        raise UserError(f"{folder}: holds no config.json, so it is not a checkpoint of "
+                        "vasa-jax") from None  # fmt: skip
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        raise UserError(f"{folder}/config.json: unreadable ({error!r:.120})") from None
+    if header.get("format") != FORMAT:
+        raise UserError(f"{folder}: checkpoint format {header.get('format')} is not {FORMAT}; "
+                        "use the vasa-jax version that wrote it")  # fmt: skip
+    if name is not None and name != stored.name:
+        raise UserError(f"{folder}: is a checkpoint of config {stored.name!r}, not of {name!r}; "
+                        f"pass --config {stored.name}")  # fmt: skip
+    return apply_overrides(stored, overrides), bool(header.get("trained", True))
+
+
+def load_bundle(folder: Path, name: str | None = None, overrides: Sequence[str] = ()) -> Bundle:
+    """Read a bundle and check it.
+
+    The stored config rules; `name`, if given, must be its name, and `overrides` (`a.b=c`) change
+    keys that do not change parameters, such as sampler steps. Raises UserError for a missing
+    folder, foreign or truncated files, another config's checkpoint, and mismatched shapes.
+    """
+    folder = Path(folder)
+    config, trained = read_header(folder, name, overrides)
+    flat = load_safetensors(folder / "model.safetensors")
+    dim = (config.face.motion_dim,)
+    expected = flatten(abstract_params(config)) | {
+        f"stats/{k}": jax.ShapeDtypeStruct(dim, jnp.float32) for k in MotionStats._fields
+    }
+    check_against(flat, expected, str(folder / "model.safetensors"))
+    tree = unflatten(flat)
+    stats = MotionStats(**tree.pop("stats"))
+    params = jax.tree.map(jnp.asarray, tree)
+    return Bundle(config, params, stats, trained=trained)
+
+
+def shipped_folder(name: str) -> Path:
+    """Where the package carries trained weights of a named config, if it does."""
+    return Path(vasa_jax.__file__).parent / "weights" / name
+
+
+def resolve_folder(name: str | None, checkpoint: Path | None) -> Path | None:
+    """Where a run's weights lie: the given checkpoint, else the shipped ones, else nowhere."""
+    if checkpoint is not None:
+        return Path(checkpoint)
+    shipped = shipped_folder(name or DEFAULT_NAME)
+    return shipped if shipped.is_dir() else None
+
+
+def resolve_config(
+    name: str | None, checkpoint: Path | None = None, overrides: Sequence[str] = ()
+) -> Config:
+    """The config of `resolve_bundle`, without reading weights."""
+    base = get_config(name or DEFAULT_NAME, overrides)  # an unknown name or key fails here
+    folder = resolve_folder(name, checkpoint)
+    return base if folder is None else read_header(folder, name, overrides)[0]
+
+
+def resolve_bundle(
+    name: str | None, checkpoint: Path | None = None, overrides: Sequence[str] = (), seed: int = 0
+) -> Bundle:
+    """The bundle for a run: the given checkpoint, else shipped weights, else drawn from `seed`."""
+    folder = resolve_folder(name, checkpoint)
+    if folder is not None:
+        return load_bundle(folder, name, overrides)
+    return init_bundle(get_config(name or DEFAULT_NAME, overrides), seed)

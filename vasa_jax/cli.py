@@ -1,0 +1,65 @@
+"""The command `vasa-jax`: the one place that wires the rooms together.
+
+Every command imports what it needs when it runs, so that `--help` and mistakes answer at once and
+`generate` needs no data packages.
+"""
+
+import argparse
+import sys
+
+import vasa_jax
+from vasa_jax.errors import UserError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(f"{message} (see `{self.prog} --help`)")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, max_help_position=34, width=100)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; each command's module adds its own arguments."""
+    from vasa_jax.commands import COMMANDS
+
+    parser = _Parser(
+        prog="vasa-jax",
+        description="VASA-1 in JAX: a portrait and speech in, a talking face out.",
+        formatter_class=_formatter,
+    )
+    parser.add_argument("--version", action="version", version=f"vasa-jax {vasa_jax.__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(
+            name, help=command.HELP, description=command.HELP, formatter_class=_formatter
+        )
+        command.add_arguments(sub)
+        sub.set_defaults(run=command.run)
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    try:
+        parser = build_parser()
+        arguments = parser.parse_args(argv)
+        if not hasattr(arguments, "run"):
+            parser.print_help()
+            return 0
+        return arguments.run(arguments) or 0
+    except UserError as error:
+        print(f"vasa-jax: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("vasa-jax: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away (`vasa-jax … | head`): nothing is wrong.
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

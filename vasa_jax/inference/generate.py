@@ -1,0 +1,177 @@
+"""One request from files to a video: the stages in their order, in a stream."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import vasa_jax
+from vasa_jax.errors import UserError
+from vasa_jax.inference.driving import driving_motion
+from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.portrait import (
+    Crop,
+    PasteBack,
+    choose_face,
+    crop_portrait,
+    whole_image_crop,
+)
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.inference.request import Picture, Request, describe
+from vasa_jax.media.audio import AudioClip, open_audio
+from vasa_jax.media.files import check_input
+from vasa_jax.media.image import read_image
+from vasa_jax.media.writer import VideoWriter, frame_count
+from vasa_jax.perception.face_detector import detect_faces
+from vasa_jax.typing import POSE_DIM, Source
+
+
+class Portrait(NamedTuple):
+    """A photo and the square of it that the model sees."""
+
+    photo: np.ndarray
+    crop: Crop
+
+
+class Inputs(NamedTuple):
+    """The files of a request, read and checked."""
+
+    portrait: Portrait
+    clip: AudioClip
+
+
+def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
+    """Read photo and speech, crop to size x size around the chosen face, check the output's place.
+
+    Raises UserError for anything that would make the run fail later, before any slow work.
+    """
+    with report.timed("load"):
+        clip = open_audio(request.audio)
+        portrait = load_portrait(request.image, request.picture, size, report)
+        if request.pose_from is not None:
+            check_input(request.pose_from, "video")
+        check_output(request.output, request.audio)
+        return Inputs(portrait, clip)
+
+
+def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> Portrait:
+    """Read a photo and crop it to size x size around the face that `picture` asks for."""
+    photo = read_image(path)
+    if picture.crop == "none":
+        return Portrait(photo, whole_image_crop(photo, size))
+    try:
+        face, note = choose_face(detect_faces(photo), picture.face)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    if note:
+        report.note(f"{path.name}: {note}")
+    return Portrait(photo, crop_portrait(photo, face, size))
+
+
+class _Checked(Exception):
+    """Thrown out of a writer to make it clean up."""
+
+
+def check_output(output: Path, audio: Path | None) -> None:
+    """Raise UserError if no video could be written there."""
+    # The writer itself knows what it can write; leaving it by an exception leaves nothing behind.
+    with suppress(_Checked), VideoWriter(output, 2, 2, audio_from=audio):
+        raise _Checked
+
+
+def metadata(request: Request, pipeline: Pipeline) -> dict:
+    """What a video says of its making: tool, version, config, weights, seed and wishes."""
+    return {
+        "tool": "vasa-jax",
+        "version": vasa_jax.__version__,
+        "config": pipeline.config.name,
+        "weights": "trained" if pipeline.trained else "untrained",
+        "steps": pipeline.config.diffusion.steps,
+        "precision": pipeline.config.precision,
+        **describe(request),
+    }
+
+
+def composer(picture: Picture, portrait: Portrait) -> tuple[Callable, int, int]:
+    """How a generated frame becomes a video frame: (function, width, height), both even."""
+    size = portrait.crop.image.shape[0]
+    if picture.paste_back:
+        paste = PasteBack(portrait.photo, portrait.crop)
+        return paste, paste.width, paste.height
+    if picture.side_by_side:
+        still = portrait.crop.image
+        return lambda frame: np.concatenate([still, frame], axis=1), 2 * size, size
+    return lambda frame: frame, size, size
+
+
+def write_video(
+    output: Path,
+    frames: Iterator[np.ndarray],
+    portrait: Portrait,
+    picture: Picture,
+    seconds: float,
+    audio: Path | None,
+    details: dict,
+    report: Reporter,
+) -> int:
+    """Stream batches of frames and the track of `audio` into a file; returns the frames written.
+
+    Decoding on the device runs ahead of the writing by one batch (see `Pipeline.decode`), so
+    memory does not grow with the clip's length.
+    """
+    compose, width, height = composer(picture, portrait)
+    written = 0
+    with report.stage("decode", frame_count(seconds)) as advance, ExitStack() as stack:
+        writer = stack.enter_context(
+            VideoWriter(output, width, height, audio_from=audio, seconds=seconds, metadata=details)
+        )
+        for batch in frames:
+            with report.timed("write"):
+                writer.write(np.stack([compose(frame) for frame in batch]))
+            written += len(batch)
+            advance(len(batch))
+        with report.timed("write"):
+            stack.close()  # flushes the encoders
+    return written
+
+
+def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Reporter) -> int:
+    """Make one talking head from inputs that `load_inputs` read; returns the number of frames."""
+    pipeline.compile(report)
+    count = frame_count(inputs.clip.seconds)
+    with report.stage("encode"):
+        source = pipeline.encode(inputs.portrait.crop.image)
+    pose = None
+    if request.pose_from is not None:
+        with report.stage("drive"):
+            pose = driving_motion(request.pose_from, pipeline, count)[:, :POSE_DIM]
+    with report.stage("audio"):
+        features = pipeline.audio(inputs.clip.waveform)[:count]
+    with report.stage("sample", pipeline.windows(count)) as advance:
+        motion = pipeline.sample(
+            [features], [request.controls], [request.seed], [pose], advance=advance
+        )[0]
+    return finish_clip(request, inputs, motion, pipeline, source, report)
+
+
+def finish_clip(
+    request: Request,
+    inputs: Inputs,
+    motion: np.ndarray,
+    pipeline: Pipeline,
+    source: Source,
+    report: Reporter,
+) -> int:
+    """Decode `motion` on the portrait and write the request's video; returns the frames."""
+    return write_video(
+        request.output,
+        pipeline.decode(source, motion),
+        inputs.portrait,
+        request.picture,
+        inputs.clip.seconds,
+        request.audio,
+        metadata(request, pipeline),
+        report,
+    )

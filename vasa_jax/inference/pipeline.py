@@ -1,0 +1,172 @@
+"""The compiled stages of one model: encode once, sample window by window, decode in batches.
+
+Every stage is one program of fixed shapes, so that a second portrait, or a clip of another
+length, compiles nothing new. Work enters and leaves as numpy arrays.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasa_jax.audio.chunks import clip_encoder, encode_clip
+from vasa_jax.bundle import Bundle, build_networks
+from vasa_jax.config import to_dict
+from vasa_jax.face.conv import fold_weight_standardisation
+from vasa_jax.face.pose import motion_to_vector, vector_to_motion
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.inference.request import Controls
+from vasa_jax.motion.clips import ClipControls, sample_clips, window_count
+from vasa_jax.motion.sampler import LinenNetwork, make_plan
+from vasa_jax.typing import Float, PortraitArray, Source
+
+
+class Pipeline:
+    """One model, ready to run on the default device. `batch` clips are sampled together."""
+
+    def __init__(self, bundle: Bundle, batch: int = 1):
+        self.config, self.stats, self.trained = bundle.config, bundle.stats, bundle.trained
+        self.batch = batch
+        self._networks = build_networks(self.config, folded=True)
+        self._params = {
+            **bundle.params,
+            "face": jax.jit(fold_weight_standardisation)(bundle.params["face"]),
+        }
+        self._plan, self._weights = make_plan(self.config.diffusion)
+        self._encode = jax.jit(self._encode_fn)
+        self._encode_motion = jax.jit(self._encode_motion_fn)
+        self._decode = jax.jit(self._decode_fn)
+        self._audio = clip_encoder(self._networks.audio, self._params["audio"])
+        self._compiled = False
+
+    @property
+    def identity(self) -> str:
+        """Names this model by its config and a sample of its weights: equal models, equal names."""
+        digest = hashlib.sha256(json.dumps(to_dict(self.config), sort_keys=True).encode())
+        for leaf in jax.tree.leaves(self._params):
+            digest.update(np.asarray(leaf).ravel()[:16].tobytes())
+        return digest.hexdigest()[:16]
+
+    def _encode_fn(self, params, image):
+        source = self._networks.face.apply(
+            {"params": params}, _to_float(image), method="encode_source"
+        )
+        return source
+
+    def _encode_motion_fn(self, params, images):
+        motion = self._networks.face.apply(
+            {"params": params}, _to_float(images), method="encode_motion"
+        )
+        return motion_to_vector(motion)
+
+    def _decode_fn(self, params, source, vectors):
+        motion = vector_to_motion(vectors)
+        image = self._networks.face.apply({"params": params}, source, motion, method="decode")
+        # Eight bits leave the device: a quarter of the bytes to copy.
+        return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
+
+    def compile(self, report: Reporter) -> None:
+        """Build every program, or fetch it from the compile cache; later calls do nothing."""
+        if self._compiled:
+            return
+        size, count = self.config.face.image_size, self.config.inference.decode_batch
+        with report.stage("compile", 4) as advance:
+            params = self._params["face"]
+            image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+            self._encode = self._encode.lower(params, image).compile()
+            advance(1)
+            source = jax.eval_shape(self._encode_fn, params, image)
+            vectors = jax.ShapeDtypeStruct((count, self.config.face.motion_dim), jnp.float32)
+            self._decode = self._decode.lower(params, source, vectors).compile()
+            advance(1)
+            features = self.audio(np.zeros(1, np.float32))
+            advance(1)
+            # The sampler skips windows without valid audio, so running it on none only compiles.
+            self.sample([features[:0]] * self.batch, [Controls()] * self.batch, [0] * self.batch)
+            advance(1)
+        self._compiled = True
+
+    def encode(self, portrait: PortraitArray) -> Source:
+        """The portrait's canonical volume and identity, batch 1, on the device."""
+        return self._encode(self._params["face"], portrait[None])
+
+    def encode_motion(self, frames: np.ndarray) -> Float[np.ndarray, "t m"]:
+        """[pose, z_dyn] of uint8 frames (t, size, size, 3), in batches of one fixed size."""
+        size = self.config.inference.decode_batch
+        pieces = []
+        for start in range(0, len(frames), size):
+            vectors = self._encode_motion(
+                self._params["face"], _padded(frames[start : start + size], size)
+            )
+            pieces.append(np.asarray(vectors)[: len(frames) - start])
+        return np.concatenate(pieces)
+
+    def audio(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "t a"]:
+        """Audio features of a whole clip at 25 Hz."""
+        return encode_clip(self._audio, waveform, self.config.audio)
+
+    def windows(self, frames: int) -> int:
+        """Windows that the sampler needs for a clip of `frames` frames."""
+        return window_count(frames, self.config.motion.window)
+
+    def sample(
+        self,
+        features: Sequence[np.ndarray],
+        controls: Sequence[Controls],
+        seeds: Sequence[int],
+        poses: Sequence[np.ndarray | None] | None = None,
+        advance: Callable[[int], None] | None = None,
+    ) -> list[Float[np.ndarray, "t m"]]:
+        """[pose, z_dyn] of up to `batch` clips; a clip's result depends on its own seed alone.
+
+        features: (t, a) per clip, t may be 0. poses: optional (t, 7) tracks to keep.
+        advance: called with the number of windows done.
+        """
+        poses = list(poses) if poses is not None else [None] * len(features)
+        spare = self.batch - len(features)
+        clips = [*features, *[features[0][:0]] * spare]
+        wishes = [c.for_clip(pose) for c, pose in zip(controls, poses, strict=True)]
+        wishes += [ClipControls()] * spare
+        keys = jax.vmap(jax.random.key)(np.asarray([*seeds, *[0] * spare], np.uint32))
+        motions = sample_clips(
+            LinenNetwork(self._networks.motion),
+            self._plan,
+            self._weights,
+            {"params": self._params["motion"]},
+            self.config.motion,
+            self.stats,
+            clips,
+            wishes,
+            keys,
+            self.config.inference.windows_per_call,
+            advance,
+        )
+        return motions[: len(features)]
+
+    def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:
+        """uint8 frames in batches of at most `decode_batch`.
+
+        A batch is copied to the host while the device works on the next one.
+        """
+        size = self.config.inference.decode_batch
+        pending: tuple[jax.Array, int] | None = None
+        for start in range(0, len(motion), size):
+            chunk = motion[start : start + size]
+            ahead = self._decode(self._params["face"], source, _padded(chunk, size))
+            if pending is not None:
+                yield np.asarray(pending[0])[: pending[1]]
+            pending = ahead, len(chunk)
+        if pending is not None:
+            yield np.asarray(pending[0])[: pending[1]]
+
+
+def _to_float(images: jax.Array) -> jax.Array:
+    return images.astype(jnp.float32) / 255
+
+
+def _padded(rows: np.ndarray, size: int) -> np.ndarray:
+    """The rows with the last one repeated up to `size`: programs have one shape."""
+    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])

@@ -1,0 +1,41 @@
+"""The motion of a video on a portrait: D(V_s, z_id_s, z_pose_d, z_dyn_d) (VASA-1 3.1)."""
+
+from pathlib import Path
+
+import vasa_jax
+from vasa_jax.inference.driving import driving_motion
+from vasa_jax.inference.generate import Portrait, write_video
+from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.inference.request import Picture
+from vasa_jax.typing import FPS
+
+
+def reenact(
+    portrait: Portrait,
+    driving: Path,
+    sound: Path | None,
+    output: Path,
+    picture: Picture,
+    pipeline: Pipeline,
+    report: Reporter,
+) -> int:
+    """Drive `portrait` by the video `driving`, with the track of `sound`; returns the frames.
+
+    Head pose and position are the driver's own, not relative to its first frame.
+    """
+    pipeline.compile(report)
+    with report.stage("encode"):
+        source = pipeline.encode(portrait.crop.image)
+    with report.stage("drive"):
+        motion = driving_motion(driving, pipeline)
+    details = {
+        "tool": "vasa-jax reenact",
+        "version": vasa_jax.__version__,
+        "config": pipeline.config.name,
+        "weights": "trained" if pipeline.trained else "untrained",
+        "driving": driving.name,
+    }
+    frames = pipeline.decode(source, motion)
+    seconds = len(motion) / FPS
+    return write_video(output, frames, portrait, picture, seconds, sound, details, report)

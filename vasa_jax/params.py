@@ -1,0 +1,81 @@
+"""Flat views of parameter trees: names, safetensors files, checks against a model's shapes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from vasa_jax.errors import UserError
+
+
+def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
+    """Nested dictionaries of leaves as one dictionary with `a/b/c` keys, in the tree's order."""
+    flat = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}/")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def unflatten(flat: Mapping[str, object]) -> dict:
+    """The inverse of `flatten`."""
+    tree: dict = {}
+    for name, value in flat.items():
+        *parents, leaf = name.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree
+
+
+def check_against(flat: Mapping[str, object], expected: Mapping[str, object], where: str) -> None:
+    """Raise UserError unless `flat` has exactly the names and shapes of `expected`."""
+    missing = sorted(set(expected) - set(flat))
+    unknown = sorted(set(flat) - set(expected))
+    if missing:
+        raise UserError(f"{where}: lacks {len(missing)} arrays, first {missing[0]!r}; it was made "
+                        "for another model")  # fmt: skip
+    if unknown:
+        raise UserError(f"{where}: holds {len(unknown)} arrays this model has no place for, first "
+                        f"{unknown[0]!r}; it was made for another model")  # fmt: skip
+    for name, leaf in expected.items():
+        if tuple(flat[name].shape) != tuple(leaf.shape):
+            raise UserError(f"{where}: {name} has shape {tuple(flat[name].shape)}, the model needs "
+                            f"{tuple(leaf.shape)}; it was made for another config")  # fmt: skip
+
+
+def save_safetensors(path: Path, flat: Mapping[str, object], metadata: dict[str, str]) -> None:
+    """Write named arrays to one safetensors file."""
+    from safetensors.numpy import save_file
+
+    arrays = {k: np.ascontiguousarray(jax.device_get(v)) for k, v in flat.items()}
+    save_file(arrays, str(path), metadata=metadata)
+
+
+def load_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Read every array of a safetensors file, bfloat16 and float16 widened to float32.
+
+    Raises UserError for a missing, truncated or foreign file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such weights file")
+    try:
+        # The flax framework is the one that reads bfloat16 without torch.
+        with safe_open(str(path), framework="flax") as file:
+            return {k: _widen(np.asarray(file.get_tensor(k))) for k in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error}); it may be truncated "
+                        "or of another format") from None  # fmt: skip
+
+
+def _widen(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind in "iub" or array.dtype in (np.float32, np.float64):
+        return array
+    return array.astype(np.float32)

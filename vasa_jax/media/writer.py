@@ -29,9 +29,8 @@ _ENCODERS = {
 }
 _THREADS = 4
 """x264's output depends on its number of threads, so it does not follow the machine."""
-_AAC_RATES = (
-    8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200, 96_000,
-)  # fmt: skip
+# Not above 48 kHz: the encoder spreads its bits over what nobody hears, and speech suffers.
+_AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _BT709, _LIMITED = 1, 1
 _USER_ERRNO = {
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM,
@@ -59,7 +58,7 @@ class VideoWriter:
         width, height: pixels, even (4:2:0 colour).
         fps: frames per second, constant.
         audio_from: a file whose audio track goes along, from its time 0 and in full length (the
-            rate kept up to 96 kHz, at most 2 channels); None for a silent video.
+            rate kept up to 48 kHz, at most 2 channels); None for a silent video.
         seconds: stop the sound after so many seconds; None for all of it.
         metadata: facts that JSON can hold, such as seed, config and version. All of them go into
             the `comment` tag as JSON, and the value of "title" also into the `title` tag.

@@ -12,7 +12,8 @@ from PIL import Image
 from tests.assets import PORTRAIT, hum, write_float_wav, write_wav
 from vasa_jax import cli
 from vasa_jax.bundle import init_bundle, save_bundle
-from vasa_jax.config import apply_overrides, get_config
+from vasa_jax.config import get_config
+from vasa_jax.config_text import apply_overrides
 
 
 @pytest.fixture(scope="module")

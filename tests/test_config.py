@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vasa_jax.config import NAMES, Config, from_dict, get_config, to_dict
+from vasa_jax.config import NAMES, Config, from_dict, get_config
+from vasa_jax.config_text import to_dict
 from vasa_jax.errors import UserError
 
 

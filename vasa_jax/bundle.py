@@ -19,7 +19,8 @@ import numpy as np
 
 import vasa_jax
 from vasa_jax.audio import build_audio_encoder
-from vasa_jax.config import DEFAULT_NAME, Config, apply_overrides, from_dict, get_config, to_dict
+from vasa_jax.config import DEFAULT_NAME, Config, from_dict, get_config
+from vasa_jax.config_text import apply_overrides, to_dict
 from vasa_jax.errors import UserError
 from vasa_jax.face.model import FaceModel
 from vasa_jax.motion.dit import MotionTransformer

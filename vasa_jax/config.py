@@ -4,18 +4,14 @@ A config is a value: hashable, comparable, printable, and enough to rebuild ever
 fake inputs, so that `jax.eval_shape` can test the full size without memory.
 """
 
-import dataclasses
-import difflib
 import importlib
-import json
-import types
-import typing
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 
+from vasa_jax.config_text import apply_overrides, build, nearest
 from vasa_jax.errors import UserError
 from vasa_jax.typing import EMOTIONS, POSE_DIM, SAMPLE_RATE
 
@@ -357,12 +353,6 @@ class Config:
         }
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A ', did you mean X?' hint for a mistyped name, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
 def get_config(name: str, overrides: Iterable[str] = ()) -> Config:
     """The named config with `a.b=c` overrides applied.
 
@@ -376,107 +366,6 @@ def get_config(name: str, overrides: Iterable[str] = ()) -> Config:
     return apply_overrides(config, overrides)
 
 
-def apply_overrides(config: Config, overrides: Iterable[str]) -> Config:
-    """Apply `section.key=value` strings one after another; each is checked against its type."""
-    for text in overrides:
-        key, separator, value = text.partition("=")
-        if not separator or not key.strip():
-            raise UserError(f"--set {text!r} is not of the form section.key=value")
-        config = _replace(config, key.strip().split("."), value.strip(), key.strip())
-    return config
-
-
-def _replace(node, path: list[str], value: str, full: str):
-    names = [f.name for f in dataclasses.fields(node)]
-    head, rest = path[0], path[1:]
-    if full == "name":
-        raise UserError("--set name: a config's name cannot be changed; choose it by --config NAME")
-    if head not in names:
-        raise UserError(f"--set {full}: no key {head!r} in {type(node).__name__}"
-                        f"{nearest(head, names)}")  # fmt: skip
-    current = getattr(node, head)
-    if dataclasses.is_dataclass(current):
-        if not rest:
-            raise UserError(f"--set {full}: names a whole section; name one key inside it, "
-                            f"such as {full}.{dataclasses.fields(current)[0].name}=…")  # fmt: skip
-        new = _replace(current, rest, value, full)
-    else:
-        if rest:
-            raise UserError(f"--set {full}: {head!r} is a value and has no key {rest[0]!r}")
-        new = _parse(value, typing.get_type_hints(type(node))[head], full)
-        _check_numbers(new, head, full)
-    return dataclasses.replace(node, **{head: new})
-
-
-_MAY_BE_ZERO = ("audio_band",)
-
-
-def _check_numbers(value, name: str, key: str) -> None:
-    """Sizes and counts are at least 1, weights and rates are not negative."""
-    for number in value if isinstance(value, tuple) else (value,):
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            continue
-        least = 1 if isinstance(number, int) and name not in _MAY_BE_ZERO else 0
-        _require(number >= least, f"--set {key}={number} must be at least {least}")
-
-
-def _parse(text: str, kind, key: str):
-    """Read `text` as `kind`: bool, int, float, str, a tuple of one of them, or X | None."""
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        if text.lower() == "none" and type(None) in args:
-            return None
-        return _parse(text, next(a for a in args if a is not type(None)), key)
-    if origin is tuple:
-        items = [t for t in text.strip("()[] ").split(",") if t.strip()]
-        if not items:
-            raise UserError(f"--set {key}: must not be empty")
-        if args[-1] is not Ellipsis and len(items) != len(args):
-            raise UserError(f"--set {key}={text}: expected {len(args)} comma-separated values")
-        return tuple(_parse(t.strip(), args[0], key) for t in items)
-    try:
-        if kind is bool:
-            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
-        if kind is int:
-            return int(text)
-        if kind is float:
-            number = float(text)
-            if number != number or number in (float("inf"), float("-inf")):
-                raise ValueError
-            return number
-    except (KeyError, ValueError):
-        raise UserError(f"--set {key}={text}: {text!r} is not {_KINDS[kind]}") from None
-    if kind is str:
-        return text
-    raise UserError(f"--set {key}: this key cannot be set from the command line")
-
-
-_KINDS = {bool: "true or false", int: "a whole number", float: "a finite number"}
-
-
-def to_dict(config: Config) -> dict:
-    """The config as plain JSON-ready values."""
-    return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
 def from_dict(data: dict) -> Config:
     """The inverse of `to_dict`; keys that this version lacks raise UserError."""
-    return _build(Config, data, "config")
-
-
-def _build(kind, data: dict, where: str):
-    hints = typing.get_type_hints(kind)
-    if not isinstance(data, dict):
-        raise UserError(f"{where}: expected a JSON object")
-    unknown = set(data) - set(hints)
-    if unknown:
-        raise UserError(f"{where}: unknown key {sorted(unknown)[0]!r}, perhaps written by another "
-                        "version of vasa-jax")  # fmt: skip
-    values = {}
-    for name, value in data.items():
-        if dataclasses.is_dataclass(hints[name]):
-            value = _build(hints[name], value, f"{where}.{name}")
-        elif isinstance(value, list):
-            value = tuple(value)
-        values[name] = value
-    return kind(**values)
+    return build(Config, data, "config")

@@ -16,7 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from vasa_jax.config import NAMES, get_config, to_dict
+    from vasa_jax.config import NAMES, get_config
+    from vasa_jax.config_text import to_dict
 
     if arguments.action == "list":
         print("\n".join(NAMES))

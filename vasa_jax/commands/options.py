@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from vasa_jax.config import DEFAULT_NAME, NAMES
-from vasa_jax.inference.request import Controls, parse_distance, parse_emotion, parse_gaze
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -47,8 +46,10 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
                        "happiness=0.6,surprise=0.2 (default: left to the audio)")  # fmt: skip
 
 
-def controls(arguments: argparse.Namespace) -> Controls:
-    """The conditions named on the command line; raises UserError when out of range."""
+def controls(arguments: argparse.Namespace):
+    """The `Controls` named on the command line; raises UserError when out of range."""
+    from vasa_jax.inference.request import Controls, parse_distance, parse_emotion, parse_gaze
+
     return Controls(
         gaze=parse_gaze(arguments.gaze),
         distance=parse_distance(arguments.distance),

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from vasa_jax.config import nearest
+from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
 from vasa_jax.inference.request import (
     Controls,

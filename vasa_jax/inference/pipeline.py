@@ -14,7 +14,7 @@ import numpy as np
 
 from vasa_jax.audio.chunks import clip_encoder, encode_clip
 from vasa_jax.bundle import Bundle, build_networks
-from vasa_jax.config import to_dict
+from vasa_jax.config_text import to_dict
 from vasa_jax.face.conv import fold_weight_standardisation
 from vasa_jax.face.pose import motion_to_vector, vector_to_motion
 from vasa_jax.inference.progress import Reporter

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from vasa_jax.config import Config, to_dict
+from vasa_jax.config import Config
+from vasa_jax.config_text import to_dict
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import path_name
 
@@ -63,14 +64,17 @@ class Checkpoints:
     def __init__(self, folder: Path, keep: int = 3):
         self.folder = Path(folder).absolute()
         # Orbax tells of every file it touches through absl's logger.
-        logging.getLogger("absl").setLevel(logging.WARNING)
+        logging.getLogger("absl").setLevel(logging.ERROR)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(
                 self.folder,
                 options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
-                item_names=("state", "iterator", "config"),
-                item_handlers={"iterator": HostJsonHandler()},
+                item_handlers={
+                    "state": ocp.StandardCheckpointHandler(),
+                    "iterator": HostJsonHandler(),
+                    "config": ocp.JsonCheckpointHandler(),
+                },
             )
         except OSError as error:
             raise UserError(f"{folder}: cannot keep checkpoints here ({error})") from None

@@ -7,7 +7,7 @@ take from it with their own sha256.
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vasa_jax.config import nearest
+from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
 
 

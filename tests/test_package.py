@@ -1,0 +1,87 @@
+"""What is installed is what is in the tree, and it imports where data packages are missing."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import vasa_jax
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def _modules():
+    for folder, prefix in ((ROOT / "vasa_jax", "vasa_jax"), (ROOT / "configs", "vasa_jax.configs")):
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder).with_suffix("").parts
+            yield ".".join([prefix, *(p for p in parts if p != "__init__")])
+
+
+def test_every_package_of_the_tree_is_in_the_wheel():
+    packages = {m.rpartition(".")[0] for m in _modules() if m != "vasa_jax"} - {""}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages
+
+
+def test_requirements_are_the_base_install():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    wanted = [line for line in lines if line and not line.startswith("#")]
+    assert wanted == PROJECT["project"]["dependencies"]
+
+
+def test_jax_builds_with_the_slow_scatter_are_excluded_everywhere():
+    groups = [PROJECT["project"]["dependencies"]]
+    groups += PROJECT["project"]["optional-dependencies"].values()
+    pins = [p for group in groups for p in group if p.startswith(("jax>", "jax["))]
+    assert len(pins) == 4
+    assert all("!=0.10.2" in pin and "!=0.11.0" in pin for pin in pins)
+
+
+IMPORT_ALL = """
+import sys
+for name in ("grain", "tensorflow_datasets", "av", "torch", "transformers", "tensorflow"):
+    sys.modules[name] = None  # importing it now raises ImportError
+import importlib
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+"""
+
+
+def test_every_module_imports_without_data_packages():
+    done = subprocess.run(
+        [sys.executable, "-W", "error::DeprecationWarning:vasa_jax", "-c", IMPORT_ALL, *_modules()],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+HEAVY = """
+import sys
+from vasa_jax.cli import build_parser
+build_parser().parse_args(["generate", "-s", "a", "-a", "b", "-o", "c"])
+print(*[name for name in ("flax", "cv2", "optax", "orbax", "transformers") if name in sys.modules])
+"""
+
+
+def test_the_command_line_parses_before_anything_heavy_is_loaded():
+    done = subprocess.run([sys.executable, "-c", HEAVY], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "", done.stderr
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "vasa_jax").rglob("*.py")), ids=lambda p: p.name)
+def test_house_rules(path):
+    text = path.read_text()
+    assert "from __future__ import annotations" not in text
+    assert "jax._src" not in text
+    assert "jax.experimental" not in text
+    assert "pickle.load" not in text
+    assert len(text.splitlines()) <= 450
+
+
+def test_version_is_stated_once():
+    assert PROJECT["project"]["dynamic"] == ["version"]
+    assert vasa_jax.__version__.count(".") == 2

@@ -1,0 +1,54 @@
+"""One face of the identity networks: aligned crop, embedding and feature maps, all frozen."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import jax
+
+from vasa_jax.errors import UserError
+from vasa_jax.perception.align import ARCFACE, DLIB, Alignment, aligned_crop
+from vasa_jax.perception.arcface import DEPTHS, IResNet
+from vasa_jax.perception.dlib_identity import DlibIdentity
+from vasa_jax.typing import Array, Float, Image
+
+Chips = Float[Array, "b s s 3"]
+Features = tuple[Float[Array, "b _ _ _"], ...]
+
+
+@dataclass(frozen=True)
+class IdentityNetwork:
+    """A frozen identity network.
+
+    apply: chips in [0, 1] to (embeddings, feature maps); alignment: how its chips are cut;
+    shrink: see `aligned_crop`, about (face size in the image) / (chip size).
+    """
+
+    apply: Callable[[Chips], tuple[Float[Array, "b e"], Features]]
+    alignment: Alignment
+    shrink: int = 1
+
+    def __call__(
+        self, images: Image, points: Float[Array, "b 5 2"]
+    ) -> tuple[Float[Array, "b e"], Features]:
+        """Embeddings and feature maps of whole images with five face points each (fractions)."""
+        return self.apply(aligned_crop(images, points, self.alignment, self.shrink))
+
+
+def identity_network(name: str, params: Mapping, shrink: int = 1) -> IdentityNetwork:
+    """The network `dlib`, `arcface-r50` or `arcface-r100` with its parameters, never trained.
+
+    Raises UserError for another name.
+    """
+    params = jax.lax.stop_gradient(params)
+    if name == "dlib":
+        network, alignment = DlibIdentity(), DLIB
+    elif name.removeprefix("arcface-") in DEPTHS:
+        network, alignment = IResNet(DEPTHS[name.removeprefix("arcface-")]), ARCFACE
+    else:
+        raise UserError(f"unknown identity network {name!r} (known: dlib, arcface-r50, "
+                        "arcface-r100)")  # fmt: skip
+
+    def apply(chips: Chips) -> tuple[Float[Array, "b e"], Features]:
+        return network.apply({"params": params}, chips)
+
+    return IdentityNetwork(apply, alignment, shrink)

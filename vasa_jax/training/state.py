@@ -97,9 +97,7 @@ def averaged(ema: Any, params: Any, step: Int[Array, ""], decay: float) -> Any:
     return jax.tree.map(lambda e, p: e + rate * (p - e), ema, params)
 
 
-def accumulate(
-    function: Callable[[Any], Any], batch: Any, count: int, layout: Layout
-) -> Any:
+def accumulate(function: Callable[[Any], Any], batch: Any, count: int, layout: Layout) -> Any:
     """The mean of `function` (a tree of float arrays) over `count` equal microbatches, by a scan.
 
     Microbatch i takes every count-th example, so that each device splits its own examples and none

@@ -1,0 +1,249 @@
+"""The training loop of both stages."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
+from vasa_jax.params import check_against, flatten
+from vasa_jax.training.checkpoint import Checkpoints
+from vasa_jax.training.logs import Logs
+from vasa_jax.training.mesh import Layout, make_mesh
+from vasa_jax.training.program import build_program, init_state, put_batch
+from vasa_jax.training.progress import Progress, Quiet, peak_flops, program_flops
+from vasa_jax.training.task import CheckpointableIterator, Task
+
+
+class Result(NamedTuple):
+    """How a run ended: the last step, whether it reached its goal, and its state."""
+
+    step: int
+    finished: bool
+    state: Any
+
+
+class _Pending(NamedTuple):
+    """A step that was dispatched but not looked at."""
+
+    step: int
+    metrics: dict
+    finite: Any
+
+
+class _Interrupt:
+    """Turns SIGTERM and SIGINT into a flag, so that a step is never torn; a second signal acts as
+    it would have before."""
+
+    def __init__(self):
+        self.seen = False
+        self._before = {}
+
+    def __enter__(self):
+        # A distributed job hears of preemption through its coordinator, on all hosts at one step.
+        if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def _note(self, number, frame):
+        del frame
+        self.seen = True
+        signal.signal(number, self._before.pop(number))
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def initialise_hosts(config: Config) -> None:
+    """Join a job of many hosts if `mesh.distributed` asks for it; call before any other use of JAX.
+
+    Raises UserError when no cluster can be found.
+    """
+    if not config.mesh.distributed or jax.distributed.is_initialized():
+        return
+    try:
+        jax.distributed.initialize()
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"mesh.distributed=true, but no cluster was found ({error}); start one "
+                        "process per host under Slurm, MPI or Kubernetes, or on a TPU "
+                        "pod") from None  # fmt: skip
+
+
+def train(
+    task: Task,
+    workdir: Path,
+    data: Iterator[Any],
+    *,
+    steps: int | None = None,
+    progress: Progress | None = None,
+    devices: Any = None,
+    initial: Any = None,
+) -> Result:
+    """Train a task until step `steps` (default: its config's), from its newest checkpoint if any.
+
+    data: this host's batches. If it has `state()` and `restore()`, its place is saved and restored,
+    and an interrupted run sees the same batches as one that was never interrupted.
+    devices: of the mesh, default all. initial: parameters to start a new run from.
+
+    Raises UserError for data, checkpoints or meshes that do not fit, when data ends too early, and
+    when a loss or a norm is not finite: then with its step and name, before it could be saved.
+    """
+    progress = progress or Quiet()
+    total = task.train.steps if steps is None else steps
+    workdir = _folder(workdir)
+    layout = Layout(make_mesh(task.config.mesh, devices), task.config.mesh.fsdp_floor)
+    program = build_program(task, layout)
+    checkpoints = Checkpoints(workdir / "checkpoints", task.train.keep)
+    lead = jax.process_index() == 0
+    try:
+        state, start = _begin(task, program, checkpoints, data, progress, initial)
+        if start >= total:
+            progress.note(f"{workdir}: is at step {start} already")
+            return Result(start, True, state)
+        frozen = jax.device_put(task.frozen, program.frozen)
+        logs = Logs(workdir, start) if lead else None
+        try:
+            run = _Run(task, layout, program, checkpoints, logs, progress, total)
+            return run(state, frozen, data, start)
+        finally:
+            if logs is not None:
+                logs.close()
+    finally:
+        checkpoints.close()
+        progress.close()
+
+
+def _folder(workdir):
+    workdir = Path(workdir)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot be used as --workdir ({error})") from None
+    return workdir
+
+
+def _begin(task, program, checkpoints, data, progress, initial):
+    restored = checkpoints.restore(program.abstract_state, task.config, task.name)
+    if restored is None:
+        state = init_state(task, program)
+        if initial is not None:
+            check_against(flatten(initial), flatten(state.params), "initial parameters")
+            params = jax.device_put(initial, program.state.params)
+            # Copied, since a donated state must not hold one buffer twice.
+            state = state._replace(params=params, ema=jax.tree.map(jnp.copy, params))
+        return state, 0
+    if isinstance(data, CheckpointableIterator) and restored.iterator is not None:
+        data.restore(restored.iterator)
+    else:
+        progress.note("the data has no saved place: it starts from its beginning again")
+    progress.note(f"resumed from step {restored.step}")
+    return restored.state, restored.step
+
+
+class _Run:
+    """The loop itself: dispatch a step, then look at the one before, which the devices have left
+    behind; they never wait for the host to look."""
+
+    def __init__(self, task, layout, program, checkpoints, logs, progress, total):
+        self.task, self.layout, self.program = task, layout, program
+        self.checkpoints, self.logs, self.progress, self.total = checkpoints, logs, progress, total
+        self.clock, self.clock_step = time.perf_counter(), 0
+        self.flops = None
+
+    def __call__(self, state, frozen, data, start):
+        task, every = self.task, self.task.train
+        compiled, pending, step = None, None, start
+        with _Interrupt() as interrupt:
+            while step < self.total and not interrupt.seen:
+                batch = put_batch(task, self.program, self._next(data, step))
+                if compiled is None:
+                    compiled = self.program.jitted.lower(state, frozen, batch).compile()
+                    self.flops = program_flops(compiled, every.accumulate)
+                    self.clock, self.clock_step = time.perf_counter(), step
+                state, metrics, finite = compiled(state, frozen, batch)
+                step += 1
+                self._look(pending)
+                pending = _Pending(step, metrics, finite)
+                if jax.process_count() > 1 and self.checkpoints.preempted(step):
+                    interrupt.seen = True
+                last = step == self.total or interrupt.seen
+                if last or step % every.save_every == 0:
+                    # Never save what is broken: this step is looked at before it is saved.
+                    self._look(pending)
+                    pending = None
+                    self._save(step, state, data)
+                if last or step % every.sample_every == 0:
+                    self._sample(step, state, frozen, batch)
+            if pending is not None:  # a signal between steps
+                self._look(pending)
+                self._save(step, state, data)
+        return Result(step, step >= self.total, state)
+
+    def _next(self, data, step):
+        try:
+            return next(data)
+        except StopIteration:
+            raise UserError(f"the data ended at step {step} of {self.total}; give an iterator that "
+                            "repeats, or fewer steps") from None  # fmt: skip
+
+    def _save(self, step, state, data):
+        place = data.state() if isinstance(data, CheckpointableIterator) else None
+        self.checkpoints.save(step, state, place, self.task.config, self.task.name)
+
+    def _sample(self, step, state, frozen, batch):
+        if self.task.samples is None:
+            return
+        images = self._sampler()(state.ema, frozen, batch)
+        if self.logs is not None:
+            self.logs.samples(step, jax.device_get(images))
+
+    def _sampler(self):
+        if not hasattr(self, "_jitted_samples"):
+            self._jitted_samples = jax.jit(
+                lambda ema, frozen, batch: self.task.samples(self.layout, ema, frozen, batch),
+                out_shardings=self.layout.replicated(),
+            )
+        return self._jitted_samples
+
+    def _look(self, pending):
+        if pending is None:
+            return
+        finite = np.asarray(pending.finite)
+        if not finite.all():
+            names = [n for n, ok in zip(sorted(pending.metrics), finite, strict=True) if not ok]
+            raise UserError(f"step {pending.step}: {_culprit(names)} is not finite (in all: "
+                            f"{', '.join(names)}); nothing broken was saved, so resume with a "
+                            f"lower train_{self.task.name}.learning_rate or a clip, or look at the "
+                            "data")  # fmt: skip
+        if pending.step % self.task.train.log_every == 0 or pending.step == self.total:
+            values = {k: float(v) for k, v in jax.device_get(pending.metrics).items()}
+            values |= self._speed(pending.step)
+            self.progress.step(pending.step, self.total, values)
+            if self.logs is not None:
+                self.logs.scalars(pending.step, values)
+
+    def _speed(self, step):
+        now = time.perf_counter()
+        rate = (step - self.clock_step) / max(now - self.clock, 1e-9)
+        self.clock, self.clock_step = now, step
+        values = {"it/s": rate, "images/s": rate * self.task.train.batch}
+        device = self.layout.mesh.devices.flat[0]
+        peak = peak_flops(device.device_kind, self.task.config.precision)
+        if peak and self.flops:
+            values["mfu"] = self.flops * rate / peak
+        return values
+
+
+def _culprit(names):
+    """What broke first: a part of the loss before their sum, losses before norms."""
+    derived = ("loss", "critic_loss", "grad_norm", "critic_grad_norm", "update_norm", "param_norm")
+    return min(names, key=lambda n: (derived.index(n) + 1 if n in derived else 0, n))

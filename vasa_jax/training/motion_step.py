@@ -1,0 +1,231 @@
+"""Stage 2: one step of the diffusion transformer over motion (VASA-1 section 3.2)."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from vasa_jax.audio import build_audio_encoder
+from vasa_jax.audio.mel import MelEncoder
+from vasa_jax.audio.protocol import SAMPLES_PER_FRAME
+from vasa_jax.config import Config
+from vasa_jax.motion.conditions import Conditions, drop_conditions
+from vasa_jax.motion.diffusion import Schedule, q_sample, x0_loss
+from vasa_jax.motion.dit import build, init_params
+from vasa_jax.motion.stats import MotionStats
+from vasa_jax.training.mesh import Layout
+from vasa_jax.training.state import (
+    TrainState,
+    accumulate,
+    averaged,
+    learning_rate,
+    make_optimizer,
+    remat,
+    update,
+)
+from vasa_jax.training.task import Task
+from vasa_jax.typing import Array, Bool, Float, Key
+
+
+class MotionBatch(NamedTuple):
+    """K + W consecutive frames of a clip at 25 fps: the context of a window, then the window.
+
+    motion: [pose, z_dyn] in the face model's units. valid: the frame exists; frames before the
+    clip's start and past its end must be finite and are ignored. audio: features of a frozen
+    encoder, taken over the whole clip and sliced; or waveform: 16 kHz samples of the frames with
+    `audio_margin` frames more on each side, zeros outside of the clip. The unused one is None.
+    gaze: (yaw, pitch), radians. distance: 1 is the data's mean. emotion: shares of `EMOTIONS`.
+    has_*: the label is known.
+    """
+
+    motion: Float[Array, "b f m"]
+    valid: Bool[Array, "b f"]
+    audio: Float[Array, "b f a"] | None
+    waveform: Float[Array, "b n"] | None
+    gaze: Float[Array, "b 2"]
+    distance: Float[Array, "b 1"]
+    emotion: Float[Array, "b 8"]
+    has_gaze: Bool[Array, " b"]
+    has_distance: Bool[Array, " b"]
+    has_emotion: Bool[Array, " b"]
+
+
+class _Drawn(NamedTuple):
+    """A batch with all its random draws, so that microbatches change nothing."""
+
+    batch: MotionBatch
+    conditions: Conditions
+    t: Any
+    noise: Any
+
+
+def audio_margin(config: Config) -> int:
+    """Frames of sound beyond the window on each side, so that features of its first and last frames
+    are those of the whole clip."""
+    encoder = build_audio_encoder(config.audio)
+    # One more than the network's reach: the spectrogram's window overlaps the next frame.
+    return encoder.receptive_frames + 1 if isinstance(encoder, MelEncoder) else 0
+
+
+def motion_batch_struct(config: Config, batch: int, waveform: bool | None = None) -> MotionBatch:
+    """Shapes of a batch. waveform: sound or features; default: sound where the encoder is trained
+    along, which is `mel`."""
+    waveform = config.audio.encoder == "mel" if waveform is None else waveform
+    frames = config.motion.context + config.motion.window
+    samples = (frames + 2 * audio_margin(config)) * SAMPLES_PER_FRAME
+
+    def f32(*shape):
+        return jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+
+    flags = jax.ShapeDtypeStruct((batch,), jnp.bool_)
+    return MotionBatch(
+        motion=f32(frames, config.face.motion_dim),
+        valid=jax.ShapeDtypeStruct((batch, frames), jnp.bool_),
+        audio=None if waveform else f32(frames, config.audio.dim),
+        waveform=f32(samples) if waveform else None,
+        gaze=f32(config.motion.gaze_dim),
+        distance=f32(config.motion.distance_dim),
+        emotion=f32(config.motion.emotion_dim),
+        has_gaze=flags,
+        has_distance=flags,
+        has_emotion=flags,
+    )
+
+
+def motion_init(config: Config, key: Key[Array, ""], frozen: Any, optimizer: Any) -> TrainState:
+    """A fresh state; a trainable audio encoder's parameters lie beside the transformer's."""
+    keys = jax.random.split(key)
+    params = {"motion": init_params(config, keys[0])["params"]}
+    if config.audio.encoder == "mel":
+        wave = jnp.zeros((1, SAMPLES_PER_FRAME * 4), jnp.float32)
+        params["audio"] = build_audio_encoder(config.audio).init(keys[1], wave)["params"]
+    stats = frozen["stats"]
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        ema=jax.tree.map(jnp.copy, params),
+        critic={},
+        critic_opt={},
+        constants={"mean": jnp.asarray(stats.mean), "std": jnp.asarray(stats.std)},
+    )
+
+
+def motion_step(
+    config: Config,
+    layout: Layout,
+    state: TrainState,
+    frozen: Any,
+    batch: MotionBatch,
+    key: Key[Array, ""],
+    optimizer: optax.GradientTransformation | None = None,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One step: drop conditions, add noise, predict x0, AdamW, running average.
+
+    frozen: {"stats": …} and, where sound goes through a pretrained encoder, {"audio": its
+    parameters}. Metrics: loss and its parts, norms of gradient, update and parameters.
+    """
+    train = config.train_motion
+    optimizer = optimizer or make_optimizer(train)
+    params = layout.gather(state.params)
+    stats = MotionStats(**state.constants)
+    drawn = _draw(config, stats, layout.spread(batch), key)
+    loss = partial(_loss, config, frozen)
+
+    def microbatch(part):
+        (_, parts), grads = jax.value_and_grad(remat(loss, train.remat), has_aux=True)(params, part)
+        return layout.scatter(grads), parts
+
+    grads, metrics = accumulate(microbatch, drawn, train.accumulate, layout)
+    new, opt_state, norms = update(optimizer, grads, state.opt_state, state.params)
+    state = state._replace(
+        step=state.step + 1,
+        params=new,
+        opt_state=opt_state,
+        ema=averaged(state.ema, new, state.step, train.ema),
+    )
+    rate = jnp.asarray(learning_rate(train)(state.step - 1), jnp.float32)
+    return state, metrics | norms | {"learning_rate": rate}
+
+
+def _draw(config, stats, batch, key):
+    drop, key_t, key_noise = jax.random.split(key, 3)
+    b, k, w = batch.motion.shape[0], config.motion.context, config.motion.window
+    motion = stats.normalise(batch.motion)
+    audio = jnp.zeros((b, k + w, config.audio.dim))  # filled in by `_loss`, which trains it
+    conditions = Conditions(
+        motion_context=motion[:, :k],
+        audio_context=audio[:, :k],
+        audio=audio[:, k:],
+        gaze=batch.gaze,
+        distance=batch.distance,
+        emotion=batch.emotion,
+        has_context=batch.valid[:, :k].all(axis=1),
+        has_audio=jnp.ones(b, bool),
+        has_gaze=batch.has_gaze,
+        has_distance=batch.has_distance,
+        has_emotion=batch.has_emotion,
+        audio_valid=batch.valid[:, k:],
+    )
+    return _Drawn(
+        batch=batch._replace(motion=motion),
+        conditions=drop_conditions(drop, conditions, config.diffusion),
+        t=jax.random.randint(key_t, (b,), 0, config.diffusion.timesteps),
+        noise=jax.random.normal(key_noise, (b, w, motion.shape[-1]), jnp.float32),
+    )
+
+
+def _loss(config, frozen, params, drawn):
+    k = config.motion.context
+    batch = drawn.batch
+    audio = _audio(config, frozen, params, batch)
+    conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
+    x0, valid = batch.motion[:, k:], batch.valid[:, k:]
+    schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
+    x_t = q_sample(schedule, x0, drawn.t, drawn.noise)
+    x0_hat = build(config).apply({"params": params["motion"]}, x_t, drawn.t, conditions, valid)
+    loss, parts = x0_loss(x0_hat, x0, valid, config.diffusion)
+    return loss, {"loss": loss} | parts
+
+
+def _audio(config, frozen, params, batch):
+    if batch.waveform is None:
+        return batch.audio
+    margin = audio_margin(config)
+    encoder = build_audio_encoder(config.audio, config.dtype)
+    if "audio" in params:
+        features = encoder.apply({"params": params["audio"]}, batch.waveform)
+    else:
+        features = encoder.apply({"params": frozen["audio"]}, batch.waveform)
+        features = jax.lax.stop_gradient(features)
+    return features[:, margin : margin + batch.motion.shape[1]].astype(jnp.float32)
+
+
+def motion_task(
+    config: Config,
+    frozen: Any = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Task:
+    """Stage 2 for the loop. frozen: {"stats": MotionStats of the data (default: none needed, the
+    motion is z-scored already), "audio": parameters of a pretrained encoder to feed sound to}."""
+    dim = config.face.motion_dim
+    plain = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
+    frozen = {"stats": plain} | (frozen or {})
+    optimizer = optimizer or make_optimizer(config.train_motion)
+    trainable = config.audio.encoder == "mel"
+    return Task(
+        name="motion",
+        config=config,
+        train=config.train_motion,
+        init=lambda key, frozen: motion_init(config, key, frozen, optimizer),
+        step=lambda layout, state, frozen, batch, key: motion_step(
+            config, layout, state, frozen, batch, key, optimizer
+        ),
+        batch=motion_batch_struct(
+            config, config.train_motion.batch, waveform=trainable or "audio" in frozen
+        ),
+        frozen=frozen,
+    )

@@ -1,0 +1,52 @@
+"""Checks shared by the tests of sharded steps."""
+
+import re
+
+import jax
+import numpy as np
+from vasa_jax.training.fake_data import FakeBatches
+from vasa_jax.training.mesh import Layout, make_mesh
+from vasa_jax.training.program import build_program, init_state, put_batch
+
+
+def prepare(task, devices):
+    """(program, state, frozen, batch) on a mesh over the first `devices` devices."""
+    mesh = make_mesh(task.config.mesh, jax.devices()[:devices])
+    program = build_program(task, Layout(mesh, task.config.mesh.fsdp_floor))
+    state = init_state(task, program)
+    frozen = jax.device_put(task.frozen, program.frozen)
+    return program, state, frozen, put_batch(task, program, next(FakeBatches(task.batch)))
+
+
+def one_step(task, devices):
+    """(state before, compiled program, state after, metrics), the states as numpy."""
+    program, state, frozen, batch = prepare(task, devices)
+    before = jax.tree.map(np.array, state)
+    compiled = program.jitted.lower(state, frozen, batch).compile()
+    state, metrics, _ = compiled(state, frozen, batch)
+    return before, compiled, jax.tree.map(np.array, state), jax.device_get(metrics)
+
+
+def gathered_shapes(compiled):
+    """The result shapes of all all-gathers in a compiled program, ones removed."""
+    shapes = []
+    for line in compiled.as_text().splitlines():
+        found = re.search(r"= (.*?) all-gather(-start)?\(", line)
+        if found:
+            for dims in re.findall(r"\w+\[([\d,]*)\]", found[1])[-1:]:
+                shapes.append(squeezed(int(d) for d in dims.split(",") if d))
+    return shapes
+
+
+def squeezed(shape):
+    """A shape without its ones, sorted: layouts and reshapes of one array look alike."""
+    return tuple(sorted(d for d in shape if d != 1))
+
+
+def relative_error(a, b):
+    """Largest |a - b| over the largest |b|, the worst of all leaves with weight in them."""
+    worst = 0.0
+    scale = max(float(np.abs(y).max()) for y in jax.tree.leaves(b))
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        worst = max(worst, float(np.abs(np.asarray(x, np.float64) - y).max()) / scale)
+    return worst

@@ -79,7 +79,11 @@ def abstract_params(config: Config) -> dict:
 
 def init_bundle(config: Config, seed: int = 0) -> Bundle:
     """Parameters drawn from a seed: the right structure, untrained."""
-    params = jax.jit(lambda key: _init(config, key))(jax.random.key(seed))
+    # Thousands of small random draws: compiling them well takes minutes and gains nothing, and
+    # the default generator alone triples that.
+    options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    key = jax.random.key(seed, impl="unsafe_rbg")
+    params = jax.jit(lambda key: _init(config, key), compiler_options=options)(key)
     dim = config.face.motion_dim
     stats = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
     return Bundle(config, params, stats, trained=False)

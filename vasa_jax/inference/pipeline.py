@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.audio.chunks import clip_encoder, encode_clip
+from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
 from vasa_jax.face.conv import fold_weight_standardisation
@@ -39,7 +39,6 @@ class Pipeline:
         self._encode = jax.jit(self._encode_fn)
         self._encode_motion = jax.jit(self._encode_motion_fn)
         self._decode = jax.jit(self._decode_fn)
-        self._audio = clip_encoder(self._networks.audio, self._params["audio"])
         self._compiled = False
 
     @property
@@ -106,7 +105,9 @@ class Pipeline:
 
     def audio(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "t a"]:
         """Audio features of a whole clip at 25 Hz."""
-        return encode_clip(self._audio, waveform, self.config.audio)
+        return encode_clip(
+            self._networks.audio, {"params": self._params["audio"]}, waveform, self.config.audio
+        )
 
     def windows(self, frames: int) -> int:
         """Windows that the sampler needs for a clip of `frames` frames."""

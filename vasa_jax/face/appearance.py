@@ -9,7 +9,7 @@ from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.resize import avg_pool2
 from vasa_jax.face.resnet import normalise
-from vasa_jax.typing import Image, Volume
+from vasa_jax.typing import Array, Float, Image
 
 __all__ = ["AppearanceEncoder"]
 
@@ -25,7 +25,7 @@ class AppearanceEncoder(nn.Module):
     style: Style = Style()
 
     @nn.compact
-    def __call__(self, image: Image) -> Volume:
+    def __call__(self, image: Image) -> Float[Array, "b d h2 w2 c"]:
         c, style = self.config, self.style
         x = normalise(image).astype(style.dtype)
         x = Conv(c.appearance_stem, 7, standardise=False, style=style, name="stem")(x)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from vasa_jax.config import FaceConfig
 from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
-from vasa_jax.typing import Image, Volume
+from vasa_jax.typing import Array, Float, Volume
 
 __all__ = ["Decoder"]
 
@@ -19,7 +19,7 @@ class Decoder(nn.Module):
     style: Style = Style()
 
     @nn.compact
-    def __call__(self, volume: Volume) -> Image:
+    def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 3"]:
         c, style = self.config, self.style
         b, d, h, w, channels = volume.shape
         x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * channels)

@@ -67,7 +67,7 @@ class FaceModel(nn.Module):
         return Source(self.canonicalise(self.appearance(image), motion, identity), identity)
 
     def canonicalise(
-        self, volume: Volume, motion: Motion, identity: Float[Array, "b s s c"]
+        self, volume: Volume, motion: Motion, identity: Float[Array, "b s s e"]
     ) -> Volume:
         """Take pose and expression out of a posed volume: one resample, then G3D."""
         delta = self.warp_source(self._dyn_map(motion), identity)

@@ -16,7 +16,7 @@ def normalise(image: Image) -> Image:
     return image * 2.0 - 1.0
 
 
-def resize_image(image: Image, size: int) -> Image:
+def resize_image(image: Image, size: int) -> Float[Array, "b size size 3"]:
     """A square image at another size, linear and free of aliasing; untouched at the same size."""
     if image.shape[1:3] == (size, size):
         return image

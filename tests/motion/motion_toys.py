@@ -17,7 +17,18 @@ from vasa_jax.motion.dit import init_params
 
 @functools.cache
 def debug_params(config, seed=0):
-    return jax.jit(partial(init_params, config))(jax.random.key(seed))
+    """Random parameters of usual size, no bias zero; drawn by numpy, since compiling the 60 random
+    draws of `init_params` takes longer than any test."""
+    rng = np.random.default_rng(seed)
+    shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
+
+    def draw(path, leaf):
+        kind = path[-1].key
+        size = leaf.shape[0] ** -0.5 if kind == "kernel" else 0.1
+        value = size * rng.standard_normal(leaf.shape) + (kind == "scale")
+        return jnp.asarray(value, jnp.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def load_torch_twin():

@@ -88,7 +88,7 @@ def clip_inputs(
 def sample_clips(
     network: Network,
     plan: Plan,
-    weights: Float[Array, " n"],
+    weights: Float[Array, " branches"],
     params: Any,
     config: MotionConfig,
     stats: MotionStats,
@@ -137,7 +137,7 @@ def sample_clips(
 def sample_clip(
     network: Network,
     plan: Plan,
-    weights: Float[Array, " n"],
+    weights: Float[Array, " branches"],
     params: Any,
     config: MotionConfig,
     stats: MotionStats,

@@ -8,7 +8,7 @@ so that a sampler is a table made once in float64, and the loop is one scan over
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -115,6 +115,7 @@ class StepTable(NamedTuple):
     noise: Float[np.ndarray, " s"]
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Turns a schedule into the table of its update."""
 

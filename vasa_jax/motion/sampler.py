@@ -7,7 +7,7 @@ returned carry until the clip is done (`clips.py`).
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from vasa_jax.motion.guidance import (
 from vasa_jax.typing import Array, Bool, Float, Int, Key
 
 
+@runtime_checkable
 class Network(Protocol):
     """A denoiser split in two, hashable because it is a static argument of the program."""
 
@@ -67,7 +68,7 @@ class Plan:
     branches: tuple[str, ...]
 
 
-def make_plan(config: DiffusionConfig) -> tuple[Plan, Float[Array, " n"]]:
+def make_plan(config: DiffusionConfig) -> tuple[Plan, Float[Array, " branches"]]:
     """The plan that `config` describes, and the guidance weights of its branches."""
     weights = guidance_weights(config)
     schedule = Schedule(config.schedule, config.timesteps)
@@ -108,6 +109,9 @@ class WindowInputs(NamedTuple):
     fixed_mask: Bool[Array, "b n w m"] | None = None
 
 
+_PER_WINDOW = frozenset(WindowInputs._fields) & frozenset(Conditions._fields)
+
+
 def initial_carry(batch: int, context: int, motion_dim: int, audio_dim: int) -> WindowCarry:
     """The carry before the first window: no context (the learned null), window 0."""
     return WindowCarry(
@@ -130,7 +134,7 @@ def sample_window(
     params: Any,
     conditions: Conditions,
     keys: Key[Array, " b"],
-    weights: Float[Array, " n"],
+    weights: Float[Array, " branches"],
     fixed: Float[Array, "b w m"] | None = None,
     fixed_mask: Bool[Array, "b w m"] | None = None,
 ) -> Float[Array, "b w m"]:
@@ -167,7 +171,7 @@ def sample_windows(
     carry: WindowCarry,
     inputs: WindowInputs,
     keys: Key[Array, " b"],
-    weights: Float[Array, " n"],
+    weights: Float[Array, " branches"],
 ) -> tuple[WindowCarry, Float[Array, "b n w m"]]:
     """n windows one after another; returns the carry for the next call and normalised motion.
 
@@ -182,7 +186,7 @@ def sample_windows(
             audio_context=carry.audio_context,
             has_context=carry.has_context,
             has_audio=jnp.ones_like(carry.has_context),  # audio_valid says which frames have any
-            **{name: getattr(window, name) for name in Conditions._fields if name in _PER_WINDOW},
+            **{name: getattr(window, name) for name in _PER_WINDOW},
         )
         window_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, carry.index)
         motion = sample_window(
@@ -206,6 +210,3 @@ def sample_windows(
     windows_first = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 1, 0), inputs)
     carry, motion = jax.lax.scan(body, carry, windows_first)
     return carry, jnp.moveaxis(motion, 0, 1)
-
-
-_PER_WINDOW = frozenset(WindowInputs._fields)

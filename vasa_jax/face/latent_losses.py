@@ -1,0 +1,78 @@
+"""Losses on codes: dynamics contrast, identity, pose and gaze labels."""
+
+import jax
+import jax.numpy as jnp
+
+from vasa_jax.loss_config import ContrastLoss, PoseLabelLoss
+from vasa_jax.typing import Array, Float, Pose
+
+Vectors = Float[Array, "b c"]
+Rows = Float[Array, " b"]
+
+
+def cosine(a: Vectors, b: Vectors) -> Rows:
+    """Cosine of the angle between rows; 0, with a finite gradient, where one of them is 0."""
+    power = jnp.sum(a * a, -1) * jnp.sum(b * b, -1)
+    return jnp.sum(a * b, -1) * jax.lax.rsqrt(jnp.maximum(power, 1e-16))
+
+
+def row_mean(values: Rows, present: Rows) -> Float[Array, ""]:
+    """Mean over the rows that are present; 0 where none is."""
+    return jnp.sum(values * present) / jnp.maximum(jnp.sum(present), 1.0)
+
+
+def contrast_loss(
+    config: ContrastLoss,
+    same: Vectors,
+    cross: Vectors,
+    driver: Vectors,
+    other: Vectors,
+    present: Rows,
+) -> Float[Array, ""]:
+    """Cosine contrast of dynamics codes (MegaPortraits, L_cos), unweighted.
+
+    -sum_P log[e^d(P) / (e^d(P) + sum_N e^d(N))], d(a, b) = s (cos(a, b) - m), with
+    P = {(same, driver), (cross, driver)} and N = {(same, other), (cross, other)}.
+    same: code of the drawn z_{s->d}; cross: of z_{s*->d}; driver: z_d; other: z_{d*} of another
+    person; rows that are not `present` (other is the same person) are left out.
+    """
+
+    def score(a: Vectors, b: Vectors) -> Rows:
+        return config.scale * (cosine(a, b) - config.margin)
+
+    negative = jnp.logaddexp(score(same, other), score(cross, other))
+    positives = (score(same, driver), score(cross, driver))
+    return row_mean(sum(jnp.logaddexp(p, negative) - p for p in positives), present)
+
+
+def identity_loss(source: Vectors, drawn: Vectors, present: Rows) -> Float[Array, ""]:
+    """1 - cos(id(I_s), id(D(V_s, id_s, pose_d, dyn_d))) (VASA-1 3.1, l_cross_id), unweighted.
+
+    The source's embedding is the target and has no gradient.
+    """
+    return row_mean(1 - cosine(jax.lax.stop_gradient(source), drawn), present)
+
+
+def circle_distance(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
+    """|a - b| on the circle, in [0, pi]; radians."""
+    difference = a - b
+    return jnp.abs(jnp.arctan2(jnp.sin(difference), jnp.cos(difference)))
+
+
+def pose_loss(
+    config: PoseLabelLoss, prediction: Pose, label: Pose, present: Rows
+) -> Float[Array, ""]:
+    """L1 to a pose label: angles on the circle, translation, log scale; unweighted by `weight`."""
+    rows = (
+        config.rotation * circle_distance(prediction.rotation, label.rotation).mean(-1)
+        + config.translation * jnp.abs(prediction.translation - label.translation).mean(-1)
+        + config.log_scale * jnp.abs(prediction.log_scale - label.log_scale).mean(-1)
+    )
+    return row_mean(rows, present)
+
+
+def gaze_loss(
+    prediction: Float[Array, "b 2"], label: Float[Array, "b 2"], present: Rows
+) -> Float[Array, ""]:
+    """L1 on the circle to gaze labels (yaw, pitch; radians)."""
+    return row_mean(circle_distance(prediction, label).mean(-1), present)

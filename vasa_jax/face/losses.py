@@ -1,0 +1,291 @@
+"""Stage 1's objective: what to draw from a batch, and the weighted sum of all losses on it.
+
+Reconstruction, perceptual, adversarial and contrast terms are MegaPortraits'; l_consist and
+l_cross_id are VASA-1's (section 3.1). The trainer calls `draw` inside its loss function, then
+`face_loss`, and trains the discriminator on `judged_pair`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vasa_jax.errors import UserError
+from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.discriminator import (
+    Judge,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+)
+from vasa_jax.face.image_losses import (
+    FeatureNet,
+    feature_loss,
+    masked,
+    perceptual_loss,
+    pixel_loss,
+    pyramid_features,
+    region_masks,
+    region_perceptual_loss,
+)
+from vasa_jax.face.latent_losses import contrast_loss, gaze_loss, identity_loss, pose_loss
+from vasa_jax.loss_config import FaceLossConfig, RegionLoss
+from vasa_jax.perception.identity import IdentityNetwork
+from vasa_jax.typing import Array, Float, Image, Int, Motion, Source
+
+__all__ = [
+    "FaceFunctions", "FaceNetworks", "FaceOutputs", "bind", "discriminator_loss", "draw",
+    "face_loss", "judged_pair", "strangers",
+]  # fmt: skip
+
+Scalar = Float[Array, ""]
+
+
+class FaceFunctions(NamedTuple):
+    """The face model as functions of arrays, its parameters bound."""
+
+    encode_motion: Callable[[Image], Motion]
+    encode_source: Callable[[Image, Motion], Source]
+    decode: Callable[[Source, Motion], Image]
+
+
+class FaceNetworks(NamedTuple):
+    """Frozen networks and the discriminator; None where all losses that use it have weight 0."""
+
+    vgg: FeatureNet | None = None
+    identity: IdentityNetwork | None = None
+    judge: Judge | None = None
+
+
+class FaceOutputs(NamedTuple):
+    """What the model drew and encoded for one batch; None where no loss asked for it.
+
+    same: D(V_s, id_s, pose_d, dyn_d), to equal the driver. itself: D(V_s, id_s, pose_s, dyn_s), to
+    equal the source. cross: D(V_s, id_s, pose_o, dyn_o), o the driver of sample k - 1.
+    consist_a = D(V_j, id_j, pose_i, dyn_j) and consist_b = D(V_i, id_i, pose_i, dyn_j), with i the
+    source and j the driver. dyn_same and dyn_cross: dynamics codes of the drawn images.
+    source_gaze and driver_gaze: for a gaze head of the trainer's, radians.
+    """
+
+    same: Image
+    source_motion: Motion
+    driver_motion: Motion
+    itself: Image | None = None
+    cross: Image | None = None
+    consist_a: Image | None = None
+    consist_b: Image | None = None
+    dyn_same: Float[Array, "b dyn"] | None = None
+    dyn_cross: Float[Array, "b dyn"] | None = None
+    source_gaze: Float[Array, "b 2"] | None = None
+    driver_gaze: Float[Array, "b 2"] | None = None
+
+
+def bind(model: nn.Module, variables: dict) -> FaceFunctions:
+    """The functions of a module that has the three methods, as FaceModel does."""
+    return FaceFunctions(
+        *(partial(model.apply, variables, method=name) for name in FaceFunctions._fields)
+    )
+
+
+def draw(config: FaceLossConfig, face: FaceFunctions, batch: FaceBatch) -> FaceOutputs:
+    """Run the face model for the losses whose weight is not 0; at most five decodes."""
+    source_view = batch.source if batch.source_view is None else batch.source_view
+    driver_view = batch.driver if batch.driver_view is None else batch.driver_view
+    motion_s, motion_d = face.encode_motion(source_view), face.encode_motion(driver_view)
+    source = face.encode_source(batch.source, motion_s)
+    out = FaceOutputs(face.decode(source, motion_d), motion_s, motion_d)
+    if config.self_drive.weight:
+        out = out._replace(itself=face.decode(source, motion_s))
+    if config.contrast.weight or config.cross_identity.weight:
+        out = out._replace(cross=face.decode(source, jax.tree.map(_previous, motion_d)))
+    if config.contrast.weight:
+        out = out._replace(
+            dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
+        )
+    if config.consistency.weight:
+        other = face.encode_source(batch.driver, motion_d)
+        mixed = Motion(motion_s.pose, motion_d.dyn)
+        a, b = face.decode(other, mixed), face.decode(source, mixed)
+        out = out._replace(consist_a=a, consist_b=b)
+    return out
+
+
+def _previous(x: Array) -> Array:
+    """Sample k gets what belongs to sample k - 1."""
+    return jnp.roll(x, 1, 0)
+
+
+def strangers(identity: Int[Array, " b"]) -> Float[Array, " b"]:
+    """1 where sample k - 1 shows another person than sample k."""
+    return (identity != jnp.roll(identity, 1, 0)).astype(jnp.float32)
+
+
+def judged_pair(config: FaceLossConfig, batch: FaceBatch, same: Image) -> tuple[Image, Image]:
+    """(real, fake) as the discriminator sees them in both players' turns; detached nowhere."""
+    mask = batch.driver_mask if config.masked else None
+    return masked(batch.driver, mask), masked(same, mask)
+
+
+def face_loss(
+    config: FaceLossConfig,
+    batch: FaceBatch,
+    outputs: FaceOutputs,
+    networks: FaceNetworks,
+    step: Int[Array, ""] | int | None = None,
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """The generator's total loss and each loss by name, all float32.
+
+    step: the training step, for losses that start late; None counts them fully. The named
+    scalars (`loss/pixel`, …) are unweighted; `loss/total` is the sum of weight * ramp * loss.
+    Raises UserError when a loss with a weight lacks a network or something in the batch.
+    """
+    batch, outputs = jax.tree.map(_float32, (batch, outputs))
+    total, metrics = jnp.zeros(()), {}
+    terms = [
+        *_reconstruction(config, batch, outputs, networks),
+        *_adversarial(config, batch, outputs, networks, step),
+        *_disentanglement(config, batch, outputs, networks, step),
+        *_labels(config, batch, outputs),
+    ]
+    for name, weight, value in terms:
+        metrics[f"loss/{name}"] = value
+        total += weight * value
+    return total, metrics | {"loss/total": total}
+
+
+def _float32(x: Array) -> Array:
+    return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
+
+
+Term = tuple[str, Scalar | float, Scalar]
+"""A loss's name, its weight, its value."""
+
+
+def _reconstruction(config, batch, outputs, networks) -> list[Term]:
+    mask_d, mask_s = (batch.driver_mask, batch.source_mask) if config.masked else (None, None)
+    driver, same = masked(batch.driver, mask_d), masked(outputs.same, mask_d)
+    share, perceptual = config.self_drive.weight, config.perceptual
+    terms = []
+    if config.pixel.weight:
+        terms.append(("pixel", config.pixel.weight, pixel_loss(same, driver, mask_d)))
+    if config.pixel.weight and share:
+        value = pixel_loss(*(masked(x, mask_s) for x in (outputs.itself, batch.source)), mask_s)
+        terms.append(("self_pixel", share * config.pixel.weight, value))
+    levels = None
+    if perceptual.weight:
+        vgg = _need(networks.vgg, "perceptual", "the weights of VGG")
+        levels = [pyramid_features(vgg, x, perceptual.scales) for x in (same, driver)]
+        terms.append(("perceptual", perceptual.weight, perceptual_loss(perceptual, *levels)))
+        if share:
+            own = [
+                pyramid_features(vgg, masked(x, mask_s), perceptual.scales)
+                for x in (outputs.itself, batch.source)
+            ]
+            value = perceptual_loss(perceptual, *own)
+            terms.append(("self_perceptual", share * perceptual.weight, value))
+    if config.face_features.weight:
+        network = _need(networks.identity, "face_features", "an identity network")
+        points = _need(batch.driver_points, "face_features", "driver_points in the batch")
+        value = feature_loss(network(same, points)[1], network(driver, points)[1])
+        terms.append(("face_features", config.face_features.weight, value))
+    for i, name in enumerate(("eyes", "mouth")):
+        region: RegionLoss = getattr(config, name)
+        if region.weight:
+            mask = _region(batch, i, name)
+            value = region.pixel * pixel_loss(same, driver, mask)
+            if levels is not None and region.perceptual:
+                value += region.perceptual * region_perceptual_loss(
+                    perceptual, levels[0][0], levels[1][0], mask
+                )
+            terms.append((name, region.weight, value))
+    return terms
+
+
+def _region(batch: FaceBatch, index: int, name: str) -> Float[Array, "b h w 1"]:
+    if batch.driver_regions is not None:
+        return batch.driver_regions[..., index : index + 1]
+    points = _need(batch.driver_points, name, "driver_regions or driver_points in the batch")
+    return region_masks(points, batch.driver.shape[1])[..., index : index + 1]
+
+
+def _adversarial(config, batch, outputs, networks, step) -> list[Term]:
+    adversarial = config.adversarial
+    if not adversarial.weight and not adversarial.feature_matching:
+        return []
+    judge = _need(networks.judge, "adversarial", "a discriminator")
+    real, fake = (judge(x) for x in judged_pair(config, batch, outputs.same))
+    on = 1.0 if step is None else jnp.where(step >= adversarial.start, 1.0, 0.0)
+    return [
+        ("adversarial", on * adversarial.weight, generator_loss(fake)),
+        ("feature_matching", on * adversarial.feature_matching, feature_matching(real, fake)),
+    ]
+
+
+def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
+    present, terms = strangers(batch.identity), []
+    mask = batch.source_mask if config.masked else None
+    if config.contrast.weight:
+        # Seen from the driver of sample k, the cross image that carries its motion is k + 1's, and
+        # the other clip is k + 1's as well.
+        dyn = outputs.driver_motion.dyn
+        cross, other, apart = (jnp.roll(x, -1, 0) for x in (outputs.dyn_cross, dyn, present))
+        value = contrast_loss(config.contrast, outputs.dyn_same, cross, dyn, other, apart)
+        terms.append(("contrast", config.contrast.weight, value))
+    if config.consistency.weight:
+        consistency = config.consistency
+        pair = [masked(x, mask) for x in (outputs.consist_a, outputs.consist_b)]
+        value = consistency.pixel * pixel_loss(*pair, mask)
+        if consistency.perceptual:
+            vgg = _need(networks.vgg, "consistency.perceptual", "the weights of VGG", "")
+            levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in pair]
+            value += consistency.perceptual * perceptual_loss(config.perceptual, *levels)
+        weight = consistency.weight * _ramp(consistency.start, consistency.ramp, step)
+        terms.append(("consistency", weight, value))
+    if config.cross_identity.weight:
+        cross = config.cross_identity
+        network = _need(networks.identity, "cross_identity", "an identity network")
+        points_s = _need(batch.source_points, "cross_identity", "source_points in the batch")
+        points_d = _need(batch.driver_points, "cross_identity", "driver_points in the batch")
+        # The drawn face has the other driver's pose, so it lies where that driver's face does.
+        drawn = outputs.cross
+        if config.masked and batch.driver_mask is not None:
+            drawn = masked(drawn, _previous(batch.driver_mask))
+        source = network(masked(batch.source, mask), points_s)[0]
+        value = identity_loss(source, network(drawn, _previous(points_d))[0], present)
+        terms.append(("cross_identity", cross.weight * _ramp(cross.start, cross.ramp, step), value))
+    return terms
+
+
+def _labels(config, batch, outputs) -> list[Term]:
+    terms, frames = [], ("source", "driver")
+    if config.pose.weight and batch.pose_present is not None:
+        values = [
+            pose_loss(config.pose, getattr(outputs, f"{f}_motion").pose,
+                      getattr(batch, f"{f}_pose"), batch.pose_present)
+            for f in frames
+        ]  # fmt: skip
+        terms.append(("pose", config.pose.weight, sum(values) / 2))
+    if config.gaze.weight and batch.gaze_present is not None:
+        values = []
+        for f in frames:
+            gaze = _need(getattr(outputs, f"{f}_gaze"), "gaze", "a gaze head's outputs")
+            values.append(gaze_loss(gaze, getattr(batch, f"{f}_gaze"), batch.gaze_present))
+        terms.append(("gaze", config.gaze.weight, sum(values) / 2))
+    return terms
+
+
+def _ramp(start: int, ramp: int, step: Int[Array, ""] | int | None) -> Scalar | float:
+    """0 up to step `start`, then linearly to 1 over `ramp` steps."""
+    if step is None:
+        return 1.0
+    return jnp.clip((step - start + 1) / max(ramp, 1), 0.0, 1.0)
+
+
+def _need(thing, key: str, what: str, leaf: str = ".weight"):
+    if thing is None:
+        raise UserError(f"the loss face_losses.{key} needs {what}, which is missing: give it, or "
+                        f"switch the loss off with --set face_losses.{key}{leaf}=0")  # fmt: skip
+    return thing

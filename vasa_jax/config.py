@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from vasa_jax.config_text import apply_overrides, build, nearest
 from vasa_jax.errors import UserError
+from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.typing import EMOTIONS, POSE_DIM, SAMPLE_RATE
 
 NAMES = ("vasa1", "base256", "demo", "debug")
@@ -309,6 +310,7 @@ class Config:
 
     name: str
     face: FaceConfig = field(default_factory=FaceConfig)
+    face_losses: FaceLossConfig = field(default_factory=FaceLossConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)

@@ -317,6 +317,7 @@ def test_tfjs_dequantises(tmp_path):
         ("vgg16-lpips", 31, 14_716_160),
         ("i3d-kinetics-400", 230, 12_704_544),
         ("dlib-face-recognition", 117, 5_614_592),
+        ("whisper-tiny.en", 67, 8_208_384),
     ],
 )
 def test_the_real_files_convert(real_cache, tmp_path, name, tensors, numbers):

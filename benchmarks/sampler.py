@@ -150,7 +150,7 @@ def main():
             "jax": jax.__version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
-        },  # fmt: skip
+        },
         "config": args.config,
         "motion": dataclasses.asdict(config.motion),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),
@@ -166,7 +166,7 @@ def main():
             "median": statistics.median(ratios),
             "min": min(ratios),
             "max": max(ratios),
-        },  # fmt: skip
+        },
     }
     text = json.dumps(result, indent=2) + "\n"
     if args.output:

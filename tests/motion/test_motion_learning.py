@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 from motion_toys import debug_config
 
 from vasa_jax.motion.clips import ClipControls, sample_clips
@@ -15,7 +16,7 @@ from vasa_jax.motion.dit import build, init_params
 from vasa_jax.motion.sampler import LinenNetwork, make_plan
 from vasa_jax.motion.stats import fit_stats
 
-STEPS, BATCH, LENGTH = 700, 32, 64
+STEPS, BATCH, LENGTH = 2000, 32, 64
 CONFIG = debug_config(window=12, context=4)
 W, K = 12, 4
 
@@ -39,6 +40,7 @@ def draw(rng, clips):
     return [x.astype(np.float32) for x in (audio, gaze, motion)]
 
 
+@pytest.mark.slow
 def test_follows_held_out_speech_and_gaze_and_needs_them():
     rng = np.random.default_rng(0)
     audio, gaze, motion = draw(rng, 400)
@@ -71,15 +73,18 @@ def test_follows_held_out_speech_and_gaze_and_needs_them():
     def train(params, data, key):
         def body(state, key):
             params, opt = state
-            grads = jax.grad(partial(one, key))(params, data)
+            loss, grads = jax.value_and_grad(partial(one, key))(params, data)
             updates, opt = optimiser.update(grads, opt)
-            return (optax.apply_updates(params, updates), opt), None
+            return (optax.apply_updates(params, updates), opt), loss
 
         state = params, optimiser.init(params)
-        return jax.lax.scan(body, state, jax.random.split(key, STEPS))[0][0]
+        (params, _), losses = jax.lax.scan(body, state, jax.random.split(key, STEPS))
+        return params, losses
 
     data = tuple(jnp.asarray(x) for x in (audio, gaze, normal))
-    params = train(params, data, jax.random.key(1))
+    params, losses = train(params, data, jax.random.key(1))
+    curve = np.asarray(losses).reshape(10, -1).mean(1).round(3)  # shown when an assertion fails
+    print("loss by tenth of the training:", curve)
 
     audio, gaze, motion = draw(rng, 8)
     plan, weights = make_plan(CONFIG.diffusion)

@@ -30,6 +30,11 @@ def timestep_embedding(t: Int[Array, " b"], width: int) -> Float[Array, "b width
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
+def _sines(key, shape):
+    """Initialiser: row i is the sinusoidal embedding of frame i; draws nothing."""
+    return timestep_embedding(jnp.arange(shape[0]), shape[1])
+
+
 def attention_mask(config: MotionConfig) -> Bool[np.ndarray, "n n"] | None:
     """Who may attend whom, (query, key); None when every token sees every token.
 
@@ -137,8 +142,9 @@ class MotionTransformer(nn.Module):
         types = (*names, "motion") + (("time",) if c.time_conditioning == "token" else ())
         self.null = {n: self.param(f"null_{n}", small, (c.width,)) for n in names}
         self.type = {n: self.param(f"type_{n}", small, (c.width,)) for n in types}
-        # One vector per frame, shared by the motion and the audio of that frame.
-        self.frame = self.param("frame_embedding", small, (c.context + c.window, c.width))
+        # One vector per frame, shared by the motion and the audio of that frame. It starts as
+        # sines, so that finding the audio of one's own frame need not be learned from nothing.
+        self.frame = self.param("frame_embedding", _sines, (c.context + c.window, c.width))
         mlp = partial(Mlp, c.width, c.width, self.dtype)
         self.motion_embed, self.audio_embed = mlp(), mlp()
         self.gaze_embed = nn.Dense(c.width, dtype=self.dtype)

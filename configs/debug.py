@@ -10,6 +10,14 @@ from vasa_jax.config import (
     MotionConfig,
     TrainConfig,
 )
+from vasa_jax.loss_config import (
+    AdversarialLoss,
+    ConsistencyLoss,
+    CrossIdentityLoss,
+    FaceFeatureLoss,
+    FaceLossConfig,
+    PerceptualLoss,
+)
 
 
 def config() -> Config:
@@ -36,6 +44,14 @@ def config() -> Config:
             decoder_blocks=1,
             decoder_widths=(16, 8),
             norm_groups=4,
+        ),
+        # Without the losses whose frozen networks must be downloaded first.
+        face_losses=FaceLossConfig(
+            perceptual=PerceptualLoss(weight=0.0),
+            face_features=FaceFeatureLoss(weight=0.0),
+            cross_identity=CrossIdentityLoss(weight=0.0),
+            consistency=ConsistencyLoss(perceptual=0.0, start=5, ramp=5),
+            adversarial=AdversarialLoss(weight=0.1, feature_matching=1.0, widths=(8, 16)),
         ),
         audio=AudioConfig(
             encoder="mel", variant="", dim=32, mel_bins=40, mel_width=32, mel_blocks=2

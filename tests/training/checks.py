@@ -4,6 +4,7 @@ import re
 
 import jax
 import numpy as np
+
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import Layout, make_mesh
 from vasa_jax.training.program import build_program, init_state, put_batch

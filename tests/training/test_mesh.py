@@ -7,6 +7,7 @@ import pytest
 from checks import gathered_shapes, one_step, prepare, relative_error, squeezed
 from jax.sharding import PartitionSpec as P
 from toys import toy_task
+
 from vasa_jax.config import MeshConfig
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import make_mesh, parameter_spec

@@ -1,4 +1,4 @@
-"""Optimiser and averages against torch; accumulation and rematerialisation against the plain step."""
+"""Optimiser and averages against torch; accumulation and remat against the plain step."""
 
 import collections
 from dataclasses import replace
@@ -11,6 +11,7 @@ import pytest
 import torch
 from checks import one_step, relative_error
 from toys import ToyBatch, toy_init, toy_loss, toy_task
+
 from vasa_jax.config import TrainConfig
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import single_device

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
 from vasa_jax.config import MeshConfig, TrainConfig, get_config
 from vasa_jax.training.state import (
     TrainState,

@@ -107,3 +107,26 @@ class NpzShards:
                             "them back, or start in a new --workdir")  # fmt: skip
         self._epoch, self._file = int(state["epoch"]), int(state["file"])
         self._offset = int(state["offset"])
+
+
+def available(folder: Path, struct: Any) -> Any:
+    """`struct` with None for the optional fields that the first file of the folder lacks.
+
+    Give it a batch struct with every field; required ones are left for `NpzShards` to miss.
+    Raises UserError for a folder without a readable file.
+    """
+    files = sorted(Path(folder).glob("*.npz"))
+    if not files:
+        raise UserError(f"{folder}: holds no .npz files")
+    try:
+        with np.load(files[0], allow_pickle=False) as stored:
+            names = set(stored.files)
+    except Exception as error:
+        raise UserError(f"{files[0]}: is not a readable .npz file ({error})") from None
+    kept = {}
+    for field, spec in struct._asdict().items():
+        paths = jax.tree_util.tree_flatten_with_path({field: spec})[0]
+        optional = field in struct._field_defaults
+        there = all(path_name(path) in names for path, _ in paths)
+        kept[field] = spec if there or not optional else None
+    return type(struct)(**kept)

@@ -1,7 +1,7 @@
 """What a training run tells its user while it runs, and how fast the hardware goes."""
 
 import sys
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 PEAK_BF16 = {
     "a100": 312e12,
@@ -16,6 +16,7 @@ PEAK_BF16 = {
 """Dense bf16 FLOP/s of one device by a part of its name, from the makers' data sheets."""
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives what happens in a run."""
 

@@ -43,14 +43,14 @@ class MotionBatch(NamedTuple):
 
     motion: Float[Array, "b f m"]
     valid: Bool[Array, "b f"]
-    audio: Float[Array, "b f a"] | None
-    waveform: Float[Array, "b n"] | None
     gaze: Float[Array, "b 2"]
     distance: Float[Array, "b 1"]
     emotion: Float[Array, "b 8"]
     has_gaze: Bool[Array, " b"]
     has_distance: Bool[Array, " b"]
     has_emotion: Bool[Array, " b"]
+    audio: Float[Array, "b f a"] | None = None
+    waveform: Float[Array, "b n"] | None = None
 
 
 class _Drawn(NamedTuple):
@@ -208,6 +208,7 @@ def motion_task(
     config: Config,
     frozen: Any = None,
     optimizer: optax.GradientTransformation | None = None,
+    batch: MotionBatch | None = None,
 ) -> Task:
     """Stage 2 for the loop. frozen: {"stats": MotionStats of the data (default: none needed, the
     motion is z-scored already), "audio": parameters of a pretrained encoder to feed sound to}."""
@@ -215,7 +216,8 @@ def motion_task(
     plain = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
     frozen = {"stats": plain} | (frozen or {})
     optimizer = optimizer or make_optimizer(config.train_motion)
-    trainable = config.audio.encoder == "mel"
+    sound = config.audio.encoder == "mel" or "audio" in frozen
+    struct = motion_batch_struct(config, config.train_motion.batch, sound)
     return Task(
         name="motion",
         config=config,
@@ -224,8 +226,6 @@ def motion_task(
         step=lambda layout, state, frozen, batch, key: motion_step(
             config, layout, state, frozen, batch, key, optimizer
         ),
-        batch=motion_batch_struct(
-            config, config.train_motion.batch, waveform=trainable or "audio" in frozen
-        ),
+        batch=struct if batch is None else batch,
         frozen=frozen,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import path_name
+from vasa_jax.typing import Float
 
 
 class NpzShards:
@@ -130,3 +131,23 @@ def available(folder: Path, struct: Any) -> Any:
         there = all(path_name(path) in names for path, _ in paths)
         kept[field] = spec if there or not optional else None
     return type(struct)(**kept)
+
+
+def read_frames(folder: Path, limit: int = 1_000_000) -> Float[np.ndarray, "n m"]:
+    """The valid motion vectors of a folder of motion batches, about `limit` at most.
+
+    Raises UserError for files that cannot be read.
+    """
+    found, total = [], 0
+    for file in sorted(Path(folder).glob("*.npz")):
+        try:
+            with np.load(file, allow_pickle=False) as stored:
+                found.append(stored["motion"][stored["valid"].astype(bool)])
+        except Exception as error:
+            raise UserError(f"{file}: holds no readable motion and valid ({error})") from None
+        total += len(found[-1])
+        if total >= limit:
+            break
+    if not total:
+        raise UserError(f"{folder}: holds no valid frame of motion")
+    return np.concatenate(found).astype(np.float32)

@@ -1,0 +1,128 @@
+"""From a config and the name of a stage to a training run, and from its checkpoint to weights."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
+from vasa_jax.face.batch import fake as full_face_batch
+from vasa_jax.motion.stats import MotionStats, fit_stats
+from vasa_jax.training.checkpoint import Checkpoints
+from vasa_jax.training.face_step import Perception, face_task
+from vasa_jax.training.fake_data import FakeBatches
+from vasa_jax.training.loop import Result, initialise_hosts, train
+from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_step import motion_batch_struct, motion_task
+from vasa_jax.training.npz_data import NpzShards, available, read_frames
+from vasa_jax.training.program import build_program
+from vasa_jax.training.progress import Progress
+from vasa_jax.training.task import Task
+
+STAGES = ("face", "motion")
+
+
+class Exported(NamedTuple):
+    """Averaged parameters of a stage, as a bundle names them, and what they need beside them.
+
+    params: {"face": …} of stage 1, {"motion": …} and, if it was trained along, {"audio": …} of
+    stage 2, numpy. stats: of stage 2's motion, else None. step: of the checkpoint.
+    """
+
+    params: dict
+    stats: MotionStats | None
+    step: int
+
+
+def run(
+    config: Config,
+    stage: str,
+    workdir: Path | str,
+    data: Iterator[Any] | Path | str | None,
+    *,
+    steps: int | None = None,
+    progress: Progress | None = None,
+    frozen: Mapping[str, Any] | None = None,
+    perception: Perception | None = None,
+    initial: Any = None,
+) -> Result:
+    """Train stage "face" or "motion" of a config in `workdir`, going on from what is there.
+
+    data: an iterator of this host's `FaceBatch` or `MotionBatch` (its attribute `struct`, if it has
+    one, says which optional fields it fills); a folder of .npz files (see `NpzShards`); or None for
+    random batches, which show that everything runs and teach nothing.
+    frozen: parameters of frozen networks by name: "vgg" and "identity" for the losses of stage 1
+    (their kinds in `perception`); "audio" for a pretrained encoder that is fed sound, and "stats"
+    (MotionStats; read from a folder's data if absent) in stage 2.
+    initial: parameters to start a new run from, in the form of `TrainState.params`.
+
+    Raises UserError for whatever of this does not fit together; see `train`.
+    """
+    if stage not in STAGES:
+        raise UserError(f"unknown stage {stage!r}; it is one of {', '.join(STAGES)}")
+    initialise_hosts(config)
+    frozen, folder = dict(frozen or {}), None
+    if isinstance(data, str | Path):
+        folder = Path(data)
+        if stage == "motion" and "stats" not in frozen:
+            frozen["stats"] = fit_stats(read_frames(folder))
+    task = make_task(config, stage, folder or data, frozen, perception)
+    if folder is not None:
+        data = NpzShards(folder, task.batch, task.train.seed)
+    elif data is None:
+        data = FakeBatches(task.batch, task.train.seed)
+    return train(task, Path(workdir), data, steps=steps, progress=progress, initial=initial)
+
+
+def make_task(
+    config: Config,
+    stage: str,
+    data: Any = None,
+    frozen: Mapping[str, Any] | None = None,
+    perception: Perception | None = None,
+) -> Task:
+    """The stage as functions, for data as `run` takes it."""
+    frozen = dict(frozen or {})
+    struct = getattr(data, "struct", None)
+    if stage == "face":
+        if isinstance(data, Path):
+            struct = available(data, full_face_batch(config, config.train_face.batch))
+        return face_task(config, frozen, perception, struct)
+    if isinstance(data, Path):
+        size = config.train_motion.batch
+        both = motion_batch_struct(config, size, True)
+        both = both._replace(audio=motion_batch_struct(config, size, False).audio)
+        found = available(data, both)
+        sound = config.audio.encoder == "mel" or "audio" in frozen
+        struct = found._replace(audio=None) if sound else found._replace(waveform=None)
+    return motion_task(config, frozen, batch=struct)
+
+
+def export(config: Config, stage: str, workdir: Path | str) -> Exported:
+    """The averaged parameters of the newest checkpoint of a run, for a bundle.
+
+    Raises UserError when there is no checkpoint, or it is of another stage or model.
+    """
+    folder = Path(workdir) / "checkpoints"
+    if not folder.is_dir():
+        raise UserError(f"{workdir}: holds no checkpoints; give the --workdir of a training run")
+    program = build_program(make_task(config, stage), single_device())
+    checkpoints = Checkpoints(folder)
+    try:
+        found = checkpoints.restore(program.abstract_state, config, stage)
+    finally:
+        checkpoints.close()
+    if found is None:
+        raise UserError(f"{workdir}: no step has been saved yet; train longer")
+    names = {"face": ("face",), "motion": ("motion", "audio")}[stage]
+    params = {
+        n: jax.tree.map(np.asarray, found.state.ema[n]) for n in names if n in found.state.ema
+    }
+    constants = found.state.constants
+    stats = (
+        MotionStats(*map(np.asarray, (constants["mean"], constants["std"]))) if constants else None
+    )
+    return Exported(params, stats, found.step)

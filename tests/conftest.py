@@ -1,6 +1,11 @@
 """Tests run on the CPU, in float32 at the highest precision, on eight virtual devices."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import jax
+import pytest
 
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
@@ -8,3 +13,34 @@ jax.config.update("jax_default_matmul_precision", "highest")
 # The suite compiles hundreds of tiny programs and runs each a few times: LLVM's optimiser took
 # half of its time. What it would do to long runs does not matter here; results are the same.
 jax.config.update("jax_disable_most_optimizations", True)
+
+# Workers of one run share what they compile; another run starts anew.
+_RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or f"{os.getpid()}"
+XLA_CACHE = Path(tempfile.gettempdir()) / f"vasa_jax_tests_{_RUN}"
+jax.config.update("jax_compilation_cache_dir", str(XLA_CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keep_the_users_cache_clean():
+    """The command line would switch to the user's own compile cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vasa_jax.compile_cache.enable_compile_cache", lambda: XLA_CACHE)
+        yield
+
+
+@pytest.fixture(scope="session")
+def debug_bundle():
+    """The debug model with parameters from seed 0."""
+    from vasa_jax.bundle import init_bundle
+    from vasa_jax.config import get_config
+
+    return init_bundle(get_config("debug"))
+
+
+@pytest.fixture(scope="session")
+def debug_pipeline(debug_bundle):
+    """The debug model, compiled on first use."""
+    from vasa_jax.inference.pipeline import Pipeline
+
+    return Pipeline(debug_bundle)

@@ -92,9 +92,9 @@ AUDIO = {
     "missing": (lambda f: f / "nowhere.wav", "does not exist"),
     "directory": (lambda f: f, "directory"),
     "empty file": (lambda f: _bytes(f, "empty.wav", b""), "empty"),
-    "no audio": (lambda f: _bytes(f, "text.wav", b"hello " * 50), "audio"),
+    "no audio": (lambda f: _bytes(f, "text.wav", b"hello " * 50), "decoded"),
     "no stream": (_no_audio_stream, "audio"),
-    "no samples": (lambda f: write_wav(f / "none.wav", np.zeros(0)), "audio"),
+    "no samples": (lambda f: write_wav(f / "none.wav", np.zeros(0)), "sound"),
     "too short": (lambda f: write_wav(f / "short.wav", np.zeros(600)), "40 ms"),
     "not a number": (
         lambda f: write_float_wav(f / "nan.wav", np.full(16_000, np.nan, np.float32)),
@@ -150,8 +150,8 @@ def test_bad_output(place, folder, speech, capsys):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(folder):
-    save_bundle(folder / "checkpoint", init_bundle(get_config("debug")))
+def checkpoint(folder, debug_bundle):
+    save_bundle(folder / "checkpoint", debug_bundle)
     return folder / "checkpoint"
 
 

@@ -57,7 +57,7 @@ AudioFeatures = Float[Array, "b t a"]
 MotionVector = Float[Array, "b t m"]
 """[pose (7), z_dyn] per frame: rotation, translation, log scale, then the dynamics code."""
 Frames = UInt8[np.ndarray, "t h w 3"]
-PortraitArray = UInt8[np.ndarray, "h w 3"]
+PortraitArray = UInt8[np.ndarray, "_ _ 3"]
 
 
 class Pose(NamedTuple):

@@ -10,10 +10,7 @@ from PIL import Image
 
 from tests.assets import PORTRAIT, hum, write_wav
 from vasa_jax import cli
-from vasa_jax.bundle import init_bundle
-from vasa_jax.config import get_config
 from vasa_jax.inference.generate import generate, load_inputs
-from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls, Picture, Request
 from vasa_jax.media.writer import frame_count
@@ -21,9 +18,9 @@ from vasa_jax.media.writer import frame_count
 QUIET = Reporter("quiet")
 
 
-@pytest.fixture(scope="module")
-def pipeline():
-    return Pipeline(init_bundle(get_config("debug")))
+@pytest.fixture
+def pipeline(debug_pipeline):
+    return debug_pipeline
 
 
 @pytest.fixture(scope="module")

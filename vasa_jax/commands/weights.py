@@ -12,8 +12,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     get = actions.add_parser("get", help="fetch into the cache")
     get.add_argument("names", metavar="NAME", nargs="+", help="names from `list`, or `all`")
     convert = actions.add_parser("convert", help="turn a weights file into our safetensors")
-    convert.add_argument("name", metavar="NAME", help="which network the file belongs to")
-    convert.add_argument("source", metavar="FILE", nargs="?", type=Path)
+    convert.add_argument("name", metavar="NAME", help="a cached weight's name, or with FILE the "
+                         "network it holds: vgg16, vgg19, vggface, arcface-r50, "
+                         "arcface-r100")  # fmt: skip
+    convert.add_argument("source", metavar="FILE", nargs="?", type=Path, help="your own file: "
+                         "safetensors, or a torch state dict")  # fmt: skip
     convert.add_argument("-o", "--output", metavar="FILE", required=True, type=Path)
 
 
@@ -33,6 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
         for name in names:
             print(f"{name}: {zoo.fetch(name) if not zoo.is_cached(name) else 'already there'}")
         return 0
-    zoo.convert(arguments.name, arguments.output, arguments.source)
+    if arguments.source is None:
+        zoo.convert(arguments.name, arguments.output)
+    else:
+        from vasa_jax.perception.convert import convert
+
+        convert(arguments.name, arguments.source, arguments.output)
     print(f"wrote {arguments.output}")
     return 0

@@ -1,6 +1,6 @@
 """From whole clips on the host to windows on the device, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -96,17 +96,17 @@ def sample_clips(
     controls: Sequence[ClipControls],
     keys: Key[Array, " b"],
     windows_per_call: int = 8,
+    advance: Callable[[int], None] | None = None,
 ) -> list[Float[np.ndarray, "_ m"]]:
     """Motion in the face model's units for clips of unequal length, one (t, m) array per clip.
 
     audio: 25 Hz features of each clip. keys: one per clip. Clips of any length share one compiled
     program per batch size (and one more where a pose is given); a clip's result does not depend on
-    its companions beyond rounding. Raises UserError for an empty clip or features that are not
-    finite.
+    its companions beyond rounding. A clip may be empty, to fill up a batch; with nothing but empty
+    clips the program is compiled and computes nothing. advance: called with the number of windows
+    after each call of the program. Raises UserError for features that are not finite.
     """
     for number, clip in enumerate(audio):
-        if len(clip) == 0:
-            raise UserError(f"clip {number} has no audio frame (it needs at least 1/25 s of sound)")
         if not np.isfinite(clip).all():
             raise UserError(f"clip {number}: its audio features hold NaN or infinity; "
                             "is the sound file damaged?")  # fmt: skip
@@ -114,7 +114,8 @@ def sample_clips(
         nothing = np.zeros((0, POSE_DIM), np.float32)
         controls = [c if c.pose is not None else c._replace(pose=nothing) for c in controls]
     window = config.window
-    calls = window_count(max(map(len, audio)), window * windows_per_call)
+    frames = max(map(len, audio))
+    calls = max(1, window_count(frames, window * windows_per_call))
     count = calls * windows_per_call
     clips = [clip_inputs(a, c, stats, window, count) for a, c in zip(audio, controls, strict=True)]
     inputs = jax.tree.map(lambda *leaves: np.stack(leaves), *clips)
@@ -126,6 +127,10 @@ def sample_clips(
         )
         carry, motion = sample_windows(network, plan, params, carry, now, keys, weights)
         pieces.append(motion)
+        if advance is not None:
+            motion.block_until_ready()
+            left = window_count(frames, window) - first
+            advance(min(left, windows_per_call))
     motion = np.concatenate([np.asarray(piece) for piece in pieces], axis=1)
     motion = motion.reshape(len(audio), count * window, -1)
     return [

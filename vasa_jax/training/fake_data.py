@@ -10,7 +10,7 @@ class FakeBatches:
     """An endless iterator of batches like `struct` (a batch struct of ShapeDtypeStructs).
 
     Batch i depends on the seed and on i alone. Floats are uniform in [0, 1], bools are all True,
-    integers are 0 or 1. `repeat` gives the same batch again and again.
+    integers lie in 0..999. `repeat` gives the same batch again and again.
     """
 
     def __init__(self, struct: Any, seed: int = 0, repeat: bool = False):
@@ -32,7 +32,7 @@ class FakeBatches:
         if kind == "b":
             return np.ones(shape, bool)
         if kind in "iu":
-            return rng.integers(0, 2, shape).astype(spec.dtype)
+            return rng.integers(0, 1000, shape).astype(spec.dtype)
         return rng.random(shape, np.float32).astype(spec.dtype)
 
     def state(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ explicitly, the partitioner keeps activations where their examples are and never
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +130,17 @@ class Layout:
     def spread(self, tree: Any, microbatches: bool = False) -> Any:
         """Hold examples (and what is computed from them) where they belong."""
         return jax.lax.with_sharding_constraint(tree, self.batch(microbatches))
+
+    def by_example(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        """`function(parameters, examples)` run on each device's own examples.
+
+        For what the partitioner would gather because it cannot split it, such as Fourier
+        transforms.
+        """
+        rows = self.batch().spec
+        return jax.shard_map(
+            function, mesh=self.mesh, in_specs=(PartitionSpec(), rows), out_specs=rows
+        )
 
 
 def single_device() -> Layout:

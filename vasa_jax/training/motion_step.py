@@ -133,7 +133,7 @@ def motion_step(
     params = layout.gather(state.params)
     stats = MotionStats(**state.constants)
     drawn = _draw(config, stats, layout.spread(batch), key)
-    loss = partial(_loss, config, frozen)
+    loss = partial(_loss, config, layout, frozen)
 
     def microbatch(part):
         (_, parts), grads = jax.value_and_grad(remat(loss, train.remat), has_aux=True)(params, part)
@@ -178,10 +178,10 @@ def _draw(config, stats, batch, key):
     )
 
 
-def _loss(config, frozen, params, drawn):
+def _loss(config, layout, frozen, params, drawn):
     k = config.motion.context
     batch = drawn.batch
-    audio = _audio(config, frozen, params, batch)
+    audio = _audio(config, layout, frozen, params, batch)
     conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
     x0, valid = batch.motion[:, k:], batch.valid[:, k:]
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
@@ -191,16 +191,16 @@ def _loss(config, frozen, params, drawn):
     return loss, {"loss": loss} | parts
 
 
-def _audio(config, frozen, params, batch):
+def _audio(config, layout, frozen, params, batch):
     if batch.waveform is None:
         return batch.audio
     margin = audio_margin(config)
     encoder = build_audio_encoder(config.audio, config.dtype)
+    encode = layout.by_example(lambda p, wave: encoder.apply({"params": p}, wave))
     if "audio" in params:
-        features = encoder.apply({"params": params["audio"]}, batch.waveform)
+        features = encode(params["audio"], batch.waveform)
     else:
-        features = encoder.apply({"params": frozen["audio"]}, batch.waveform)
-        features = jax.lax.stop_gradient(features)
+        features = jax.lax.stop_gradient(encode(frozen["audio"], batch.waveform))
     return features[:, margin : margin + batch.motion.shape[1]].astype(jnp.float32)
 
 

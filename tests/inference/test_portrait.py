@@ -1,0 +1,126 @@
+"""Crops keep their promised proportions, and what is pasted back unchanged changes nothing."""
+
+import numpy as np
+import pytest
+
+from vasa_jax.errors import UserError
+from vasa_jax.inference.portrait import (
+    FACE_CENTRE,
+    FACE_SHARE,
+    PasteBack,
+    apply_crop,
+    choose_face,
+    crop_portrait,
+    whole_image_crop,
+)
+from vasa_jax.perception.face_detector import Face
+
+
+def _face(x, y, width, height):
+    corners = np.array([[x, y, 0], [x + width, y + height, 0]], np.float32)
+    points = np.concatenate([corners, np.repeat(corners[:1] + 1, 476, axis=0)])
+    return Face((x, y, width, height), 0.9, points)
+
+
+def _smooth(height, width):
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 100 * np.sin(x / 17 + k) * np.cos(y / 23 - k) for k in range(3)]
+    return np.round(np.stack(waves, -1)).astype(np.uint8)
+
+
+def test_the_face_takes_its_share_of_the_crop():
+    crop = crop_portrait(_smooth(500, 700), _face(250, 150, 160, 200), 256)
+    scale = crop.matrix[0, 0]
+    np.testing.assert_allclose(180 * scale / 256, FACE_SHARE, rtol=1e-6)
+    centre = crop.matrix @ [250 + 80, 150 + 100, 1]
+    np.testing.assert_allclose((centre + 0.5) / 256, FACE_CENTRE, atol=2 / 256)
+
+
+def test_a_crop_shows_what_its_matrix_says():
+    photo = _smooth(900, 900)
+    crop = crop_portrait(photo, _face(200, 250, 420, 420), 128)  # shrinks by about six
+    for x, y in ((20, 30), (64, 64), (100, 90)):
+        linear, offset = crop.matrix[:, :2], crop.matrix[:, 2]
+        px, py = np.linalg.solve(linear, np.array([x, y]) - offset)
+        near = photo[round(py) - 3 : round(py) + 4, round(px) - 3 : round(px) + 4]
+        assert np.abs(crop.image[y, x] - near.mean((0, 1))).max() < 4
+
+
+def test_beyond_the_edge_the_border_goes_on():
+    photo = np.zeros((300, 300, 3), np.uint8)
+    photo[:, :, 0] = 200
+    photo[:20] = (10, 20, 30)
+    crop = crop_portrait(photo, _face(100, 5, 160, 160), 64)
+    np.testing.assert_array_equal(crop.image[0, 32], (10, 20, 30))
+    np.testing.assert_array_equal(crop.image[-1, 32], (200, 0, 0))
+
+
+@pytest.mark.parametrize("size", [(100, 300), (300, 100), (256, 256)])
+def test_the_whole_image_fits_in_the_square(size):
+    photo = _smooth(*size)
+    crop = whole_image_crop(photo, 256)
+    height, width = size
+    corners = crop.matrix @ np.array([[-0.5, width - 0.5], [-0.5, height - 0.5], [1, 1]])
+    edges = (corners + 0.5) / 256
+    assert edges.min() == pytest.approx(0)
+    assert edges.max() == pytest.approx(1)
+    np.testing.assert_allclose(edges.sum(1), 1, atol=1e-6)  # centred
+    if height == width:
+        np.testing.assert_array_equal(crop.image, photo)
+
+
+def test_the_same_crop_of_another_frame():
+    photo = _smooth(400, 400)
+    crop = crop_portrait(photo, _face(120, 120, 150, 150), 64)
+    np.testing.assert_array_equal(apply_crop(photo, crop), crop.image)
+    assert np.abs(apply_crop(255 - photo, crop).astype(int) + crop.image - 255).max() <= 1
+
+
+@pytest.mark.parametrize("box", [(150, 120, 160, 180), (-40, -30, 200, 200)])
+def test_pasting_the_crop_itself_changes_almost_nothing(box):
+    photo = _smooth(481, 523)
+    crop = crop_portrait(photo, _face(*box), 512)
+    paste = PasteBack(photo, crop)
+    assert (paste.width, paste.height) == (522, 480)
+    result = paste(crop.image)
+    assert np.abs(result.astype(int) - photo[:480, :522]).max() <= 4
+
+
+def test_pasting_changes_the_middle_wholly_the_edge_softly_the_rest_not_at_all():
+    photo = np.full((400, 400, 3), 50, np.uint8)
+    crop = crop_portrait(photo, _face(150, 150, 100, 100), 128)
+    result = PasteBack(photo, crop)(np.full((128, 128, 3), 250, np.uint8))
+    np.testing.assert_array_equal(result[200, 200], 250)
+    inside = np.linalg.solve(crop.matrix[:, :2], -0.5 - crop.matrix[:, 2])
+    outside = np.ones((400, 400), bool)
+    low, high = np.floor(inside).astype(int), np.ceil(inside + 100 / FACE_SHARE).astype(int) + 1
+    outside[low[1] : high[1], low[0] : high[0]] = False
+    np.testing.assert_array_equal(result[outside], 50)
+    row = result[200, :, 0].astype(int)
+    assert np.abs(np.diff(row)).max() < 25  # no visible seam
+
+
+def test_a_huge_photo_is_shrunk_for_pasting():
+    photo = np.zeros((3000, 6000, 3), np.uint8)
+    crop = crop_portrait(photo, _face(2000, 1000, 800, 800), 64)
+    paste = PasteBack(photo, crop)
+    assert (paste.width, paste.height) == (4096, 2048)
+    result = paste(np.full((64, 64, 3), 200, np.uint8))
+    y, x = np.argwhere(result[..., 0] > 150).mean(0) * 6000 / 4096
+    assert abs(x - 2400) < 30
+    assert abs(y - (1400 - 0.02 * 800 / FACE_SHARE)) < 30
+
+
+def test_choosing_a_face():
+    faces = [_face(0, 0, 90, 90), _face(100, 0, 50, 50)]
+    assert choose_face(faces[:1]) == (faces[0], None)
+    face, note = choose_face(faces)
+    assert face is faces[0]
+    assert "2 faces" in note
+    assert choose_face(faces, 2) == (faces[1], None)
+    with pytest.raises(UserError, match="no face 3"):
+        choose_face(faces, 3)
+    with pytest.raises(UserError, match="no face 0"):
+        choose_face(faces, 0)
+    with pytest.raises(UserError, match="no face found"):
+        choose_face([])

@@ -1,0 +1,214 @@
+"""Stage 1: golden numbers, it learns, meshes and microbatches agree, it lowers anywhere."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import optax
+import pytest
+from checks import gathered_shapes, one_step, prepare, relative_error, squeezed
+
+from vasa_jax.config import get_config
+from vasa_jax.errors import UserError
+from vasa_jax.loss_config import (
+    AdversarialLoss,
+    ConsistencyLoss,
+    ContrastLoss,
+    RegionLoss,
+    SelfLoss,
+)
+from vasa_jax.training.face_step import face_batch_struct, face_task
+from vasa_jax.training.fake_data import FakeBatches
+from vasa_jax.training.mesh import single_device
+from vasa_jax.training.program import build_program, init_state, put_batch
+from vasa_jax.training.run import make_task
+
+SMALL = ("face.image_size=32", "face.identity_image_size=32", "face.motion_image_size=32")
+PIXELS = {
+    "eyes": RegionLoss(weight=0.0),
+    "mouth": RegionLoss(weight=0.0),
+    "self_drive": SelfLoss(weight=0.0),
+    "contrast": ContrastLoss(weight=0.0),
+    "consistency": ConsistencyLoss(weight=0.0),
+    "adversarial": AdversarialLoss(weight=0.0, feature_matching=0.0),
+}
+
+
+def config_of(*settings, losses=PIXELS, size=SMALL):
+    config = get_config("debug", [*size, *settings])
+    return replace(config, face_losses=replace(config.face_losses, **losses))
+
+
+def blobs(count, size=32):
+    """Round faces with eyes and a mouth, each its own place and colour."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size] / size
+    images = []
+    for k in range(count):
+        cx, cy = 0.5 + 0.06 * rng.uniform(-1, 1, 2)
+        face = np.exp(-((((x - cx) / 0.25) ** 2 + ((y - cy) / 0.33) ** 2) ** 2))[..., None]
+        eyes = sum(np.exp(-((x - cx - d) ** 2 + (y - cy + 0.1) ** 2) / 0.002) for d in (-0.1, 0.1))
+        mouth = np.exp(-(((x - cx) / 0.1) ** 2) - ((y - cy - 0.17) / 0.03) ** 2)
+        skin = face * rng.uniform(0.3, 0.9, 3) * (1 - 0.8 * eyes - 0.6 * mouth)[..., None]
+        images.append(0.1 + 0.1 * k * (1 - face) + skin)
+    return np.clip(np.stack(images), 0, 1).astype(np.float32)
+
+
+GOLDEN = {}
+"""One step of `debug` with every loss that needs no download, on `FakeBatches` of seed 0.
+
+They change when the face model, its initialisation, its losses or the optimiser change. If you
+meant to change one of these, put in the numbers that this test prints; if not, you broke one.
+"""
+
+
+@pytest.mark.slow
+def test_golden_statistics_of_one_step():
+    config = config_of("face_losses.consistency.start=0", losses={}, size=())
+    _, _, after, metrics = one_step(face_task(config), 1)
+    got = {k: float(v) for k, v in metrics.items()}
+    message = f"if you meant to change the model, losses or optimiser, set GOLDEN = {got}"
+    assert set(got) == set(GOLDEN), message
+    for name, value in GOLDEN.items():
+        assert got[name] == pytest.approx(value, rel=2e-3, abs=1e-6), f"{name}: {message}"
+    assert int(after.step) == 1
+
+
+@pytest.mark.slow
+def test_reconstruction_falls_by_ninety_percent_in_300_steps():
+    config = config_of(
+        "train_face.batch=2", "train_face.learning_rate=2e-3", "train_face.steps=300"
+    )
+    task = face_task(config)
+    program = build_program(task, single_device())
+    state = init_state(task, program)
+    images = blobs(4)
+    batch = next(FakeBatches(task.batch))._replace(source=images[:2], driver=images[2:])
+    batch = put_batch(task, program, batch)
+    compiled = program.jitted.lower(state, {}, batch).compile()
+    losses = []
+    for _ in range(300):
+        state, metrics, _ = compiled(state, {}, batch)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.1 * losses[0]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return one_step(face_task(sharded_config((1, 1, 1)), optimizer=optax.sgd(1.0)), 1)
+
+
+def sharded_config(shape):
+    # Self, cross and adversarial terms: every way in which examples and players meet.
+    losses = PIXELS | {
+        "contrast": ContrastLoss(),
+        "adversarial": AdversarialLoss(weight=0.1, feature_matching=1.0, widths=(8, 16)),
+    }
+    names = zip(("data", "fsdp", "tensor"), shape, strict=True)
+    axes = [f"mesh.{name}={ways}" for name, ways in names]
+    return config_of("train_face.batch=8", "mesh.fsdp_floor=256", *axes, losses=losses)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1), (2, 2, 2)])
+def test_step_is_the_same_on_every_mesh(alone, shape):
+    # SGD with rate 1, so that changes of parameters are gradients: Adam's first step has the size
+    # of the learning rate whatever the gradient, and would turn rounding into whole steps.
+    before, _, after, metrics = alone
+    task = face_task(sharded_config(shape), optimizer=optax.sgd(1.0))
+    before2, compiled, after2, metrics2 = one_step(task, 8)
+    jax.tree.map(np.testing.assert_array_equal, before2, before)
+    for name in metrics:
+        np.testing.assert_allclose(metrics2[name], metrics[name], rtol=1e-5, atol=1e-6)
+    for part in ("params", "critic"):
+        change, change2 = (
+            jax.tree.map(np.subtract, getattr(x, part), getattr(before, part))
+            for x in (after, after2)
+        )
+        assert relative_error(change2, change) < 1e-5
+    if shape[2] == 1:
+        parameters = {squeezed(x.shape) for x in jax.tree.leaves((before.params, before.critic))}
+        gathered = gathered_shapes(compiled)
+        assert bool(gathered) == (shape[1] > 1)
+        assert set(gathered) <= parameters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["full", "dots"])
+def test_remat_gives_equal_gradients(policy):
+    plain = one_step(face_task(config_of("train_face.batch=2"), optimizer=optax.sgd(1.0)), 1)
+    config = config_of("train_face.batch=2", f"train_face.remat={policy}")
+    other = one_step(face_task(config, optimizer=optax.sgd(1.0)), 1)
+    change, change2 = (jax.tree.map(np.subtract, x[2].params, x[0].params) for x in (plain, other))
+    assert relative_error(change2, change) < 1e-5
+    # Something is computed again, or there was nothing to compare.
+    flops, flops2 = (x[1].cost_analysis()["flops"] for x in (plain, other))
+    assert flops2 > flops * (1.2 if policy == "full" else 1.001)
+
+
+@pytest.mark.slow
+def test_accumulated_equals_whole_batch():
+    plain = one_step(face_task(config_of(), optimizer=optax.sgd(1.0)), 1)
+    split = one_step(face_task(config_of("train_face.accumulate=2"), optimizer=optax.sgd(1.0)), 1)
+    change, change2 = (jax.tree.map(np.subtract, x[2].params, x[0].params) for x in (plain, split))
+    assert relative_error(change2, change) < 1e-5
+
+
+def lower(config, platform):
+    task = face_task(config, batch=face_batch_struct(config, config.train_face.batch))
+    program = build_program(task, single_device())
+    state = program.abstract_state
+    return program.jitted.trace(state, {}, task.batch).lower(lowering_platforms=(platform,))
+
+
+@pytest.mark.parametrize("platform", ["tpu", "cuda"])
+def test_debug_step_lowers_for_accelerators(platform):
+    text = lower(config_of(), platform).as_text()
+    assert "stablehlo.convolution" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
+def test_full_size_step_lowers(platform):
+    config = get_config("vasa1")
+    losses = replace(get_config("debug").face_losses, adversarial=AdversarialLoss())
+    text = lower(replace(config, face_losses=losses), platform).as_text()
+    assert "bf16" in text
+    assert "512x512x3" in text
+
+
+def test_losses_without_their_network_are_refused():
+    task = face_task(get_config("vasa1"))
+    with pytest.raises(UserError, match=r"face_losses.perceptual needs the weights of VGG"):
+        prepare_abstract(task)
+
+
+def prepare_abstract(task):
+    program = build_program(task, single_device())
+    return jax.eval_shape(program.jitted, program.abstract_state, task.frozen, task.batch)
+
+
+def test_state_is_what_its_losses_need():
+    state = build_program(make_task(config_of(), "face"), single_device()).abstract_state
+    assert state.critic == {}
+    assert set(state.params) == {"face"}
+    gaze = config_of("face_losses.gaze.weight=1")
+    state = build_program(make_task(gaze, "face"), single_device()).abstract_state
+    assert state.params["gaze"]["Dense_0"]["kernel"].shape == (config_of().face.dyn_dim + 3, 2)
+
+
+@pytest.mark.slow
+def test_sleeping_critic_does_not_move():
+    losses = PIXELS | {
+        "adversarial": AdversarialLoss(weight=0.1, feature_matching=1.0, widths=(8, 16), start=1)
+    }
+    task = face_task(config_of(losses=losses))
+    program, state, frozen, batch = prepare(task, 1)
+    before = jax.tree.map(np.array, state.critic)
+    compiled = program.jitted.lower(state, frozen, batch).compile()
+    state, _, _ = compiled(state, frozen, batch)
+    jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.array, state.critic))
+    state, _, _ = compiled(state, frozen, batch)
+    moved = jax.tree.map(lambda a, b: bool(np.any(a != np.asarray(b))), before, state.critic)
+    assert all(jax.tree.leaves(moved["params"]))
+    assert any(jax.tree.leaves(moved["spectral"]))

@@ -1,0 +1,135 @@
+"""Stage 2's step: it learns, its meshes and microbatches agree, sound and features both work."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import optax
+import pytest
+from checks import gathered_shapes, one_step, relative_error, squeezed
+
+from vasa_jax.config import get_config
+from vasa_jax.motion.stats import MotionStats
+from vasa_jax.training.fake_data import FakeBatches
+from vasa_jax.training.loop import train
+from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_step import motion_batch_struct, motion_task
+from vasa_jax.training.program import build_program, init_state, put_batch
+from vasa_jax.training.run import export, run
+
+SGD = optax.sgd(1.0)
+
+
+def config_of(*settings):
+    return get_config("debug", ["motion.layers=1", "audio.mel_blocks=1", *settings])
+
+
+def changes(result):
+    return jax.tree.map(np.subtract, result[2].params, result[0].params)
+
+
+@pytest.fixture(scope="module")
+def alone():
+    return one_step(motion_task(config_of(), optimizer=SGD), 1)
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1), (2, 2, 2)])
+def test_step_is_the_same_on_every_mesh(alone, shape):
+    names = zip(("data", "fsdp", "tensor"), shape, strict=True)
+    config = config_of("mesh.fsdp_floor=64", *(f"mesh.{n}={ways}" for n, ways in names))
+    other = one_step(motion_task(config, optimizer=SGD), 8)
+    assert relative_error(changes(other), changes(alone)) < 1e-5
+    for name, value in alone[3].items():
+        np.testing.assert_allclose(other[3][name], value, rtol=1e-5, atol=1e-7)
+    if shape[2] == 1:
+        parameters = {squeezed(x.shape) for x in jax.tree.leaves(alone[0].params)}
+        gathered = gathered_shapes(other[1])
+        assert bool(gathered) == (shape[1] > 1)
+        assert set(gathered) <= parameters
+
+
+def test_accumulated_and_rematerialised_are_the_plain_step(alone):
+    settings = ("train_motion.accumulate=4", "train_motion.remat=dots")
+    other = one_step(motion_task(config_of(*settings), optimizer=SGD), 1)
+    assert relative_error(changes(other), changes(alone)) < 1e-5
+
+
+def test_every_parameter_learns_and_the_encoder_too(alone):
+    moved = jax.tree.map(lambda x: bool(np.any(x)), changes(alone))
+    assert all(jax.tree.leaves(moved["audio"]))
+    still = [p for p, x in jax.tree_util.tree_flatten_with_path(moved["motion"])[0] if not x]
+    assert not still
+
+
+def test_it_learns_one_batch():
+    config = config_of("train_motion.learning_rate=3e-3")
+    task = motion_task(config)
+    program = build_program(task, single_device())
+    state = init_state(task, program)
+    batch = put_batch(task, program, next(FakeBatches(task.batch)))
+    frozen = jax.device_put(task.frozen, program.frozen)
+    compiled = program.jitted.lower(state, frozen, batch).compile()
+    losses = []
+    for _ in range(300):
+        state, metrics, _ = compiled(state, frozen, batch)
+        losses.append(float(metrics["loss"]))
+    # Noise levels differ from step to step, so means are compared.
+    assert np.mean(losses[-20:]) < 0.1 * losses[0]
+
+
+def test_statistics_reach_the_state_and_normalise(alone):
+    config = config_of()
+    dim = config.face.motion_dim
+    stats = MotionStats(np.full(dim, 0.5, np.float32), np.full(dim, 0.25, np.float32))
+    result = one_step(motion_task(config, {"stats": stats}, optimizer=SGD), 1)
+    np.testing.assert_array_equal(result[2].constants["std"], stats.std)
+    assert abs(result[3]["loss"] - alone[3]["loss"]) > 0.1
+
+
+def test_sound_for_trained_encoders_features_for_frozen_ones():
+    config = get_config("vasa1")
+    struct = motion_batch_struct(config, 2)
+    frames = config.motion.window + config.motion.context
+    assert struct.waveform is None
+    assert struct.audio.shape == (2, frames, 768)
+    config = config_of()
+    struct = motion_batch_struct(config, 2)
+    assert struct.audio is None
+    # One frame of convolution and one of the spectrogram's window on each side.
+    assert struct.waveform.shape == (2, (25 + 2 * 2) * 640)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
+def test_full_size_step_lowers(platform):
+    config = replace(get_config("vasa1"))
+    task = motion_task(config)
+    program = build_program(task, single_device())
+    traced = program.jitted.trace(program.abstract_state, task.frozen, task.batch)
+    assert "bf16" in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_run_and_export_from_a_folder(tmp_path):
+    config = config_of("train_motion.save_every=2", "train_motion.log_every=1")
+    struct = motion_batch_struct(config, 8)
+    for i in range(2):
+        batch = next(FakeBatches(struct, seed=i))
+        np.savez(
+            tmp_path / f"{i}.npz", **{k: v for k, v in batch._asdict().items() if v is not None}
+        )
+    result = run(config, "motion", tmp_path / "work", tmp_path, steps=2)
+    assert result.finished
+    found = export(config, "motion", tmp_path / "work")
+    assert found.step == 2
+    assert set(found.params) == {"motion", "audio"}
+    jax.tree.map(
+        np.testing.assert_array_equal, found.params, jax.tree.map(np.array, result.state.ema)
+    )
+    # uniform in [0, 1]
+    np.testing.assert_allclose(found.stats.mean, 0.5, atol=0.1)
+    np.testing.assert_allclose(found.stats.std, 12**-0.5, atol=0.05)
+
+
+def test_train_is_quiet_without_a_reporter(tmp_path, capsys):
+    task = motion_task(config_of())
+    train(task, tmp_path, FakeBatches(task.batch), steps=1, devices=jax.devices()[:1])
+    assert capsys.readouterr().out == ""

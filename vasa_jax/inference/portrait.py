@@ -1,0 +1,154 @@
+"""From a photo to the square that the model sees, and back into the photo.
+
+The crop is a square without rotation whose side follows the size of the face. Its proportions are
+those of VASA-1's own published clips at 512 px, measured with our landmarks: the face's hull is
+0.54 of the side (mean of width and height) and its centre lies at (0.50, 0.52).
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from vasa_jax.errors import UserError
+from vasa_jax.perception.face_detector import Face
+from vasa_jax.typing import Float, PortraitArray
+
+FACE_SHARE = 0.54
+FACE_CENTRE = (0.50, 0.52)
+FEATHER_SHARE = 0.12
+"""Width of the soft edge of a pasted face, as a part of the crop's side."""
+MAX_PASTE_SIDE = 4096
+"""Larger photos are shrunk for --paste-back: H.264 players give up beyond 4096 px."""
+
+
+class Crop(NamedTuple):
+    """A square cut out of a photo.
+
+    image: (size, size, 3) uint8. matrix: (2, 3), photo pixel (x, y, 1) -> crop pixel; pixel
+    centres are whole numbers on both sides.
+    """
+
+    image: PortraitArray
+    matrix: Float[np.ndarray, "2 3"]
+
+
+def choose_face(faces: list[Face], number: int | None = None) -> tuple[Face, str | None]:
+    """The face to animate, and a line for the user where a choice was made for them.
+
+    faces: largest first, as `detect_faces` gives them. number: 1 is the largest; None takes that.
+    Raises UserError when there is no face, or not so many.
+    """
+    if not faces:
+        raise UserError("no face found; use a sharper, more frontal photo, or --crop none to take "
+                        "the image as it is")  # fmt: skip
+    if number is None:
+        note = f"{len(faces)} faces found, taking the largest (--face N chooses another)"
+        return faces[0], note if len(faces) > 1 else None
+    if not 1 <= number <= len(faces):
+        raise UserError(f"there is no face {number}: {len(faces)} found, 1 is the largest")
+    return faces[number - 1], None
+
+
+def crop_portrait(image: PortraitArray, face: Face, size: int) -> Crop:
+    """The square of `size` pixels around a face, by the module's proportions.
+
+    Beyond the photo's edges its border pixels are repeated.
+    """
+    low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
+    side = float((high - low).mean()) / FACE_SHARE
+    centre = (low + high) / 2
+    return _cut(image, centre - np.asarray(FACE_CENTRE) * side, side, size)
+
+
+def whole_image_crop(image: PortraitArray, size: int) -> Crop:
+    """The whole image in a square, its border pixels repeated on the shorter sides."""
+    height, width = image.shape[:2]
+    side = float(max(height, width))
+    # Pixel centres are whole numbers, so the outer edge of the first pixel lies at -0.5.
+    corner = np.array([width - side, height - side]) / 2 - 0.5
+    return _cut(image, corner, side, size)
+
+
+def apply_crop(image: PortraitArray, crop: Crop) -> PortraitArray:
+    """The same square out of another frame of the same video."""
+    return _warp(image, crop.matrix, crop.image.shape[0])
+
+
+def _cut(image: PortraitArray, corner: np.ndarray, side: float, size: int) -> Crop:
+    # Edge coordinates e (pixel i spans i - 1/2 .. i + 1/2): e_crop + 1/2 = (e - corner) * scale.
+    scale = size / side
+    offset = -np.asarray(corner, np.float64) * scale - 0.5
+    matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]], np.float64)
+    return Crop(_warp(image, matrix, size), matrix)
+
+
+def _warp(image: PortraitArray, matrix: np.ndarray, size: int) -> PortraitArray:
+    """Sample a square; averages first where it shrinks, since bilinear sampling skips pixels."""
+    scale = float(matrix[0, 0])
+    if scale < 0.5:
+        factor = int(1 / scale)
+        height, width = max(image.shape[0] // factor, 1), max(image.shape[1] // factor, 1)
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        shrink = np.array([width / image.shape[1], height / image.shape[0]])
+        # Photo pixel x is pixel (x + 1/2) * shrink - 1/2 of the small one.
+        linear = matrix[:, :2] / shrink
+        offset = matrix[:, 2] + linear @ (0.5 - 0.5 * shrink)
+        image, matrix = small, np.column_stack([linear, offset])
+    return cv2.warpAffine(
+        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+class PasteBack:
+    """Blends generated crops into the photo they were cut from: `PasteBack(photo, crop)(frame)`.
+
+    width, height: of the result, even; photos beyond 4096 px are shrunk. The blend is 1 in the
+    middle of the crop and falls to 0 at its edge, so the photo outside stays exactly as it is.
+    """
+
+    def __init__(self, photo: PortraitArray, crop: Crop):
+        scale = min(1.0, MAX_PASTE_SIDE / max(photo.shape[:2]))
+        height, width = (max(2, int(n * scale) // 2 * 2) for n in photo.shape[:2])
+        if scale < 1:
+            photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        self.width, self.height = width, height
+        self._photo = np.ascontiguousarray(photo[:height, :width])
+        size = crop.image.shape[0]
+        # Crop pixel -> result pixel, then moved to the corner of the part that changes.
+        inverse = cv2.invertAffineTransform(crop.matrix)
+        inverse = inverse * scale
+        inverse[:, 2] += 0.5 * scale - 0.5
+        self._box = x0, y0, x1, y1 = _bounds(inverse, size, width, height)
+        self._matrix = inverse - np.array([[0, 0, x0], [0, 0, y0]])
+        mask = cv2.warpAffine(
+            _soft_square(size), self._matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR
+        )
+        self._mask = mask[..., None]
+        self._under = self._photo[y0:y1, x0:x1].astype(np.float32) * (1 - self._mask)
+
+    def __call__(self, frame: PortraitArray) -> PortraitArray:
+        """The photo with one generated frame (size, size, 3) in its place."""
+        x0, y0, x1, y1 = self._box
+        flags = cv2.INTER_LINEAR
+        placed = cv2.warpAffine(
+            frame, self._matrix, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_REPLICATE
+        )
+        result = self._photo.copy()
+        blend = self._under + placed * self._mask
+        result[y0:y1, x0:x1] = np.round(blend).astype(np.uint8)
+        return result
+
+
+def _bounds(matrix: np.ndarray, size: int, width: int, height: int) -> tuple[int, int, int, int]:
+    corners = matrix @ np.array([[-0.5, size - 0.5], [-0.5, size - 0.5], [1, 1]])
+    x0, y0 = np.clip(np.floor(corners[:, 0]).astype(int), 0, [width - 1, height - 1])
+    x1, y1 = np.clip(np.ceil(corners[:, 1]).astype(int) + 1, [x0 + 1, y0 + 1], [width, height])
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _soft_square(size: int) -> Float[np.ndarray, "s s"]:
+    """1 inside, a smooth cosine fall over the feather, 0 at the edge."""
+    edge = np.minimum(np.arange(size), np.arange(size)[::-1]) / (FEATHER_SHARE * size)
+    ramp = 0.5 - 0.5 * np.cos(np.pi * np.clip(edge, 0, 1))
+    return np.outer(ramp, ramp).astype(np.float32)

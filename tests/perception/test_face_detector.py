@@ -38,8 +38,8 @@ def test_landmarks_are_mediapipes(face):
     theirs = np.asarray(golden["landmarks_px"])
     error = np.linalg.norm(face.landmarks[:, :2] - theirs, axis=1)
     width = np.ptp(theirs[:, 0])
-    assert error.mean() < 0.02 * width
-    assert error.max() < 0.06 * width
+    assert error.mean() < 0.01 * width  # 0.006 measured; the rest is our second look
+    assert error.max() < 0.04 * width
 
 
 @needs_weights
@@ -94,6 +94,13 @@ def _pictures():
                                   "brick"])  # fmt: skip
 def test_no_face_where_there_is_none(name):
     assert detect_faces(dict(_pictures())[name]) == []
+
+
+@needs_weights
+@pytest.mark.parametrize("size", [(1, 1), (1500, 3), (3, 1500), (40, 700)])
+def test_pictures_of_any_shape_are_searched(size):
+    noise = np.random.default_rng(1).integers(0, 256, (*size, 3), np.uint8)
+    assert detect_faces(noise) == []
 
 
 def test_a_file_that_is_no_bundle_is_one_line(tmp_path, photo):

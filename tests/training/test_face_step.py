@@ -117,7 +117,8 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
     before, _, after, metrics = alone
     task = face_task(sharded_config(shape), optimizer=optax.sgd(1.0))
     before2, compiled, after2, metrics2 = one_step(task, 8)
-    jax.tree.map(np.testing.assert_array_equal, before2, before)
+    # The power iteration of a fresh critic sums in another order.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before2, before)
     for name in metrics:
         np.testing.assert_allclose(metrics2[name], metrics[name], rtol=1e-5, atol=1e-6)
     for part in ("params", "critic"):

@@ -1,0 +1,128 @@
+"""What one training step costs by XLA's own account: memory, FLOPs, and time to trace and compile.
+
+    python benchmarks/train_lowering.py --config vasa1 --stage face -o benchmarks/results/NAME.json
+
+Lowers the step from shapes alone (no parameters are made) for this machine, TPU and CUDA; with
+--compile it is also compiled for this machine, which takes minutes at full size on a CPU. Losses of
+stage 1 whose frozen networks are downloads are left out unless --frozen is given: then VGG-19 and
+dlib's identity network take part with the shapes of their weights.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from vasa_jax.config import get_config
+from vasa_jax.loss_config import CrossIdentityLoss, FaceFeatureLoss, PerceptualLoss
+from vasa_jax.perception.dlib_identity import DlibIdentity
+from vasa_jax.perception.vgg import VGG
+from vasa_jax.training.face_step import face_batch_struct, face_task
+from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_step import motion_task
+from vasa_jax.training.program import build_program
+
+
+def task_of(config, stage, frozen):
+    """The stage's task, and its frozen networks as shapes."""
+    if stage == "motion":
+        return motion_task(config)
+    if not frozen:
+        off = {
+            "perceptual": PerceptualLoss(weight=0.0),
+            "face_features": FaceFeatureLoss(weight=0.0),
+            "cross_identity": CrossIdentityLoss(weight=0.0),
+            "consistency": replace(config.face_losses.consistency, perceptual=0.0),
+        }
+        config = replace(config, face_losses=replace(config.face_losses, **off))
+    shapes = {}
+    if frozen:
+        key = jax.random.key(0)
+        image = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
+        chip = jax.ShapeDtypeStruct((1, 150, 150, 3), np.float32)
+        shapes = {
+            "vgg": jax.eval_shape(VGG().init, key, image)["params"],
+            "identity": jax.eval_shape(DlibIdentity().init, key, chip)["params"],
+        }
+    fields = ("source_points", "driver_points", "source_mask", "driver_mask")
+    batch = face_batch_struct(config, config.train_face.batch, fields)
+    return face_task(config, shapes, batch=batch)
+
+
+def count(tree):
+    """Bytes of a tree of shapes."""
+    return sum(int(np.prod(x.shape)) * np.dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
+
+
+def measure(task, compiling):
+    """The report of one task."""
+    program = build_program(task, single_device())
+    state = program.abstract_state
+    start = time.perf_counter()
+    traced = program.jitted.trace(state, task.frozen, task.batch)
+    report = {
+        "batch": task.train.batch,
+        "parameters": sum(int(np.prod(x.shape)) for x in jax.tree.leaves(state.params)),
+        "state_bytes": count(state),
+        "trace_seconds": round(time.perf_counter() - start, 2),
+        "lowering": {},
+    }
+    lowered = None
+    for platform in ("cpu", "tpu", "cuda"):
+        start = time.perf_counter()
+        lowered_here = traced.lower(lowering_platforms=(platform,))
+        seconds = round(time.perf_counter() - start, 2)
+        size = len(lowered_here.as_text())
+        report["lowering"][platform] = {"seconds": seconds, "stablehlo_characters": size}
+        lowered = lowered_here if platform == jax.default_backend() else lowered
+    if lowered is None:
+        lowered = traced.lower()
+    costs = lowered.cost_analysis() or {}
+    # Before optimisation; bodies of loops (accumulation) count once.
+    report["flops_lowered"] = costs.get("flops")
+    if compiling:
+        start = time.perf_counter()
+        compiled = lowered.compile()
+        report["compile_seconds"] = round(time.perf_counter() - start, 2)
+        report["flops_compiled"] = (compiled.cost_analysis() or {}).get("flops")
+        memory = compiled.memory_analysis()
+        names = ("argument", "output", "temp", "alias", "generated_code")
+        report["memory_bytes"] = {n: getattr(memory, f"{n}_size_in_bytes", None) for n in names}
+    return report
+
+
+def main():
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="debug")
+    parser.add_argument("--stage", choices=("face", "motion"), default="face")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--frozen", action="store_true", help="with VGG and identity losses")
+    parser.add_argument("--compile", action="store_true", help="compile too: memory and FLOPs")
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    config = get_config(arguments.config, arguments.set)
+    report = {
+        "question": "memory and FLOPs of one training step",
+        "config": arguments.config,
+        "stage": arguments.stage,
+        "set": arguments.set,
+        "frozen_networks": arguments.frozen,
+        "precision": config.precision,
+        "device": jax.devices()[0].device_kind,
+        "jax": jax.__version__,
+        **measure(task_of(config, arguments.stage, arguments.frozen), arguments.compile),
+    }
+    text = json.dumps(report, indent=1)
+    print(text)
+    if arguments.output:
+        arguments.output.parent.mkdir(parents=True, exist_ok=True)
+        arguments.output.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

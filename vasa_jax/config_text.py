@@ -49,7 +49,7 @@ def _replace(node, path: list[str], value: str, full: str):
     return dataclasses.replace(node, **{head: new})
 
 
-_MAY_BE_ZERO = ("audio_band",)
+_LEAST = {"audio_band": 0, "start": 0, "ramp": 0, "warmup": 0, "seed": 0, "data": -1}
 
 
 def _check_numbers(value, name: str, key: str) -> None:
@@ -57,7 +57,7 @@ def _check_numbers(value, name: str, key: str) -> None:
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
-        least = 1 if isinstance(number, int) and name not in _MAY_BE_ZERO else 0
+        least = _LEAST.get(name, 1) if isinstance(number, int) else 0
         if number < least:
             raise UserError(f"--set {key}={number} must be at least {least}")
 

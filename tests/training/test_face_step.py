@@ -14,6 +14,7 @@ from vasa_jax.loss_config import (
     AdversarialLoss,
     ConsistencyLoss,
     ContrastLoss,
+    PerceptualLoss,
     RegionLoss,
     SelfLoss,
 )
@@ -179,7 +180,7 @@ def test_full_size_step_lowers(platform):
 
 
 def test_losses_without_their_network_are_refused():
-    task = face_task(get_config("vasa1"))
+    task = face_task(config_of(losses=PIXELS | {"perceptual": PerceptualLoss()}))
     with pytest.raises(UserError, match=r"face_losses.perceptual needs the weights of VGG"):
         prepare_abstract(task)
 

@@ -19,9 +19,14 @@ def prepare(task, devices):
     return program, state, frozen, put_batch(task, program, next(FakeBatches(task.batch)))
 
 
-def one_step(task, devices):
-    """(state before, compiled program, state after, metrics), the states as numpy."""
+def one_step(task, devices, start=None):
+    """(state before, compiled program, state after, metrics), the states as numpy.
+
+    start: the state to begin with instead of a fresh one.
+    """
     program, state, frozen, batch = prepare(task, devices)
+    if start is not None:
+        state = jax.device_put(start, program.state)
     before = jax.tree.map(np.array, state)
     compiled = program.jitted.lower(state, frozen, batch).compile()
     state, metrics, _ = compiled(state, frozen, batch)

@@ -55,7 +55,23 @@ def blobs(count, size=32):
     return np.clip(np.stack(images), 0, 1).astype(np.float32)
 
 
-GOLDEN = {}
+GOLDEN = {
+    "adversarial": -0.277841,
+    "consistency": 0.12487,
+    "contrast": 2.21514,
+    "critic_grad_norm": 0.258835,
+    "critic_loss": 2.06502,
+    "eyes": 0.270147,
+    "feature_matching": 0.668055,
+    "grad_norm": 69.1257,
+    "learning_rate": 0.0002,
+    "loss": 8.35439,
+    "mouth": 0.27338,
+    "param_norm": 48.4573,
+    "pixel": 0.270346,
+    "self_pixel": 0.270881,
+    "update_norm": 0.0863839,
+}
 """One step of `debug` with every loss that needs no download, on `FakeBatches` of seed 0.
 
 They change when the face model, its initialisation, its losses or the optimiser change. If you
@@ -117,9 +133,8 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
     # of the learning rate whatever the gradient, and would turn rounding into whole steps.
     before, _, after, metrics = alone
     task = face_task(sharded_config(shape), optimizer=optax.sgd(1.0))
-    before2, compiled, after2, metrics2 = one_step(task, 8)
-    # The power iteration of a fresh critic sums in another order.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), before2, before)
+    # From the very same state: a fresh critic's power iteration sums in another order on a mesh.
+    _, compiled, after2, metrics2 = one_step(task, 8, start=before)
     for name in metrics:
         np.testing.assert_allclose(metrics2[name], metrics[name], rtol=1e-5, atol=1e-6)
     for part in ("params", "critic"):

@@ -5,6 +5,7 @@ Every command imports what it needs when it runs, so that `--help` and mistakes 
 """
 
 import argparse
+import os
 import sys
 
 import vasa_jax
@@ -42,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    # XLA logs a page for every cached program, because it takes tuning hints for features of the
+    # processor; the cache folder is split by real ones. Its failures reach us as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         parser = build_parser()
         arguments = parser.parse_args(argv)

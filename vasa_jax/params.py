@@ -75,6 +75,14 @@ def load_safetensors(path: Path) -> dict[str, np.ndarray]:
                         "or of another format") from None  # fmt: skip
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """The notes in the header of a safetensors file that `load_safetensors` can read."""
+    from safetensors import safe_open
+
+    with safe_open(str(path), framework="numpy") as file:
+        return file.metadata() or {}
+
+
 def _widen(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind in "iub" or array.dtype in (np.float32, np.float64):
         return array

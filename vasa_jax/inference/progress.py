@@ -1,7 +1,6 @@
 """What a run tells its user: a bar per stage and a table of timings, JSON lines, or nothing."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,8 +74,8 @@ class Reporter:
 
     @contextmanager
     def _bar(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        if self._console is None:
-            yield lambda n=1: None
+        if self._console is None or not self._console.is_terminal:
+            yield lambda n=1: None  # a log file wants no bars
             return
         from rich.progress import (
             BarColumn,
@@ -90,7 +89,7 @@ class Reporter:
         if total is not None and total > 1:
             columns.append(MofNCompleteColumn())
         columns.append(TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=not sys.stderr.isatty()) as bar:
+        with Progress(*columns, console=self._console) as bar:
             task = bar.add_task(name, total=total or 1)
             yield lambda n=1: bar.advance(task, n)
             bar.update(task, completed=total or 1)

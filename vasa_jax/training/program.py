@@ -66,6 +66,11 @@ def build_program(task: Task, layout: Layout) -> Program:
     return Program(jitted, state, frozen, examples, with_layout)
 
 
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""For programs of thousands of small random draws that run once: compiling them well takes minutes
+and gains nothing."""
+
+
 def init_state(task: Task, program: Program) -> Any:
     """A fresh state, made on the devices where each part of it lies."""
     frozen = jax.device_put(task.frozen, program.frozen)
@@ -73,6 +78,7 @@ def init_state(task: Task, program: Program) -> Any:
         task.init,
         in_shardings=(None, program.frozen),
         out_shardings=program.state,
+        compiler_options=QUICK_COMPILE,
     )
     return make(jax.random.key(task.train.seed), frozen)
 

@@ -1,0 +1,115 @@
+"""`vasa-jax train face|motion`: both stages, on one device or many, resuming by itself."""
+
+import argparse
+from pathlib import Path
+
+from vasa_jax.config import DEFAULT_NAME, NAMES
+
+HELP = "train stage 1 (face) or stage 2 (motion); goes on from the newest checkpoint"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("stage", choices=("face", "motion"))
+    parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
+                        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
+    parser.add_argument("--workdir", metavar="DIR", type=Path, required=True,
+                        help="checkpoints and logs")  # fmt: skip
+    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of .npz batches (face) "
+                        "or of clips from extract-motion (motion); without it random data, which "
+                        "teach nothing")  # fmt: skip
+    parser.add_argument("--steps", metavar="N", type=int, help="stop at this step (default: the "
+                        "config's)")  # fmt: skip
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        dest="overrides", help="override a config key; repeatable")  # fmt: skip
+    frozen = parser.add_argument_group("frozen networks (safetensors from `weights convert`)")
+    frozen.add_argument("--vgg", metavar="FILE", type=Path, help="vgg19, vgg16 or vggface for the "
+                        "perceptual loss (default: VGG16 of the zoo's vgg16-lpips)")  # fmt: skip
+    frozen.add_argument("--identity", metavar="FILE", type=Path, help="arcface-r50 or arcface-r100 "
+                        "(default: the zoo's dlib network)")  # fmt: skip
+    frozen.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
+                        "encoder that is fed waveforms in stage 2")  # fmt: skip
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax.config import get_config
+    from vasa_jax.errors import UserError
+
+    config = get_config(arguments.config, arguments.overrides)
+    if arguments.steps is not None and arguments.steps < 1:
+        raise UserError(f"--steps {arguments.steps} must be at least 1")
+
+    from vasa_jax.compile_cache import enable_compile_cache
+    from vasa_jax.training import run as training
+    from vasa_jax.training.loop import initialise_hosts
+    from vasa_jax.training.progress import Bar, Quiet
+
+    initialise_hosts(config)  # before anything asks JAX for its devices
+    enable_compile_cache()
+    progress = Quiet() if arguments.quiet else Bar()
+    perception, frozen = None, {}
+    if arguments.stage == "face":
+        perception, frozen = _loss_networks(config, arguments)
+    elif arguments.audio_weights is not None:
+        from vasa_jax.audio import build_audio_encoder, load_audio_weights
+
+        encoder = build_audio_encoder(config.audio, config.dtype)
+        frozen["audio"] = load_audio_weights(encoder, arguments.audio_weights)
+    if arguments.data is None:
+        progress.note("warning: no --data: random batches show that everything runs, no more")
+    result = training.run(
+        config,
+        arguments.stage,
+        arguments.workdir,
+        arguments.data,
+        steps=arguments.steps,
+        progress=progress,
+        frozen=frozen,
+        perception=perception,
+    )
+    ending = "" if result.finished else " (interrupted; the same command goes on)"
+    progress.note(f"{arguments.workdir}: step {result.step}{ending}")
+    return 0
+
+
+def _loss_networks(config, arguments: argparse.Namespace):
+    """The frozen networks that the config's losses need: their kinds, their parameters."""
+    from vasa_jax import zoo
+    from vasa_jax.perception import dlib_identity, lpips
+    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS, VGGFACE_MEAN, VGGFACE_STD
+    from vasa_jax.training.face_step import Perception
+
+    losses, frozen, perception = config.face_losses, {}, Perception()
+    if losses.perceptual.weight or losses.consistency.perceptual:
+        if arguments.vgg is None:
+            frozen["vgg"] = lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
+            perception = Perception(vgg=VGG(blocks=VGG16_BLOCKS))
+        else:
+            kinds = {
+                "vgg19": VGG(blocks=VGG19_BLOCKS),
+                "vgg16": VGG(blocks=VGG16_BLOCKS),
+                "vggface": VGG(blocks=VGG16_BLOCKS, mean=VGGFACE_MEAN, std=VGGFACE_STD),
+            }
+            name, frozen["vgg"] = _converted(arguments.vgg, tuple(kinds))
+            perception = Perception(vgg=kinds[name])
+    if losses.face_features.weight or losses.cross_identity.weight:
+        if arguments.identity is None:
+            name = "dlib"
+            frozen["identity"] = dlib_identity.load(zoo.ensure("dlib-face-recognition"))
+        else:
+            name, frozen["identity"] = _converted(arguments.identity, ("arcface-r50",
+                                                                       "arcface-r100"))  # fmt: skip
+        perception = Perception(vgg=perception.vgg, identity=name)
+    return perception, frozen
+
+
+def _converted(path: Path, kinds: tuple[str, ...]) -> tuple[str, dict]:
+    from vasa_jax.errors import UserError
+    from vasa_jax.params import load_safetensors, read_metadata, unflatten
+
+    flat = load_safetensors(path)
+    name = read_metadata(path).get("network")
+    if name not in kinds:
+        raise UserError(f"{path}: holds {name or 'no network of ours'}, not {' or '.join(kinds)}; "
+                        "make it by `vasa-jax weights convert`")  # fmt: skip
+    return name, unflatten(flat)

@@ -40,8 +40,11 @@ def _print_parameters(config) -> None:
     total = 0
     print(f"{'network':8} {'part':28} {'parameters':>12}")
     for network, tree in abstract_params(config).items():
+        inside = 0
         for part, leaves in tree.items():
             count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(leaves))
-            total += count
+            inside += count
             print(f"{network:8} {part:28} {count:12,d}")
+        print(f"{network:8} {'all':28} {inside:12,d}")
+        total += inside
     print(f"{'total':37} {total:12,d}")

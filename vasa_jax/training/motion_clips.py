@@ -1,0 +1,279 @@
+"""Windows for stage 2 out of whole clips, as `vasa-jax extract-motion` writes them."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from vasa_jax.audio.protocol import SAMPLES_PER_FRAME
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
+from vasa_jax.media.files import PendingFile
+from vasa_jax.motion.stats import MotionStats
+from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
+from vasa_jax.typing import Float
+
+INDEX_NAME = "stats.json"
+CLIPS_IN_MEMORY = 16
+LABELS = ("gaze", "distance", "emotion")
+SPLITS = ("train", "val")
+
+
+class Index(NamedTuple):
+    """What is known of a folder of clips: their names, their lengths in frames, and the mean and
+    standard deviation of all their frames."""
+
+    names: tuple[str, ...]
+    frames: tuple[int, ...]
+    stats: MotionStats
+
+
+def find_clips(folder: Path, split: str = "train") -> tuple[Path, list[Path]]:
+    """The folder of a split, and its clips in order; a folder without splits is all of them.
+
+    Raises UserError for a folder without .npz files.
+    """
+    folder = Path(folder)
+    if any((folder / name).is_dir() for name in SPLITS):
+        folder = folder / split
+    files = sorted(f for f in folder.rglob("*.npz") if not f.name.startswith("."))
+    if not files:
+        raise UserError(f"{folder}: holds no clips (.npz); make them by `vasa-jax extract-motion`")
+    return folder, files
+
+
+def is_clip_folder(folder: Path) -> bool:
+    """Whether a folder holds whole clips, and not ready batches of windows (`NpzShards`)."""
+    try:
+        file = find_clips(folder)[1][0]
+        with np.load(file, allow_pickle=False) as stored:
+            return "motion" in stored and "valid" not in stored and stored["motion"].ndim == 2
+    except Exception:  # a broken file is reported by whoever reads it
+        return False
+
+
+def read_clip(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a clip; sound as float32 in [-1, 1].
+
+    motion (t, m); waveform (n,), 16 kHz; optional: audio (t, a), features of a frozen encoder;
+    gaze (2,), radians; distance (), 1 is the data's mean; emotion (8,), shares of `EMOTIONS`.
+    Raises UserError for a file that cannot be read or lacks motion, naming it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            names = {"motion", "waveform", "audio", *LABELS} & set(stored.files)
+            clip = {name: stored[name] for name in names}
+    except Exception as error:  # zipfile, zlib and numpy each have their own
+        raise UserError(f"{path}: is not a readable clip ({error}); extract it anew") from None
+    motion = clip.get("motion")
+    if motion is None or motion.ndim != 2 or not len(motion) or motion.dtype.kind != "f":
+        raise UserError(f"{path}: lacks a float array `motion` of one vector per frame, so it is "
+                        "no clip; extract it anew")  # fmt: skip
+    if "waveform" in clip and clip["waveform"].dtype == np.int16:
+        clip["waveform"] = clip["waveform"].astype(np.float32) / 32767
+    return clip
+
+
+def index_clips(folder: Path, files: Sequence[Path]) -> Index:
+    """Lengths and statistics of all clips, from `stats.json` beside them or made anew.
+
+    It is made anew when a clip was added, removed or changed since. One clip is in memory at a
+    time. Raises UserError for broken clips and for motion that is not finite.
+    """
+    names = tuple(file.relative_to(folder).as_posix() for file in files)
+    marks = [(name, f.stat().st_size, f.stat().st_mtime_ns)
+             for name, f in zip(names, files, strict=True)]  # fmt: skip
+    key = hashlib.sha256(json.dumps(marks).encode()).hexdigest()
+    cache = folder / INDEX_NAME
+    try:
+        found = json.loads(cache.read_text())
+        if found["key"] == key:
+            stats = MotionStats(*(np.asarray(found[k], np.float32) for k in ("mean", "std")))
+            return Index(names, tuple(found["frames"]), stats)
+    except (OSError, ValueError, LookupError, TypeError):
+        pass  # no cache, or not ours
+    frames, stats = _measure(files)
+    lists = {k: np.asarray(v).tolist() for k, v in stats._asdict().items()}
+    pending = PendingFile(cache, "statistics")
+    try:
+        pending.temporary.write_text(json.dumps({"key": key, "frames": frames, **lists}) + "\n")
+        pending.commit()
+    finally:
+        pending.discard()
+    return Index(names, tuple(frames), stats)
+
+
+def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats]:
+    frames: list[int] = []
+    total, mean, squares = 0, 0.0, 0.0
+    for file in files:
+        motion = read_clip(file)["motion"].astype(np.float64)
+        if not np.isfinite(motion).all():
+            raise UserError(f"{file}: its motion holds NaN or infinity; extract it anew, or remove "
+                            "it")  # fmt: skip
+        if frames and motion.shape[1:] != np.shape(mean):
+            raise UserError(f"{file}: holds vectors of {motion.shape[1]} numbers, the clips before "
+                            f"it {np.shape(mean)[0]}; keep one face model's clips in a "
+                            "folder")  # fmt: skip
+        # Chan, Golub and LeVeque (1979): exact for a constant shift, unlike sums of squares.
+        count, here = len(motion), motion.mean(0)
+        delta = here - mean
+        total += count
+        mean = mean + delta * count / total
+        squares = squares + ((motion - here) ** 2).sum(0)
+        squares = squares + delta**2 * count * (total - count) / total
+        frames.append(count)
+    std = np.sqrt(squares / total)
+    # A dimension that never moves is not scaled; the rule of `motion.stats.fit_stats`.
+    std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
+    return frames, MotionStats(np.float32(mean), np.float32(std))
+
+
+class MotionClips:
+    """An endless, shuffled, checkpointable iterator of `MotionBatch` over a folder of clips.
+
+    A clip of t frames gives max(1, t // W) windows an epoch, each from a random place; K context
+    frames come before, not valid before the clip's start, nor are frames past its end. All windows
+    of this host are shuffled anew in every epoch; an epoch's last may share a batch with the next
+    one's first. Every draw depends on seed, epoch and place alone.
+
+    batch: the global batch size (default: the config's); each host gives its share, from clips that
+    no other host reads. waveform: sound or features (default: sound for `mel`, else features where
+    the clips hold them). process_index, process_count: this host (default: as JAX says).
+    Attributes: struct, the global batch's shapes; stats, of the whole folder; clips, this host's.
+
+    Raises UserError for folders without clips, fewer clips than hosts, and clips that lack what the
+    config needs.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        batch: int | None = None,
+        seed: int = 0,
+        *,
+        split: str = "train",
+        waveform: bool | None = None,
+        process_index: int | None = None,
+        process_count: int | None = None,
+    ):
+        host = jax.process_index() if process_index is None else process_index
+        hosts = jax.process_count() if process_count is None else process_count
+        size = config.train_motion.batch if batch is None else batch
+        self._folder, files = find_clips(folder, split)
+        if len(files) < hosts:
+            raise UserError(f"{self._folder}: {len(files)} clips for {hosts} hosts; each needs one")
+        if size % hosts:
+            raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
+        if waveform is None:
+            waveform = config.audio.encoder == "mel" or "audio" not in read_clip(files[0])
+        self.struct: MotionBatch = motion_batch_struct(config, size, waveform)
+        self._index = index_clips(self._folder, files)
+        self.stats = self._index.stats
+        dim = config.face.motion_dim
+        if len(self.stats.mean) != dim:
+            raise UserError(f"{self._folder}: holds vectors of {len(self.stats.mean)} numbers, "
+                            f"config {config.name!r} has {dim}; extract the motion with this "
+                            "config's face model")  # fmt: skip
+        self._context, self._window = config.motion.context, config.motion.window
+        self._margin = audio_margin(config)
+        self.clips = self._index.names[host::hosts]
+        self._lengths = np.asarray(self._index.frames[host::hosts])
+        counts = np.maximum(1, self._lengths // self._window)
+        self._owner = np.repeat(np.arange(len(self.clips)), counts)
+        self._share, self._seed, self._host = size // hosts, seed, host
+        self._epoch, self._place = 0, 0
+        self._order: tuple[int, np.ndarray, np.ndarray] | None = None
+        self._read = lru_cache(CLIPS_IN_MEMORY)(lambda name: read_clip(self._folder / name))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self) -> MotionBatch:
+        rows = [self._example(*self._next_window()) for _ in range(self._share)]
+        return MotionBatch(
+            *(None if column[0] is None else np.stack(column) for column in zip(*rows, strict=True))
+        )
+
+    def _next_window(self):
+        if self._order is None or self._order[0] != self._epoch:
+            draw = np.random.default_rng((self._seed, self._host, self._epoch))
+            order = draw.permutation(len(self._owner))
+            places = np.maximum(self._lengths[self._owner] - self._window, 0) + 1
+            self._order = self._epoch, order, draw.integers(0, places)
+        _, order, starts = self._order
+        window = order[self._place]
+        self._place += 1
+        if self._place == len(order):
+            self._epoch, self._place = self._epoch + 1, 0
+        return self.clips[self._owner[window]], int(starts[window])
+
+    def _example(self, name: str, start: int) -> MotionBatch:
+        clip = self._read(name)
+        motion = clip["motion"]
+        frames = np.arange(start - self._context, start + self._window)
+        valid = (frames >= 0) & (frames < len(motion))
+        inside = np.clip(frames, 0, len(motion) - 1)
+        labels = {key: self._label(name, clip, key) for key in LABELS}
+        audio = wave = None
+        if self.struct.audio is None:
+            wave = self._sound(name, clip, int(frames[0]))
+        else:
+            features = self._field(name, clip, "audio", (len(motion), self.struct.audio.shape[2]))
+            audio = np.where(valid[:, None], features[inside], 0).astype(np.float32)
+        return MotionBatch(
+            motion=motion[inside].astype(np.float32),
+            valid=valid,
+            **{k: np.zeros(getattr(self.struct, k).shape[1:], np.float32) if v is None else v
+               for k, v in labels.items()},
+            **{f"has_{k}": np.bool_(v is not None) for k, v in labels.items()},
+            audio=audio,
+            waveform=wave,
+        )  # fmt: skip
+
+    def _sound(self, name: str, clip: dict, first: int) -> Float[np.ndarray, " n"]:
+        """The samples of the window with its margins; what lies outside of the clip is zero."""
+        sound = self._field(name, clip, "waveform", None)
+        sound = sound[: len(clip["motion"]) * SAMPLES_PER_FRAME]
+        low = (first - self._margin) * SAMPLES_PER_FRAME
+        found = np.zeros(self.struct.waveform.shape[1], np.float32)
+        begin, end = max(low, 0), min(low + len(found), len(sound))
+        if begin < end:
+            found[begin - low : end - low] = sound[begin:end]
+        return found
+
+    def _label(self, name: str, clip: dict, key: str) -> Float[np.ndarray, " c"] | None:
+        if key not in clip:
+            return None
+        size = getattr(self.struct, key).shape[1]
+        value = np.asarray(clip[key], np.float32).reshape(-1)
+        if value.shape != (size,) or not np.isfinite(value).all():
+            raise UserError(f"{self._folder / name}: its label {key!r} must be {size} finite "
+                            f"numbers, it is {value.tolist()[:9]}")  # fmt: skip
+        return value
+
+    def _field(self, name: str, clip: dict, key: str, shape: tuple | None) -> np.ndarray:
+        value = clip.get(key)
+        good = value is not None and value.dtype.kind == "f"
+        if not good or (value.ndim != 1 if shape is None else value.shape != shape):
+            needed = "one row of samples" if shape is None else f"of shape {list(shape)}"
+            raise UserError(f"{self._folder / name}: needs an array {key!r}, {needed}; extract the "
+                            "clip anew with this config")  # fmt: skip
+        return value
+
+    def state(self) -> dict[str, int]:
+        """The place of the next window."""
+        return {"epoch": self._epoch, "place": self._place, "windows": len(self._owner)}
+
+    def restore(self, state: dict[str, int]) -> None:
+        """Go on at a place; raises UserError unless the folder holds the same clips."""
+        if set(state) != {"epoch", "place", "windows"} or state["windows"] != len(self._owner):
+            raise UserError(f"{self._folder}: holds other clips than when the run was saved; put "
+                            "them back, or start in a new --workdir")  # fmt: skip
+        self._epoch, self._place = int(state["epoch"]), int(state["place"])

@@ -6,7 +6,7 @@ demo: setup
 	.venv/bin/vasa-jax generate -s examples/portrait.jpg -a examples/speech.flac -o results/demo.mp4 --config demo
 
 test: setup-dev
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -n auto --dist loadfile $(PYTEST_ARGS)
 
 lint: setup-dev
 	.venv/bin/ruff check .

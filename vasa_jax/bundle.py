@@ -28,6 +28,7 @@ from vasa_jax.motion.dit import build as build_motion
 from vasa_jax.motion.dit import init_params as init_motion
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
+from vasa_jax.typing import POSE_DIM
 
 FORMAT = 1
 PARTS = ("face", "audio", "motion")
@@ -77,6 +78,11 @@ def abstract_params(config: Config) -> dict:
     return jax.eval_shape(lambda key: _init(config, key), jax.random.key(0))
 
 
+_UNTRAINED_POSE_STD = (0.06, 0.06, 0.03, 0.03, 0.03, 0.02, 0.02)
+"""Radians, half cubes, log scale: about what talking heads do. With 1 a seed's volume would tumble
+out of the picture."""
+
+
 def init_bundle(config: Config, seed: int = 0) -> Bundle:
     """Parameters drawn from a seed: the right structure, untrained."""
     # Thousands of small random draws: compiling them well takes minutes and gains nothing, and
@@ -84,9 +90,9 @@ def init_bundle(config: Config, seed: int = 0) -> Bundle:
     options = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     key = jax.random.key(seed, impl="unsafe_rbg")
     params = jax.jit(lambda key: _init(config, key), compiler_options=options)(key)
-    dim = config.face.motion_dim
-    stats = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
-    return Bundle(config, params, stats, trained=False)
+    std = np.ones(config.face.motion_dim, np.float32)
+    std[:POSE_DIM] = _UNTRAINED_POSE_STD
+    return Bundle(config, params, MotionStats(np.zeros_like(std), std), trained=False)
 
 
 def save_bundle(folder: Path, bundle: Bundle, dtype: jnp.dtype = jnp.float32) -> None:

@@ -142,7 +142,9 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
             jax.tree.map(np.subtract, getattr(x, part), getattr(before, part))
             for x in (after, after2)
         )
-        assert relative_error(change2, change) < 1e-5
+        # The critic's last bias sums ±1/N over all patches, which nearly cancel: one device adds
+        # 1800 of them in a row, eight add 225 each, and that rounding is 4e-5 of the rest.
+        assert relative_error(change2, change) < (1e-5 if part == "params" else 1e-4)
     if shape[2] == 1:
         parameters = {squeezed(x.shape) for x in jax.tree.leaves((before.params, before.critic))}
         gathered = gathered_shapes(compiled)

@@ -209,6 +209,12 @@ def test_mistakes(folder, tmp_path_factory):
     np.savez(empty / "a.npz", **clip(0, 30), gaze=np.zeros(3, np.float32))
     with pytest.raises(UserError, match="label 'gaze' must be 2"):
         next(clips(empty))
+    for name in "ab":
+        record = np.array(json.dumps({"model": name}))
+        np.savez(empty / f"{name}.npz", **clip(0, 30), record=record)
+    with pytest.raises(UserError, match="another model"):
+        clips(empty)
+    (empty / "b.npz").unlink()
     state = clips(folder).state()
     with pytest.raises(UserError, match="holds other clips"):
         clips(empty).restore(state)

@@ -159,6 +159,30 @@ def test_scan_equals_a_plain_python_loop(changes):
     np.testing.assert_allclose(got, expected, atol=1e-5 * np.abs(expected).max())
 
 
+@dataclass(frozen=True)
+class Mixes:
+    """A smooth function of everything: noisy motion, step, context and audio."""
+
+    def embed(self, params, conditions):
+        past = conditions.motion_context.mean(1, keepdims=True)
+        heard = conditions.has_audio[:, None, None] * conditions.audio[..., :M]
+        return heard + 0.5 * past * conditions.has_context[:, None, None]
+
+    def denoise(self, params, embedded, x_t, t):
+        return jnp.tanh(embedded + 0.3 * x_t * jnp.cos(t / 50.0)[:, None, None])
+
+
+@pytest.mark.parametrize("changes", [{"eta": 0.8}, {"sampler": "dpmpp2m"}], ids=str)
+def test_scans_equal_the_same_steps_as_a_python_loop_to_a_millionth(changes):
+    """Without jit, JAX runs both scans as Python loops, one operation after the other."""
+    clips = [speech(2 * W + 3)]
+    (compiled,) = run(Mixes(), {}, plan_of(**changes), clips, stats=unit_stats())
+    with jax.disable_jit():
+        (looped,) = run(Mixes(), {}, plan_of(**changes), clips, stats=unit_stats())
+    assert np.abs(looped).max() > 0.3
+    np.testing.assert_allclose(compiled, looped, atol=1e-6 * np.abs(looped).max())
+
+
 def test_batch_equals_single_runs_and_chunks_do_not_matter():
     net, params = network()
     clips = [speech(n, seed=n) for n in (5, W, 2 * W + 3, 5 * W + 1)]
@@ -261,11 +285,28 @@ def test_sharded_over_the_batch_equals_one_device():
         np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+def test_an_empty_clip_fills_up_a_batch_and_costs_no_window():
+    CALLS.clear()
+    done = []
+    plan, weights = plan_of()
+    keys = jax.vmap(jax.random.key)(jnp.arange(2))
+    arguments = (KnowsTheAnswer(), plan, weights, {}, CONFIG.motion, STATS)
+    full, empty = sample_clips(
+        *arguments, [speech(W + 1), speech(0)], [CONTROLS] * 2, keys, 2, done.append
+    )
+    assert full.shape == (W + 1, M)
+    assert empty.shape == (0, M)
+    assert done == [2]
+    jax.effects_barrier()
+    CALLS.clear()
+    sample_clips(*arguments, [speech(0)] * 2, [CONTROLS] * 2, keys, 2)
+    jax.effects_barrier()
+    assert CALLS == []
+
+
 def test_bad_input_is_named():
     net, params = network()
     plan = plan_of()
-    with pytest.raises(UserError, match="clip 1 has no audio"):
-        run(net, params, plan, [speech(3), speech(0)])
     with pytest.raises(UserError, match="NaN"):
         run(net, params, plan, [speech(3) * np.nan])
     with pytest.raises(UserError, match="gaze must be 2 finite numbers"):

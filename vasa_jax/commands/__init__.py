@@ -1,12 +1,23 @@
 """The commands of `vasa-jax`, a module each: HELP, add_arguments(parser), run(arguments)."""
 
-from vasa_jax.commands import batch, config, generate, reenact, train, weights
+from vasa_jax.commands import (
+    batch,
+    config,
+    export,
+    extract_motion,
+    generate,
+    reenact,
+    train,
+    weights,
+)
 
 COMMANDS = {
     "generate": generate,
     "batch": batch,
     "reenact": reenact,
+    "extract-motion": extract_motion,
     "train": train,
+    "export": export,
     "config": config,
     "weights": weights,
 }

@@ -1,5 +1,6 @@
 """Motion out of a video: head pose and facial dynamics of the person in it, frame by frame."""
 
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.portrait import Crop, apply_crop, choose_face, crop_portrait
 from vasa_jax.media.video import read_video
 from vasa_jax.perception.face_detector import detect_faces
-from vasa_jax.typing import FPS, Float
+from vasa_jax.typing import FPS, Float, Frames
 
 SEARCH_SECONDS = 2
 """How far into a clip a face is looked for."""
@@ -19,21 +20,25 @@ SEARCH_SECONDS = 2
 def driving_motion(
     path: Path, pipeline: Pipeline, limit: int | None = None
 ) -> Float[np.ndarray, "t m"]:
-    """[pose, z_dyn] of up to `limit` frames at 25 fps.
+    """[pose, z_dyn] of up to `limit` frames at 25 fps; see `driving_crops` for what is seen."""
+    size, step = pipeline.config.face.image_size, pipeline.config.inference.decode_batch
+    batches = driving_crops(path, size, step, limit)
+    return np.concatenate([pipeline.encode_motion(batch) for batch in batches])
+
+
+def driving_crops(path: Path, size: int, batch: int, limit: int | None = None) -> Iterator[Frames]:
+    """Batches of up to `batch` frames at 25 fps, cut to size x size around the face; a stream.
 
     The crop box is that of the first frame with a face and stays for the whole clip: a box that
     followed the face would take the head's own motion away. Raises UserError for an unreadable
     video or one without a face in its first two seconds.
     """
-    size, step = pipeline.config.face.image_size, pipeline.config.inference.decode_batch
     frames = islice(read_video(path), limit)
     head = list(islice(frames, SEARCH_SECONDS * FPS))
     crop = _first_crop(path, head, size)
     rest = chain(head, frames)
-    pieces = []
-    while batch := [apply_crop(frame, crop) for frame in islice(rest, step)]:
-        pieces.append(pipeline.encode_motion(np.stack(batch)))
-    return np.concatenate(pieces)
+    while found := [apply_crop(frame, crop) for frame in islice(rest, batch)]:
+        yield np.stack(found)
 
 
 def _first_crop(path: Path, frames: list[np.ndarray], size: int) -> Crop:

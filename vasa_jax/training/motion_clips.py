@@ -108,8 +108,20 @@ def index_clips(folder: Path, files: Sequence[Path]) -> Index:
     return Index(names, tuple(frames), stats)
 
 
+def _model(file: Path) -> set[str]:
+    """The model that `extract-motion` noted, if this clip is of its making."""
+    with np.load(file, allow_pickle=False) as stored:
+        if "record" not in stored:
+            return set()
+        try:
+            return {str(json.loads(str(stored["record"]))["model"])}
+        except (ValueError, LookupError, TypeError):
+            return set()
+
+
 def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats]:
     frames: list[int] = []
+    models: set[str] = set()
     total, mean, squares = 0, 0.0, 0.0
     for file in files:
         motion = read_clip(file)["motion"].astype(np.float64)
@@ -120,6 +132,10 @@ def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats]:
             raise UserError(f"{file}: holds vectors of {motion.shape[1]} numbers, the clips before "
                             f"it {np.shape(mean)[0]}; keep one face model's clips in a "
                             "folder")  # fmt: skip
+        models |= _model(file)
+        if len(models) > 1:
+            raise UserError(f"{file}: was extracted with another model than the clips before it; "
+                            "run extract-motion again for the whole folder")  # fmt: skip
         # Chan, Golub and LeVeque (1979): exact for a constant shift, unlike sums of squares.
         count, here = len(motion), motion.mean(0)
         delta = here - mean

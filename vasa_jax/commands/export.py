@@ -1,0 +1,61 @@
+"""`vasa-jax export`: training runs to a bundle for `generate --checkpoint`."""
+
+import argparse
+from pathlib import Path
+
+from vasa_jax.config import DEFAULT_NAME, NAMES
+
+HELP = "turn training runs into weights for `generate --checkpoint`"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("workdirs", nargs="*", type=Path, metavar="WORKDIR", help="of `train`; its "
+                        "checkpoint says which stage it is")  # fmt: skip
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR",
+                        help="the bundle to write")  # fmt: skip
+    parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
+                        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        dest="overrides", help="the overrides of the training")  # fmt: skip
+    parser.add_argument("--face", metavar="WORKDIR", type=Path, help="of `train face`")
+    parser.add_argument("--motion", metavar="WORKDIR", type=Path, help="of `train motion`")
+    parser.add_argument("--base", metavar="DIR", type=Path, help="bundle that gives what the runs "
+                        "do not have")  # fmt: skip
+    parser.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
+                        "encoder")  # fmt: skip
+    parser.add_argument("--bf16", action="store_true", help="store two bytes a number, not four")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax.config import get_config
+    from vasa_jax.errors import UserError
+
+    config = get_config(arguments.config, arguments.overrides)
+    output = arguments.output
+    taken = any(output.iterdir()) if output.is_dir() else output.exists()
+    if taken and not (output / "model.safetensors").is_file():
+        raise UserError(f"{output}: is there and is no bundle; give a new folder")
+
+    import jax.numpy as jnp
+
+    from vasa_jax.bundle import save_bundle
+    from vasa_jax.inference.progress import Reporter
+    from vasa_jax.training.export_bundle import assemble, stage_of
+
+    runs = {"face": arguments.face, "motion": arguments.motion}
+    for workdir in arguments.workdirs:
+        stage = stage_of(workdir)
+        if runs[stage] is not None:
+            raise UserError(f"{workdir}: is a second run of stage {stage!r}; give one of each")
+        runs[stage] = workdir
+    report = Reporter("quiet" if arguments.quiet else "bar")
+    found = assemble(config, runs["face"], runs["motion"], arguments.base, arguments.audio_weights)
+    for line in found.notes:
+        report.note(line)
+    save_bundle(output, found.bundle, jnp.dtype("bfloat16" if arguments.bf16 else "float32"))
+    for part, origin in found.origin.items():
+        report.note(f"{part}: {origin}")
+    state = "trained" if found.bundle.trained else "not trained in full"
+    report.note(f"{output}: config {config.name!r}, {state}")
+    return 0

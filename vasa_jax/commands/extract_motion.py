@@ -1,0 +1,84 @@
+"""`vasa-jax extract-motion`: the videos of a data set to motion and sound for `train motion`."""
+
+import argparse
+from pathlib import Path
+
+from vasa_jax.commands import options
+from vasa_jax.config import DEFAULT_NAME, NAMES
+
+HELP = "turn a folder of videos into motion clips for stage 2, by a trained face model"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("videos", type=Path, metavar="VIDEOS", help="folder of videos, searched "
+                        "with its subfolders")  # fmt: skip
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder "
+                        "for the clips, for `train motion --data`")  # fmt: skip
+    parser.add_argument("--config", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: "
+                        f"{DEFAULT_NAME}, or the checkpoint's own)")  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="bundle with the face model "
+                        "(made by `export --face`)")  # fmt: skip
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        dest="overrides", help="override a config key; repeatable")  # fmt: skip
+    parser.add_argument("--val-share", type=float, default=0.0, metavar="X", help="part of the "
+                        "speakers (first subfolders) kept for validation (default: 0)")  # fmt: skip
+    parser.add_argument("--audio", type=Path, metavar="DIR", help="folder with the sound of the "
+                        "videos, under the same paths (default: the videos' own)")  # fmt: skip
+    parser.add_argument("--audio-weights", type=Path, metavar="FILE", help="of a pretrained audio "
+                        "encoder, whose features are stored beside the sound")  # fmt: skip
+    parser.add_argument("--batch-size", type=int, metavar="N", help="frames a device takes at once "
+                        "(default: the config's inference.decode_batch)")  # fmt: skip
+    options.add_report_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax.errors import UserError
+    from vasa_jax.inference.extract import extract_folder, find_videos
+    from vasa_jax.inference.progress import Reporter
+
+    if arguments.batch_size is not None and arguments.batch_size < 1:
+        raise UserError(f"--batch-size {arguments.batch_size} must be at least 1")
+    find_videos(arguments.videos)  # an empty folder is found out before the model is loaded
+    report = Reporter(options.report_mode(arguments))
+    with report.stage("load"):
+        from vasa_jax.bundle import resolve_bundle
+        from vasa_jax.compile_cache import enable_compile_cache
+        from vasa_jax.inference.motion_encoder import MotionEncoder
+
+        enable_compile_cache()
+        config, params, _, trained = resolve_bundle(
+            arguments.config, arguments.checkpoint, arguments.overrides
+        )
+        encoder = MotionEncoder(config, params["face"], arguments.batch_size)
+        sound = _sound(config, arguments.audio_weights)
+        del params
+    if not trained:
+        report.note(f"warning: config {config.name!r} is not trained in full: if its face model "
+                    "comes from a seed, these vectors mean nothing")  # fmt: skip
+    summary = extract_folder(
+        arguments.videos,
+        arguments.output,
+        encoder,
+        report,
+        val_share=arguments.val_share,
+        audio=arguments.audio,
+        sound=sound,
+    )
+    return 0 if summary.made + summary.skipped else 2
+
+
+def _sound(config, weights: Path | None):
+    """The frozen audio encoder of the command line, if any."""
+    if weights is None:
+        return None
+    import hashlib
+
+    from vasa_jax.audio import build_audio_encoder, load_audio_weights
+    from vasa_jax.audio.chunks import encode_clip
+    from vasa_jax.inference.extract import Sound
+
+    network = build_audio_encoder(config.audio, config.dtype)
+    params = load_audio_weights(network, weights)
+    with open(weights, "rb") as file:
+        name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return Sound(name, lambda wave: encode_clip(network, {"params": params}, wave, config.audio))

@@ -1,0 +1,227 @@
+"""The motion of a data set of videos, one file a clip, for stage 2 (VASA-1 section 3.2)."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vasa_jax.audio.protocol import SAMPLES_PER_FRAME, num_frames
+from vasa_jax.errors import UserError
+from vasa_jax.inference.driving import driving_crops
+from vasa_jax.inference.motion_encoder import MotionEncoder
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.media.audio import open_audio
+from vasa_jax.media.files import PendingFile
+from vasa_jax.typing import FPS, Float
+
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
+SOUNDS = (".m4a", ".wav", ".flac", ".mp3", ".aac", ".ogg", ".opus")
+SPLITS = ("train", "val")
+REPORT_NAME = "report.json"
+FORMAT = 1
+
+
+class Sound(NamedTuple):
+    """A frozen audio encoder: its name, and its function from samples to features at 25 Hz."""
+
+    identity: str
+    encode: Callable[[np.ndarray], np.ndarray]
+
+
+class Summary(NamedTuple):
+    """Clips written, found finished, and failed; minutes of motion that lie in the folder now;
+    why clips failed, by their names."""
+
+    made: int
+    skipped: int
+    failed: int
+    minutes: float
+    reasons: dict[str, str]
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Every video below a folder, in order. Raises UserError when there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder that holds the videos")
+    found = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in VIDEOS and not file.name.startswith(".") and not file.is_dir()
+    )
+    if not found:
+        raise UserError(f"{folder}: holds no videos ({', '.join(VIDEOS)})")
+    return found
+
+
+def split_of(names: list[str], val_share: float) -> dict[str, str]:
+    """The split of each clip, by the hash of its first folder: `id/video/clip` keeps a person in
+    one split, and further clips move none. At least one group is for training."""
+    groups = {name: name.split("/")[0] for name in names}
+    place = {
+        group: int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
+        for group in groups.values()
+    }
+    last = max(place.values())
+    return {
+        name: "val" if place[group] < val_share and place[group] != last else "train"
+        for name, group in groups.items()
+    }
+
+
+def extract_folder(
+    videos: Path,
+    output: Path,
+    encoder: MotionEncoder,
+    report: Reporter,
+    *,
+    val_share: float = 0.0,
+    audio: Path | None = None,
+    sound: Sound | None = None,
+) -> Summary:
+    """Write `output`/train|val/NAME.npz for every video, in the form that `MotionClips` reads, and
+    `output`/report.json.
+
+    A clip holds motion (t, m), waveform (int16 at 16 kHz) and, with `sound`, its features (t, a);
+    it ends where picture or sound end first. audio: a folder with the sound of each video under the
+    same path and name, where the videos have none. Finished clips are skipped: those of the same
+    source (size and time of change) and model. A bad clip is reported and the rest go on.
+    Raises UserError for a folder without videos, a place that cannot be written, and a val_share
+    outside of [0, 1).
+    """
+    if not 0 <= val_share < 1:
+        raise UserError(f"--val-share {val_share:g} must lie in 0..1, 1 excluded")
+    files = {f.relative_to(videos).as_posix(): f for f in find_videos(videos)}
+    if audio is not None and not Path(audio).is_dir():
+        raise UserError(f"{audio}: no such folder of sound files")
+    splits = split_of(list(files), val_share)
+    model = encoder.identity + (f"+{sound.identity}" if sound else "")
+    counts, frames = {"made": 0, "skipped": 0, "failed": 0}, 0
+    reasons: dict[str, str] = {}
+    with report.stage("extract", len(files)) as advance:
+        for name, file in files.items():
+            places = [output / s / f"{name}.npz" for s in SPLITS]
+            if splits[name] == "val":
+                places.reverse()
+            outcome, arrays, count = "failed", {}, 0
+            try:
+                heard = _sound_file(file, name, audio)
+                record = _record(file, heard, model)
+                count = _finished(*places, record)
+                if not count:
+                    arrays = extract_clip(file, heard, encoder, sound)
+                outcome = "skipped" if count else "made"
+            except UserError as error:
+                reasons[name] = str(error)
+                report.note(f"{name}: skipped: {error}")
+            if outcome == "made":
+                count = len(arrays["motion"])
+                _write(places[0], arrays, record | {"frames": count})
+            if outcome != "skipped":
+                # What an older model or source gave must not be taken for this one's.
+                for stale in places[1:] if outcome == "made" else places:
+                    stale.unlink(missing_ok=True)
+            counts[outcome] += 1
+            frames += count
+            report.event("row", clip=name, outcome=outcome, frames=count,
+                         message=reasons.get(name, ""))  # fmt: skip
+            advance(1)
+    minutes = round(frames / FPS / 60, 3)
+    summary = Summary(**counts, minutes=minutes, reasons=reasons)
+    of = {"model": model, "config": encoder.config.name, "videos": len(files)}
+    _write_report(output / REPORT_NAME, of | summary._asdict())
+    report.finish(f"{output}: {summary.made} made, {summary.skipped} already there, "
+                  f"{summary.failed} failed, {minutes:.1f} minutes of motion", **counts,
+                  minutes=minutes)  # fmt: skip
+    return summary
+
+
+def extract_clip(
+    video: Path, heard: Path, encoder: MotionEncoder, sound: Sound | None = None
+) -> dict[str, np.ndarray]:
+    """The arrays of one clip: motion, waveform and, with `sound`, audio.
+
+    Raises UserError for an unreadable video, no face, no sound, and motion that is not finite.
+    """
+    waveform = open_audio(heard).waveform
+    limit = num_frames(len(waveform))
+    size = encoder.config.face.image_size
+    motion = encoder(driving_crops(video, size, encoder.batch, limit))
+    if not np.isfinite(motion).all():
+        raise UserError(f"{video}: the face model gives NaN or infinity here; is its checkpoint "
+                        "whole?")  # fmt: skip
+    waveform = waveform[: len(motion) * SAMPLES_PER_FRAME]
+    arrays = {"motion": motion, "waveform": _to_int16(waveform)}
+    if sound is not None:
+        arrays["audio"] = sound.encode(waveform)[: len(motion)].astype(np.float32)
+    return arrays
+
+
+def _to_int16(waveform: Float[np.ndarray, " n"]) -> np.ndarray:
+    return np.round(np.clip(waveform, -1, 1) * 32767).astype(np.int16)
+
+
+def _sound_file(video: Path, name: str, audio: Path | None) -> Path:
+    if audio is None:
+        return video
+    stem = (Path(audio) / name).with_suffix("")
+    for suffix in SOUNDS:
+        if (found := stem.with_suffix(suffix)).is_file():
+            return found
+    raise UserError(f"{stem}.*: no sound of this name ({', '.join(SOUNDS)})")
+
+
+def _record(video: Path, heard: Path, model: str) -> dict[str, Any]:
+    try:
+        stats = [file.stat() for file in (video, heard)]
+    except OSError as error:
+        raise UserError(f"{video}: cannot be read ({error.strerror or error})") from None
+    return {
+        "format": FORMAT,
+        "model": model,
+        "source": [[s.st_size, s.st_mtime_ns] for s in stats],
+    }
+
+
+def _finished(target: Path, other: Path, record: dict) -> int:
+    """The frames of a clip that an earlier run made, moved from the other split if it lies there;
+    0 if there is none of this record."""
+    for path in (target, other):
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                found = json.loads(str(stored["record"]))
+        except Exception:  # none, or broken: it is made anew
+            continue
+        if not isinstance(found, dict) or {k: found.get(k) for k in record} != record:
+            continue
+        if path is not target:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
+        return int(found.get("frames", 0))
+    return 0
+
+
+def _write(path: Path, arrays: dict, record: dict) -> None:
+    """The clip whole or not at all; the record lies in the same file, so both are true together."""
+    pending = PendingFile(path, "clip")
+    try:
+        with pending.temporary.open("wb") as file:
+            np.savez(file, **arrays, record=np.array(json.dumps(record)))
+        pending.commit()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}); free some disk "
+                        "space, then run the same command again") from None  # fmt: skip
+    finally:
+        pending.discard()
+
+
+def _write_report(path: Path, content: dict) -> None:
+    pending = PendingFile(path, "report")
+    try:
+        pending.temporary.write_text(json.dumps(content, indent=1) + "\n")
+        pending.commit()
+    finally:
+        pending.discard()

@@ -1,0 +1,79 @@
+"""The face model's motion encoders alone, on all devices of this host: for whole data sets."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from vasa_jax.bundle import build_networks
+from vasa_jax.config import Config
+from vasa_jax.config_text import to_dict
+from vasa_jax.face.conv import fold_weight_standardisation
+from vasa_jax.face.pose import motion_to_vector
+from vasa_jax.params import flatten
+from vasa_jax.typing import Float, Frames
+
+
+class MotionEncoder:
+    """Frames to [pose, z_dyn] in batches of one size, split over devices on the batch axis.
+
+    params: the face model's. per_device: frames a device takes at once (default: the config's
+    decode_batch). devices: default all of this host's. batch: frames of one call, on all devices.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        params: dict,
+        per_device: int | None = None,
+        devices: Sequence[Any] | None = None,
+    ):
+        devices = list(jax.local_devices() if devices is None else devices)
+        self.config = config
+        self.identity = _identity(config, params)
+        self.batch = (per_device or config.inference.decode_batch) * len(devices)
+        mesh = jax.make_mesh((len(devices),), ("data",), (AxisType.Auto,), devices=devices)
+        whole = NamedSharding(mesh, PartitionSpec())
+        self._rows = NamedSharding(mesh, PartitionSpec("data"))
+        face = build_networks(config, folded=True).face
+
+        def encode(params, frames):
+            images = frames.astype(jnp.float32) / 255
+            return motion_to_vector(face.apply({"params": params}, images, method="encode_motion"))
+
+        self._params = jax.device_put(jax.jit(fold_weight_standardisation)(params), whole)
+        self._encode = jax.jit(encode, in_shardings=(whole, self._rows), out_shardings=self._rows)
+
+    def __call__(self, batches: Iterable[Frames]) -> Float[np.ndarray, "t m"]:
+        """[pose, z_dyn] of uint8 frames (n, size, size, 3), n at most `batch`, in their order.
+
+        The next batch is read while the devices work on this one.
+        """
+        pieces, pending = [], None
+        for frames in batches:
+            missing = self.batch - len(frames)
+            padded = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
+            ahead = self._encode(self._params, jax.device_put(padded, self._rows))
+            if pending is not None:
+                pieces.append(np.asarray(pending[0])[: pending[1]])
+            pending = ahead, len(frames)
+        if pending is not None:
+            pieces.append(np.asarray(pending[0])[: pending[1]])
+        if not pieces:
+            return np.zeros((0, self.config.face.motion_dim), np.float32)
+        return np.concatenate(pieces)
+
+
+def _identity(config: Config, params: dict) -> str:
+    """Names what decides about the result: the face model's config, parameters and precision."""
+    words = json.dumps([to_dict(config)["face"], config.precision], sort_keys=True)
+    digest = hashlib.sha256(words.encode())
+    for name, leaf in sorted(flatten(params).items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(leaf))
+    return digest.hexdigest()[:16]

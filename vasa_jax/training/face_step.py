@@ -124,11 +124,13 @@ def face_step(
     params, critic = layout.gather(state.params), layout.gather(state.critic)
 
     def microbatch(part):
-        generator = jax.value_and_grad(partial(_generator_loss, config, perception), has_aux=True)
+        generator = jax.value_and_grad(
+            partial(_generator_loss, config, layout, perception), has_aux=True
+        )
         (_, (metrics, same)), grads = generator(params, critic, frozen, state.step, part)
         out = {"grads": layout.scatter(grads), "metrics": metrics}
         if critic:
-            judge = jax.value_and_grad(partial(_critic_loss, config), has_aux=True)
+            judge = jax.value_and_grad(partial(_critic_loss, config, layout), has_aux=True)
             (loss, spectral), grads = judge(
                 critic["params"], critic["spectral"], part, jax.lax.stop_gradient(same)
             )
@@ -168,57 +170,63 @@ class Perception:
     vgg: VGG = field(default_factory=VGG)
     identity: str = "dlib"
 
-    def networks(self, config: Config, frozen: Any, critic: Any) -> FaceNetworks:
-        """What `face_loss` asks, with parameters bound."""
+    def networks(self, config: Config, layout: Layout, frozen: Any, critic: Any) -> FaceNetworks:
+        """What `face_loss` asks, with parameters bound, each on a device's own examples."""
         vgg = identity = judge = None
         if "vgg" in frozen:
-            apply = remat(lambda p, x: self.vgg.apply({"params": p}, x), config.train_face.remat)
-            vgg = partial(apply, frozen["vgg"])
+            apply = layout.by_example(lambda p, x: self.vgg.apply({"params": p}, x))
+            vgg = partial(remat(apply, config.train_face.remat), frozen["vgg"])
         if "identity" in frozen:
             # A face fills about 0.6 of the frame, and chips are 112 to 150 pixels wide.
             shrink = 2 ** max(0, round(math.log2(0.6 * config.face.image_size / 130)))
-            identity = identity_network(self.identity, frozen["identity"], shrink)
+            apply = layout.by_example(
+                lambda p, images, points: identity_network(self.identity, p, shrink)(images, points)
+            )
+            identity = partial(apply, frozen["identity"])
         if critic:
-            judge = partial(_discriminator(config).apply, critic)
+            judge = partial(layout.by_example(_discriminator(config).apply), critic)
         return FaceNetworks(vgg, identity, judge)
 
 
-def _functions(config: Config, params: Any) -> FaceFunctions:
-    """The face model's parts, each with its own rematerialisation."""
+def _functions(config: Config, params: Any, layout: Layout | None = None) -> FaceFunctions:
+    """The face model's parts, each with its own rematerialisation, on a device's own examples."""
     model = FaceModel(config.face, config.dtype)
 
     def part(name):
         def apply(params, *inputs):
             return model.apply({"params": params}, *inputs, method=name)
 
-        return partial(remat(apply, config.train_face.remat), params["face"])
+        run = apply if layout is None else layout.by_example(apply)
+        return partial(remat(run, config.train_face.remat), params["face"])
 
     return FaceFunctions(*(part(name) for name in FaceFunctions._fields))
 
 
-def _generator_loss(config, perception, params, critic, frozen, step, batch):
-    outputs = draw(config.face_losses, _functions(config, params), batch)
+def _generator_loss(config, layout, perception, params, critic, frozen, step, batch):
+    outputs = draw(config.face_losses, _functions(config, params, layout), batch)
     if "gaze" in params:
         read = partial(GazeHead().apply, {"params": params["gaze"]})
         outputs = outputs._replace(
             source_gaze=read(outputs.source_motion), driver_gaze=read(outputs.driver_motion)
         )
-    networks = perception.networks(config, frozen, critic)
+    networks = perception.networks(config, layout, frozen, critic)
     loss, metrics = face_loss(config.face_losses, batch, outputs, networks, step)
     metrics = {name.removeprefix("loss/"): value for name, value in metrics.items()}
     metrics["loss"] = metrics.pop("total")
     return loss, (metrics, outputs.same)
 
 
-def _critic_loss(config, params, spectral, batch, same):
+def _critic_loss(config, layout, params, spectral, batch, same):
     discriminator = _discriminator(config)
     real, fake = judged_pair(config.face_losses, batch, same)
-    # One power iteration a step: the vectors depend on the kernels alone, not on the images.
-    judged, state = discriminator.apply(
-        {"params": params, "spectral": spectral}, real, mutable=["spectral"]
+    # One power iteration a step. It looks at the kernels alone, so one blank image will do.
+    blank = jnp.zeros((1, *real.shape[1:]), jnp.float32)
+    _, fresh = discriminator.apply(
+        {"params": params, "spectral": spectral}, blank, mutable=["spectral"]
     )
-    judged_fake = discriminator.apply({"params": params} | dict(state), fake)
-    return discriminator_loss(judged, judged_fake), state["spectral"]
+    variables = {"params": params, "spectral": jax.lax.stop_gradient(fresh["spectral"])}
+    judge = partial(layout.by_example(discriminator.apply), variables)
+    return discriminator_loss(judge(real), judge(fake)), variables["spectral"]
 
 
 def face_samples(config: Config, ema: Any, batch: FaceBatch) -> dict[str, Image]:

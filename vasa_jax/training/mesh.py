@@ -1,8 +1,9 @@
 """One mesh of devices (data, fsdp, tensor) and the rules that lay arrays out on it.
 
 Batches are split over data and fsdp. Parameters, optimiser state and averages are stored split
-over fsdp (and tensor), and gathered over fsdp once per step, before they are used: told so
-explicitly, the partitioner keeps activations where their examples are and never gathers one.
+over fsdp (and tensor), and gathered over fsdp once per step, before they are used. Networks run on
+each device's own examples, so that no activation is ever gathered; only losses, which pair examples
+and take means, are left to the partitioner.
 """
 
 import math
@@ -131,16 +132,25 @@ class Layout:
         """Hold examples (and what is computed from them) where they belong."""
         return jax.lax.with_sharding_constraint(tree, self.batch(microbatches))
 
-    def by_example(self, function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        """`function(parameters, examples)` run on each device's own examples.
+    def by_example(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function(parameters, *examples)` run on each device's own examples.
 
-        For what the partitioner would gather because it cannot split it, such as Fourier
-        transforms.
+        For networks, whose rows do not meet. Left to the partitioner, gathers, resizes, Fourier
+        transforms and small convolutions would collect the whole batch on every device. The tensor
+        axis stays the partitioner's.
         """
         rows = self.batch().spec
-        return jax.shard_map(
-            function, mesh=self.mesh, in_specs=(PartitionSpec(), rows), out_specs=rows
-        )
+
+        def run(parameters, *examples):
+            return jax.shard_map(
+                function,
+                mesh=self.mesh,
+                in_specs=(PartitionSpec(), *(rows for _ in examples)),
+                out_specs=rows,
+                axis_names=set(LOGICAL_TO_MESH["batch"]),
+            )(parameters, *examples)
+
+        return run
 
 
 def single_device() -> Layout:

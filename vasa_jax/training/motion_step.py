@@ -186,7 +186,8 @@ def _loss(config, layout, frozen, params, drawn):
     x0, valid = batch.motion[:, k:], batch.valid[:, k:]
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
     x_t = q_sample(schedule, x0, drawn.t, drawn.noise)
-    x0_hat = build(config).apply({"params": params["motion"]}, x_t, drawn.t, conditions, valid)
+    network = layout.by_example(lambda p, *inputs: build(config).apply({"params": p}, *inputs))
+    x0_hat = network(params["motion"], x_t, drawn.t, conditions, valid)
     loss, parts = x0_loss(x0_hat, x0, valid, config.diffusion)
     return loss, {"loss": loss} | parts
 

@@ -21,9 +21,8 @@ def driving_motion(
     path: Path, pipeline: Pipeline, limit: int | None = None
 ) -> Float[np.ndarray, "t m"]:
     """[pose, z_dyn] of up to `limit` frames at 25 fps; see `driving_crops` for what is seen."""
-    size, step = pipeline.config.face.image_size, pipeline.config.inference.decode_batch
-    batches = driving_crops(path, size, step, limit)
-    return np.concatenate([pipeline.encode_motion(batch) for batch in batches])
+    encoder = pipeline.motion_encoder
+    return encoder(driving_crops(path, pipeline.config.face.image_size, encoder.batch, limit))
 
 
 def driving_crops(path: Path, size: int, batch: int, limit: int | None = None) -> Iterator[Frames]:

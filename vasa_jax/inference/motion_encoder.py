@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -35,7 +36,6 @@ class MotionEncoder:
     ):
         devices = list(jax.local_devices() if devices is None else devices)
         self.config = config
-        self.identity = _identity(config, params)
         self.batch = (per_device or config.inference.decode_batch) * len(devices)
         mesh = jax.make_mesh((len(devices),), ("data",), (AxisType.Auto,), devices=devices)
         whole = NamedSharding(mesh, PartitionSpec())
@@ -46,8 +46,19 @@ class MotionEncoder:
             images = frames.astype(jnp.float32) / 255
             return motion_to_vector(face.apply({"params": params}, images, method="encode_motion"))
 
+        self._given = params
         self._params = jax.device_put(jax.jit(fold_weight_standardisation)(params), whole)
         self._encode = jax.jit(encode, in_shardings=(whole, self._rows), out_shardings=self._rows)
+
+    @cached_property
+    def identity(self) -> str:
+        """Names what decides about the result: the face model's config, parameters, precision."""
+        words = json.dumps([to_dict(self.config)["face"], self.config.precision], sort_keys=True)
+        digest = hashlib.sha256(words.encode())
+        for name, leaf in sorted(flatten(self._given).items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(leaf))
+        return digest.hexdigest()[:16]
 
     def __call__(self, batches: Iterable[Frames]) -> Float[np.ndarray, "t m"]:
         """[pose, z_dyn] of uint8 frames (n, size, size, 3), n at most `batch`, in their order.
@@ -67,13 +78,3 @@ class MotionEncoder:
         if not pieces:
             return np.zeros((0, self.config.face.motion_dim), np.float32)
         return np.concatenate(pieces)
-
-
-def _identity(config: Config, params: dict) -> str:
-    """Names what decides about the result: the face model's config, parameters and precision."""
-    words = json.dumps([to_dict(config)["face"], config.precision], sort_keys=True)
-    digest = hashlib.sha256(words.encode())
-    for name, leaf in sorted(flatten(params).items()):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(leaf))
-    return digest.hexdigest()[:16]

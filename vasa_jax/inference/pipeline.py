@@ -7,6 +7,7 @@ length, compiles nothing new. Work enters and leaves as numpy arrays.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,8 @@ from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
 from vasa_jax.face.conv import fold_weight_standardisation
-from vasa_jax.face.pose import motion_to_vector, vector_to_motion
+from vasa_jax.face.pose import vector_to_motion
+from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
 from vasa_jax.motion.clips import ClipControls, sample_clips, window_count
@@ -37,7 +39,6 @@ class Pipeline:
         }
         self._plan, self._weights = make_plan(self.config.diffusion)
         self._encode = jax.jit(self._encode_fn)
-        self._encode_motion = jax.jit(self._encode_motion_fn)
         self._decode = jax.jit(self._decode_fn)
         self._compiled = False
 
@@ -54,12 +55,6 @@ class Pipeline:
             {"params": params}, _to_float(image), method="encode_source"
         )
         return source
-
-    def _encode_motion_fn(self, params, images):
-        motion = self._networks.face.apply(
-            {"params": params}, _to_float(images), method="encode_motion"
-        )
-        return motion_to_vector(motion)
 
     def _decode_fn(self, params, source, vectors):
         motion = vector_to_motion(vectors)
@@ -92,16 +87,10 @@ class Pipeline:
         """The portrait's canonical volume and identity, batch 1, on the device."""
         return self._encode(self._params["face"], portrait[None])
 
-    def encode_motion(self, frames: np.ndarray) -> Float[np.ndarray, "t m"]:
-        """[pose, z_dyn] of uint8 frames (t, size, size, 3), in batches of one fixed size."""
-        size = self.config.inference.decode_batch
-        pieces = []
-        for start in range(0, len(frames), size):
-            vectors = self._encode_motion(
-                self._params["face"], _padded(frames[start : start + size], size)
-            )
-            pieces.append(np.asarray(vectors)[: len(frames) - start])
-        return np.concatenate(pieces)
+    @cached_property
+    def motion_encoder(self) -> MotionEncoder:
+        """Frames to [pose, z_dyn], for those runs that are driven by a video."""
+        return MotionEncoder(self.config, self._params["face"], devices=jax.devices()[:1])
 
     def audio(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "t a"]:
         """Audio features of a whole clip at 25 Hz."""

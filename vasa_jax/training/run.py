@@ -16,6 +16,7 @@ from vasa_jax.training.face_step import Perception, face_task
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import Result, initialise_hosts, train
 from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_clips import MotionClips, is_clip_folder
 from vasa_jax.training.motion_step import motion_batch_struct, motion_task
 from vasa_jax.training.npz_data import NpzShards, available, read_frames
 from vasa_jax.training.program import build_program
@@ -52,8 +53,9 @@ def run(
     """Train stage "face" or "motion" of a config in `workdir`, going on from what is there.
 
     data: an iterator of this host's `FaceBatch` or `MotionBatch` (its attribute `struct`, if it has
-    one, says which optional fields it fills); a folder of .npz files (see `NpzShards`); or None for
-    random batches, which show that everything runs and teach nothing.
+    one, says which optional fields it fills); a folder of .npz files (see `NpzShards`), in stage 2
+    also of clips from extract-motion (see `MotionClips`); or None for random batches, which show
+    that everything runs and teach nothing.
     frozen: parameters of frozen networks by name: "vgg" and "identity" for the losses of stage 1
     (their kinds in `perception`); "audio" for a pretrained encoder that is fed sound, and "stats"
     (MotionStats; read from a folder's data if absent) in stage 2.
@@ -65,6 +67,10 @@ def run(
         raise UserError(f"unknown stage {stage!r}; it is one of {', '.join(STAGES)}")
     initialise_hosts(config)
     frozen, folder = dict(frozen or {}), None
+    if stage == "motion" and isinstance(data, str | Path) and is_clip_folder(Path(data)):
+        sound = True if "audio" in frozen else None
+        data = MotionClips(Path(data), config, seed=config.train_motion.seed, waveform=sound)
+        frozen.setdefault("stats", data.stats)
     if isinstance(data, str | Path):
         folder = Path(data)
         if stage == "motion" and "stats" not in frozen:

@@ -40,7 +40,7 @@ def test_from_videos_to_a_trained_bundle(tmp_path, capsys):
         (["train", "face"], "--workdir"),
         (["train", "face", "--workdir", "w", "--steps", "0"], "at least 1"),
         (["train", "face", "--workdir", "w", "--config", "debg"], "did you mean 'debug'"),
-        (["train", "motion", "--workdir", "w", "--config", "debug", "--data", "nowhere"], "nowhere"),
+        (["train", "motion", "--workdir", "w", "--config", "debug", "--data", "x"], "no such data"),
         (["train", "face", "--workdir", "w", "--vgg", "nowhere.safetensors"], "no such"),
         (["export", "-o", "x"], "nothing to export"),
         (["extract-motion", "nowhere", "-o", "x"], "nowhere"),

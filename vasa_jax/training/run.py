@@ -67,6 +67,8 @@ def run(
         raise UserError(f"unknown stage {stage!r}; it is one of {', '.join(STAGES)}")
     initialise_hosts(config)
     frozen, folder = dict(frozen or {}), None
+    if isinstance(data, str | Path) and not Path(data).is_dir():
+        raise UserError(f"{data}: no such data folder; check --data")
     if stage == "motion" and isinstance(data, str | Path) and is_clip_folder(Path(data)):
         sound = True if "audio" in frozen else None
         data = MotionClips(Path(data), config, seed=config.train_motion.seed, waveform=sound)

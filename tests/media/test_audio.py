@@ -12,6 +12,7 @@ from conftest import grey_ramp, speech, write_audio, write_clip
 from scipy.io import wavfile
 from scipy.signal import correlate, resample_poly
 
+from tests.assets import hum, write_wav
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.soundtrack import downmix_matrix
@@ -230,3 +231,12 @@ def test_ten_minutes_cost_less_than_60_mb(tmp_path):
     megabytes, seconds = map(float, done.stdout.split())
     assert seconds == 600.0
     assert 30 < megabytes < 60  # 38.4 MB of samples; less would mean that nothing was measured
+
+
+def test_tags_in_an_odd_encoding_do_not_matter(tmp_path):
+    path = write_wav(tmp_path / "tagged.wav", hum(0.2))
+    tag = b"INFOINAM" + (6).to_bytes(4, "little") + b"caf\xe9\xff\x00"
+    chunk = b"LIST" + len(tag).to_bytes(4, "little") + tag
+    data = path.read_bytes() + chunk
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    assert open_audio(path).seconds == pytest.approx(0.2)

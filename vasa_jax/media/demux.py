@@ -53,7 +53,7 @@ def open_media(path: str | os.PathLike, what: str) -> Any:
     with media_errors(name, "make sure that it is a complete media file, or convert it anew"):
         # Tags in odd encodings must not make a file unreadable; nor may a playlist fetch others.
         container = av.open(
-            str(file), metadata_errors="replace", options={"protocol_whitelist": "file"}
+            str(file), options={"protocol_whitelist": "file"}, **_lenient_tags(av.__version__)
         )
     form = container.format.name
     if form == "tty" or "image2" in form or (form.endswith("_pipe") and form != "gif_pipe"):
@@ -61,6 +61,11 @@ def open_media(path: str | os.PathLike, what: str) -> Any:
         kind = "text" if form == "tty" else "a still picture"
         raise UserError(f"{what} {name!r} is {kind}; give an audio or video file")
     return container
+
+
+def _lenient_tags(version: str) -> dict[str, str]:
+    """PyAV 19 has no argument for tags in odd encodings any more, and reads them."""
+    return {"metadata_errors": "replace"} if int(version.split(".")[0]) < 19 else {}
 
 
 def time_zero(container: Any, stream: Any) -> float | None:

@@ -338,3 +338,21 @@ def test_the_real_files_convert(real_cache, tmp_path, name, tensors, numbers):
 def test_nothing_to_convert(cache, tmp_path):
     with pytest.raises(UserError, match="nothing to convert"):
         zoo.convert("face-landmarker", tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("name", [own.name for own in zoo.own_weights()])
+def test_weights_that_ship_nowhere_say_where_to_get_them_and_where_to_put_them(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("VASA_JAX_CACHE", str(tmp_path))
+    own = next(w for w in zoo.own_weights() if w.name == name)
+    assert not zoo.is_cached(name)
+    for function in (zoo.cached_path, zoo.fetch, zoo.ensure):
+        with pytest.raises(UserError) as caught:
+            function(name)
+        assert own.home in str(caught.value)
+        assert str(own.path) in str(caught.value)
+    own.path.parent.mkdir(parents=True)
+    own.path.touch()
+    assert zoo.is_cached(name)
+    assert zoo.cached_path(name) == zoo.fetch(name) == own.path

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     frozen.add_argument("--identity", metavar="FILE", type=Path, help="arcface-r50 or arcface-r100 "
                         "(default: the zoo's dlib network)")  # fmt: skip
     frozen.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
-                        "encoder that is fed waveforms in stage 2")  # fmt: skip
+                        "encoder for stage 2 (default: the zoo's, if cached)")  # fmt: skip
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
@@ -50,11 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     perception, frozen = None, {}
     if arguments.stage == "face":
         perception, frozen = _loss_networks(config, arguments)
-    elif arguments.audio_weights is not None:
+    elif (path := arguments.audio_weights or _cached_audio_weights(config)) is not None:
         from vasa_jax.audio import build_audio_encoder, load_audio_weights
 
         encoder = build_audio_encoder(config.audio, config.dtype)
-        frozen["audio"] = load_audio_weights(encoder, arguments.audio_weights)
+        frozen["audio"] = load_audio_weights(encoder, path)
     if arguments.data is None:
         progress.note("warning: no --data: random batches show that everything runs, no more")
     result = training.run(
@@ -70,6 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
     ending = "" if result.finished else " (interrupted; the same command goes on)"
     progress.note(f"{arguments.workdir}: step {result.step}{ending}")
     return 0
+
+
+def _cached_audio_weights(config) -> Path | None:
+    """The weights of the config's pretrained audio encoder, if the zoo's cache has them."""
+    from vasa_jax import zoo
+
+    if config.audio.encoder == "mel":
+        return None
+    name = f"{config.audio.encoder}-{config.audio.variant}"
+    known = [w.name for w in (*zoo.weights(), *zoo.own_weights())]
+    return zoo.cached_path(name) if name in known and zoo.is_cached(name) else None
 
 
 def _loss_networks(config, arguments: argparse.Namespace):

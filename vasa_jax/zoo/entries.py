@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
+from vasa_jax.zoo.own import own_weights
 
 
 @dataclass(frozen=True)
@@ -167,4 +168,5 @@ def get_weight(name: str) -> Weight:
     for weight in _WEIGHTS:
         if weight.name == name:
             return weight
+    known += [own.name for own in own_weights()]
     raise UserError(f"unknown weights {name!r}{nearest(name, known)} (known: {', '.join(known)})")

@@ -1,0 +1,91 @@
+"""Weights that no package registry carries: where users find them, and where to put them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vasa_jax.cache import cache_dir
+from vasa_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class OwnWeight:
+    """One file that a user brings along.
+
+    file: the name it must have in the cache. convert: the name that `weights convert` makes it
+    by, or "" where the file is read as it was published.
+    """
+
+    name: str
+    purpose: str
+    file: str
+    licence: str
+    home: str
+    convert: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where it belongs; it may not be there."""
+        return cache_dir("weights") / self.name / self.file
+
+
+_OWN = (
+    OwnWeight(
+        "wav2vec2-base",
+        "speech features of `vasa1` and `base256`",
+        "model.safetensors",
+        "Apache-2.0",
+        "model.safetensors of facebook/wav2vec2-base-960h on Hugging Face",
+    ),
+    OwnWeight(
+        "wav2vec2-large",
+        "speech features with audio.variant=large",
+        "model.safetensors",
+        "Apache-2.0",
+        "model.safetensors of facebook/wav2vec2-large-960h-lv60-self on Hugging Face",
+    ),
+    OwnWeight(
+        "vgg19",
+        "the perceptual loss as in the paper",
+        "vgg19.safetensors",
+        "BSD (torchvision)",
+        "torchvision's vgg19-dcbb9e9d.pth",
+        "vgg19",
+    ),
+    OwnWeight(
+        "arcface-r50",
+        "the identity losses",
+        "arcface-r50.safetensors",
+        "non-commercial (insightface)",
+        "backbone.pth of insightface's arcface_torch, iresnet50",
+        "arcface-r50",
+    ),
+    OwnWeight(
+        "arcface-r100",
+        "the identity losses",
+        "arcface-r100.safetensors",
+        "non-commercial (insightface)",
+        "backbone.pth of insightface's arcface_torch, iresnet100",
+        "arcface-r100",
+    ),
+)
+
+
+def own_weights() -> tuple[OwnWeight, ...]:
+    """Everything that users must bring along."""
+    return _OWN
+
+
+def find_own(name: str) -> OwnWeight | None:
+    """The entry called `name`, or None."""
+    return next((own for own in _OWN if own.name == name), None)
+
+
+def own_path(own: OwnWeight) -> Path:
+    """The file in the cache; UserError, saying where to get it and where to put it, if missing."""
+    if own.path.is_file():
+        return own.path
+    how = f"put it at {own.path}"
+    if own.convert:
+        how = f"run `vasa-jax weights convert {own.convert} FILE -o {own.path}`"
+    raise UserError(f"the weights {own.name!r} ({own.purpose}; {own.licence}) ship in no package: "
+                    f"get {own.home} and {how}")  # fmt: skip

@@ -144,7 +144,9 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
         )
         # The critic's last bias sums ±1/N over all patches, which nearly cancel: one device adds
         # 1800 of them in a row, eight add 225 each, and that rounding is 4e-5 of the rest.
-        assert relative_error(change2, change) < (1e-5 if part == "params" else 1e-4)
+        # A tensor axis also splits the sums over channels: 1.09e-5 was measured on (2, 2, 2).
+        bound = 1e-5 if shape[2] == 1 else 2e-5
+        assert relative_error(change2, change) < (bound if part == "params" else 1e-4)
     if shape[2] == 1:
         parameters = {squeezed(x.shape) for x in jax.tree.leaves((before.params, before.critic))}
         gathered = gathered_shapes(compiled)

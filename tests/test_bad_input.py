@@ -117,6 +117,7 @@ OPTIONS = {
     "checkpoint": (["--checkpoint", "nowhere"], "no such checkpoint"),
     "gaze form": (["--gaze", "left"], "YAW,PITCH"),
     "gaze range": (["--gaze", "90,0"], "out of range"),
+    "gaze left of range": (["--gaze", "-90,0"], "out of range"),
     "gaze nan": (["--gaze", "nan,0"], "finite"),
     "distance range": (["--distance", "0.1"], "out of range"),
     "distance form": (["--distance", "far"], "not a number"),

@@ -41,6 +41,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _join_minus(argv: list[str]) -> list[str]:
+    """`--gaze -10,5` as `--gaze=-10,5`, since argparse takes -10,5 for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--gaze" and word[:1] == "-" and word[1:2] in "0123456789.":
+            joined[-1] = f"--gaze={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
     # XLA logs a page for every cached program, because it takes tuning hints for features of the
@@ -48,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         parser = build_parser()
-        arguments = parser.parse_args(argv)
+        arguments = parser.parse_args(_join_minus(sys.argv[1:] if argv is None else argv))
         if not hasattr(arguments, "run"):
             parser.print_help()
             return 0

@@ -170,3 +170,11 @@ def test_quiet_is_quiet(folder, speech, capsys):
     cli.main(["generate", "-s", str(PORTRAIT), "-a", str(speech), "-o", str(folder / "q.mp4"),
               "--config", "debug", "--quiet"])  # fmt: skip
     assert capsys.readouterr() == ("", "")
+
+
+def test_gaze_may_begin_with_a_minus(folder, speech, capsys):
+    code = cli.main(["generate", "-s", str(PORTRAIT), "-a", str(speech), "-o",
+                     str(folder / "left.mp4"), "--gaze", "-10,5", "--config", "debug",
+                     "-q"])  # fmt: skip
+    assert code == 0, capsys.readouterr().err
+    assert _read(folder / "left.mp4")[2]["controls"]["gaze"] == [-10.0, 5.0]

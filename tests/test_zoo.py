@@ -16,6 +16,7 @@ import safetensors.numpy
 from vasa_jax import zoo
 from vasa_jax.cache import cache_dir
 from vasa_jax.errors import UserError
+from vasa_jax.params import flatten
 from vasa_jax.zoo import entries
 from vasa_jax.zoo.download import read_member
 
@@ -284,7 +285,7 @@ def test_arrays_come_back(tmp_path, protocol):
     )
     path = tmp_path / "ok.ckpt"
     path.write_bytes(pickle.dumps(tree, protocol))
-    back = zoo.flatten(zoo.load_arrays(path))
+    back = flatten(zoo.load_arrays(path))
     assert list(back) == ["x/kernel", "n"]
     np.testing.assert_array_equal(back["x/kernel"], tree["x"]["kernel"])
     path.write_bytes(path.read_bytes()[:-20])

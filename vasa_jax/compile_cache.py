@@ -7,6 +7,10 @@ import jax
 
 from vasa_jax.cache import cache_dir
 
+QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""Compiler options of programs that draw thousands of small random arrays and run once: compiling
+them well takes minutes on a CPU and gains nothing."""
+
 
 def enable_compile_cache() -> Path:
     """Point JAX at `<cache>/xla/<machine>` and keep every program; returns the folder.

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import Layout, path_name
 from vasa_jax.training.task import Task
@@ -64,11 +65,6 @@ def build_program(task: Task, layout: Layout) -> Program:
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, state
     )
     return Program(jitted, state, frozen, examples, with_layout)
-
-
-QUICK_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-"""For programs of thousands of small random draws that run once: compiling them well takes minutes
-and gains nothing."""
 
 
 def init_state(task: Task, program: Program) -> Any:

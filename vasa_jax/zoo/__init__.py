@@ -2,7 +2,7 @@
 
 from vasa_jax.zoo.entries import File, Weight, get_weight, weights
 from vasa_jax.zoo.own import OwnWeight, own_weights
-from vasa_jax.zoo.readers import flatten, load_arrays, load_tfjs
+from vasa_jax.zoo.readers import load_arrays, load_tfjs
 from vasa_jax.zoo.store import cached_path, convert, ensure, fetch, is_cached, weight_dir
 
 __all__ = [
@@ -13,7 +13,6 @@ __all__ = [
     "convert",
     "ensure",
     "fetch",
-    "flatten",
     "get_weight",
     "is_cached",
     "load_arrays",

@@ -11,17 +11,6 @@ import numpy as np
 from vasa_jax.errors import UserError
 
 
-def flatten(tree: dict, prefix: str = "") -> dict[str, np.ndarray]:
-    """A nested dict of arrays as one level, names joined by '/'."""
-    flat = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}/"))
-        else:
-            flat[f"{prefix}{key}"] = np.asarray(value)
-    return flat
-
-
 def _latin1(text: str, encoding: str) -> bytes:
     # Protocol-2 pickles spell bytes as _codecs.encode(text, "latin1"); no other codec is needed.
     if encoding != "latin1":

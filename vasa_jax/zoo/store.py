@@ -17,10 +17,10 @@ import numpy as np
 
 from vasa_jax.cache import cache_dir
 from vasa_jax.errors import UserError
+from vasa_jax.params import flatten
 from vasa_jax.zoo.download import download, read_member
 from vasa_jax.zoo.entries import File, Weight, get_weight
 from vasa_jax.zoo.own import find_own, own_path
-from vasa_jax.zoo.readers import flatten
 
 
 def weight_dir(name: str) -> Path:

@@ -14,7 +14,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def _modules():
-    for folder, prefix in ((ROOT / "vasa_jax", "vasa_jax"), (ROOT / "configs", "vasa_jax.configs")):
+    for name in ("vasa_jax", "configs", "data_pipeline"):
+        folder, prefix = ROOT / name, name if name == "vasa_jax" else f"vasa_jax.{name}"
         for path in folder.rglob("*.py"):
             parts = path.relative_to(folder).with_suffix("").parts
             yield ".".join([prefix, *(p for p in parts if p != "__init__")])
@@ -41,7 +42,8 @@ def test_jax_builds_with_the_slow_scatter_are_excluded_everywhere():
 
 IMPORT_ALL = """
 import sys
-for name in ("grain", "tensorflow_datasets", "av", "torch", "transformers", "tensorflow"):
+for name in ("grain", "tensorflow_datasets", "av", "torch", "transformers", "tensorflow",
+             "moderngl", "onnx", "onnxruntime", "matplotlib", "apache_beam", "array_record"):
     sys.modules[name] = None  # importing it now raises ImportError
 import importlib
 for name in sys.argv[1:]:

@@ -1,0 +1,1 @@
+"""From raw video, or from nothing at all, to the batches that training reads."""

@@ -1,0 +1,1 @@
+"""TFDS builders that store labelled clips in ArrayRecord, readable without TensorFlow."""

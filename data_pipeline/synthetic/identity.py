@@ -1,0 +1,96 @@
+"""Who a synthetic head is: everything about it that does not move, drawn from one seed."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+Colour = tuple[float, float, float]
+"""sRGB in [0, 1]."""
+
+
+class Light(NamedTuple):
+    """Light in camera axes. key, fill: direction towards the light (unit vector, z < 0 is the
+    camera's side) and colour times strength, linear; ambient: sky and ground colour, linear."""
+
+    key: Colour
+    key_colour: Colour
+    fill: Colour
+    fill_colour: Colour
+    sky: Colour
+    ground: Colour
+
+
+class Background(NamedTuple):
+    """kind 'plain', 'gradient' or 'noise'; first and second colour; angle of the gradient in
+    radians; scale of the noise's largest blobs (share of the picture); seed of the noise."""
+
+    kind: str
+    first: Colour
+    second: Colour
+    angle: float
+    scale: float
+    seed: int
+
+
+class Skin(NamedTuple):
+    """texture: name of a skin of the assets, or "" for a painted one. colour: mean colour of the
+    painted skin; hue, lightness: change of a texture's colours (turn of the red-yellow balance and
+    factor). The rest are strengths in [0, 1] of what is painted over either."""
+
+    texture: str
+    colour: Colour
+    hue: float
+    lightness: float
+    lips: float
+    lip_colour: Colour
+    blush: float
+    freckles: float
+    stubble: float
+    age_spots: float
+    makeup: float
+    seed: int
+
+
+class Identity(NamedTuple):
+    """A person in front of a camera, in plain numbers and names.
+
+    seed: of this person. shape: (target name, weight) pairs. age: 0 young adult, 1 old; sex: 0
+    female, 1 male; ancestry: weights (african, asian, caucasian), sum 1; muscle, weight: in
+    [-1, 1] about the average.
+    eyes: texture name of the assets or ""; iris: colour of the painted one.
+    brows, lashes, hair: proxy of the assets, or a painted style ("" none).
+    hair_colour, brow_colour, shirt: sRGB. hairline: height of the painted hair's edge in [0, 1].
+    distance: camera to resting place in head widths; log_scale: apparent size at rest (`Clip`);
+    place: (x, y) in [-1, 1], where the middle between the eyes lies at rest.
+    """
+
+    seed: int
+    shape: tuple[tuple[str, float], ...]
+    age: float
+    sex: float
+    ancestry: tuple[float, float, float]
+    muscle: float
+    weight: float
+    skin: Skin
+    eyes: str
+    iris: Colour
+    brows: str
+    lashes: str
+    hair: str
+    hair_colour: Colour
+    brow_colour: Colour
+    hairline: float
+    shirt: Colour
+    light: Light
+    background: Background
+    distance: float
+    log_scale: float
+    place: tuple[float, float]
+
+
+def sample_identity(seed: int, assets: Path | None = None) -> Identity:
+    """The person of a seed; the same seed and assets give the same person.
+
+    assets: folder of MakeHuman's CC0 assets, in MakeHuman's own layout (skins/, eyes/, eyebrows/,
+    eyelashes/, hair/); None paints everything. Raises UserError for a folder without them.
+    """
+    raise NotImplementedError

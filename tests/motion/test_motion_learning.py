@@ -11,6 +11,7 @@ from motion_toys import debug_config
 
 from vasa_jax.motion.clips import ClipControls, sample_clips
 from vasa_jax.motion.conditions import drop_conditions, null_conditions, without
+from vasa_jax.motion.continuity import boundary_jump_ratio
 from vasa_jax.motion.diffusion import training_loss
 from vasa_jax.motion.dit import build, init_params
 from vasa_jax.motion.sampler import LinenNetwork, make_plan
@@ -111,6 +112,13 @@ def test_follows_held_out_speech_and_gaze_and_needs_them():
     turned = generate(params, -gaze)
     assert np.corrcoef(turned[..., :2].mean(1).ravel(), -gaze.ravel())[0, 1] > 0.9
     assert follows(turned, motion) > 0.9
+
+    # Window edges: what moves across them is what moves inside, as in the true motion (about 1).
+    edges, true_edges = (
+        np.mean([boundary_jump_ratio(clip, W) for clip in clips]) for clips in (made, motion)
+    )
+    print("jump ratio at window edges:", edges, "in the true motion:", true_edges)
+    assert edges < 1.2 * true_edges
 
     # Without the speech there is nothing to follow, but the gaze is kept.
     unheard = generate(params, gaze, Deaf(model))

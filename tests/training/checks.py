@@ -56,3 +56,13 @@ def relative_error(a, b):
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
         worst = max(worst, float(np.abs(np.asarray(x, np.float64) - y).max()) / scale)
     return worst
+
+
+def distance(a, b):
+    """|a - b| over |b|, Euclidean norms of whole trees."""
+
+    def norm(trees):
+        return np.sqrt(sum(float(np.sum(np.asarray(x, np.float64) ** 2)) for x in trees))
+
+    gap = jax.tree.map(lambda x, y: np.asarray(x, np.float64) - y, a, b)
+    return norm(jax.tree.leaves(gap)) / norm(jax.tree.leaves(b))

@@ -357,3 +357,23 @@ def test_weights_that_ship_nowhere_say_where_to_get_them_and_where_to_put_them(
     own.path.touch()
     assert zoo.is_cached(name)
     assert zoo.cached_path(name) == zoo.fetch(name) == own.path
+
+
+def test_a_folder_is_packed_by_names_and_contents_alone(tmp_path):
+    tree = {"data/b.txt": b"two", "data/a.txt": b"one", "data/deeper/c.txt": b"3", "other": b"4"}
+    first, second = tmp_path / "1.whl", tmp_path / "2.whl"
+    for path, names in ((first, tree), (second, reversed(tree))):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as z:
+            for name in names:
+                z.writestr(
+                    zipfile.ZipInfo(name, (1990 + len(path.name), 1, 1, 0, 0, 0)), tree[name]
+                )
+    packed = read_member(first, "data/*", 1000)
+    assert packed == read_member(second, "data/*", 1000)
+    with zipfile.ZipFile(io.BytesIO(packed)) as z:
+        assert {n: z.read(n) for n in z.namelist()} == {"a.txt": b"one", "b.txt": b"two"}
+    assert entries.File("data/*", "", 0).name == "data.zip"
+    with pytest.raises(UserError, match="no readable folder"):
+        read_member(first, "nothing/*", 1000)
+    with pytest.raises(UserError, match="larger"):
+        read_member(first, "data/*", 2)

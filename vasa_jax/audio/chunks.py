@@ -9,10 +9,10 @@ Where the encoder sees less far than the overlap (mel), the result equals a sing
 clip. The transformers attend to their whole chunk, so there it is close but not equal; statistics
 over time are still the clip's own (see `protocol`).
 
-Whisper also knows where in its chunk a sound lies. With the real tiny.en, a clip heard 3 s later (in
-one pass of 30 s) gives features that follow the unshifted ones over time (median correlation 0.99 a
-dimension) but lie as far from them as they are long; five of the 384 dimensions hold 91 % of that.
-So past the first chunk its features differ from a single pass by 60 to 70 % in norm, in those
+Whisper also knows where in its chunk a sound lies. With the real tiny.en, a clip heard 3 s later
+(in one pass of 30 s) gives features that follow the unshifted ones over time (median correlation
+0.99 a dimension) but lie as far from them as they are long; five of the 384 dimensions hold 91 % of
+that. So past the first chunk its features differ from a single pass by 60 to 70 % in norm, in those
 dimensions, while the first chunk's differ by 3 to 8 %. Give it chunks as long as the clips it was
 trained on.
 """

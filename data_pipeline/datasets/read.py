@@ -1,0 +1,133 @@
+"""Open a TFDS dataset of ours: what is in it, and its records by number."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vasa_jax.data_pipeline.clip import Clip
+from vasa_jax.data_pipeline.datasets import features
+from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
+from vasa_jax.data_pipeline.swaps import SwapGroup
+
+from vasa_jax.errors import UserError
+
+INFO_NAME = "dataset_info.json"
+DEPTH = 3
+"""NAME/CONFIG/VERSION: how far below the folder that a user gives the dataset may lie."""
+
+
+class Index(NamedTuple):
+    """What is known of the records of a split, in their order, without reading them.
+
+    ids: of the clips or groups. identity: the people in each (one in a clip). frames: of a clip;
+    of a group its three counts. distance: of a clip, None where unknown. has: by field, the number
+    of records that have it.
+    """
+
+    ids: tuple[str, ...]
+    identity: tuple[tuple[str, ...], ...]
+    frames: tuple[Any, ...]
+    distance: tuple[float | None, ...]
+    has: dict[str, int]
+
+
+class Dataset(NamedTuple):
+    """An opened dataset. kind: "clips" or "swaps". size: of its pictures. splits: by name."""
+
+    folder: Path
+    name: str
+    kind: str
+    size: int
+    splits: dict[str, Index]
+
+    def source(self, split: str) -> Any:
+        """The records of a split as bytes, by number; safe to read in many processes."""
+        return _builder(self.folder).as_data_source(split, deserialize_method=_raw())
+
+    def records(self, split: str) -> Any:
+        """The records of a split, decoded to `Clip` or `SwapGroup` one by one, by number."""
+        return _Records(_builder(self.folder).as_data_source(split), self.kind)
+
+
+class _Records:
+    def __init__(self, source, kind):
+        self._source, self._make = source, _MAKE[kind]
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, number) -> Clip | SwapGroup:
+        return self._make(self._source[number])
+
+
+_MAKE = {CLIPS: features.clip_from_example, SWAPS: features.swap_from_example}
+
+
+def find_dataset(folder: Path, kind: str = CLIPS) -> Path | None:
+    """The folder of the TFDS dataset of this kind at or below `folder`; None if there is none.
+
+    Raises UserError when there are several.
+    """
+    found = []
+    for depth in range(DEPTH + 1):
+        for info in sorted(Path(folder).glob("*/" * depth + INFO_NAME)):
+            if not any(part.startswith(".") for part in info.relative_to(folder).parts):
+                found.append(info.parent)
+    fitting = [path for path in found if _metadata(path).get("kind") == kind]
+    if len(fitting) > 1:
+        raise UserError(f"{folder}: holds {len(fitting)} datasets ({fitting[0]}, {fitting[1]}); "
+                        "give the folder of one")  # fmt: skip
+    return fitting[0] if fitting else None
+
+
+def open_dataset(folder: Path, kind: str = CLIPS) -> Dataset:
+    """The dataset of a kind at or below `folder`.
+
+    Raises UserError when there is none, or it cannot be read.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder}: no such folder; give that of a dataset from `vasa-jax prepare` "
+                        "or `vasa-jax synth`")  # fmt: skip
+    place = find_dataset(folder, kind)
+    if place is None:
+        raise UserError(f"{folder}: holds no dataset of {kind}; make one by `vasa-jax prepare` or "
+                        "`vasa-jax synth`")  # fmt: skip
+    table = _metadata(place)
+    try:
+        splits = {
+            split: Index(
+                tuple(rows["id"]),
+                tuple(tuple(people) for people in rows["identity"]),
+                tuple(rows["frames"]),
+                tuple(rows["distance"]),
+                dict(rows["has"]),
+            )
+            for split, rows in table["splits"].items()
+        }
+        info = _builder(place).info
+        for split, index in splits.items():
+            if info.splits[split].num_examples != len(index.ids):
+                raise ValueError(f"split {split} has another number of records than its index")
+        return Dataset(place, info.name, table["kind"], int(table["size"]), splits)
+    except Exception as error:  # TFDS has many of its own
+        raise UserError(f"{place}: is not a readable dataset ({error}); make it anew") from None
+
+
+def _builder(folder: Path) -> Any:
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(folder)
+
+
+def _raw() -> Any:
+    import tensorflow_datasets as tfds
+
+    return tfds.decode.DeserializeMethod.RAW_BYTES
+
+
+def _metadata(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / "metadata.json").read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}

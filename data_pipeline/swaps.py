@@ -1,0 +1,117 @@
+"""A group of exact swaps: every identity in every pose with every dynamics, and its file.
+
+Only a renderer can make it. Out of one group come true targets for transfers that no camera sees:
+another identity with the same motion, one head's pose with another's expression, and so on.
+"""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vasa_jax.errors import UserError
+from vasa_jax.media.files import PendingFile
+from vasa_jax.typing import ARKIT, Float
+
+
+class SwapGroup(NamedTuple):
+    """i identities x p poses x d dynamics, i, p and d at least 2: one picture each.
+
+    images: JPEG bytes (RGB, size x size) in C order of [identity, pose, dyn]. masks: PNG bytes
+    (grey, 255 is the person), likewise, or None. identity: their names, all different.
+    Labels as in `Clip`. rotation (i, p, 3), translation (i, p, 3), log_scale (i, p, 1): dynamics do
+    not move the head. points (i, p, d, 5, 2). arkit (d, 52). gaze (p, d, 2): against the camera's
+    axes, so the direction of a dyn in the head turned by the pose. None where unknown.
+    """
+
+    group_id: str
+    size: int
+    identity: tuple[str, ...]
+    images: list[bytes]
+    rotation: Float[np.ndarray, "i p 3"]
+    translation: Float[np.ndarray, "i p 3"]
+    log_scale: Float[np.ndarray, "i p 1"]
+    points: Float[np.ndarray, "i p d 5 2"] | None = None
+    arkit: Float[np.ndarray, "d 52"] | None = None
+    gaze: Float[np.ndarray, "p d 2"] | None = None
+    masks: list[bytes] | None = None
+
+    def counts(self) -> tuple[int, int, int]:
+        """(i, p, d)."""
+        i, p = self.rotation.shape[:2]
+        return i, p, len(self.images) // max(1, i * p)
+
+
+LABELS = {
+    "rotation": ("ip", (3,)),
+    "translation": ("ip", (3,)),
+    "log_scale": ("ip", (1,)),
+    "points": ("ipd", (5, 2)),
+    "arkit": ("d", (len(ARKIT),)),
+    "gaze": ("pd", (2,)),
+}
+"""The arrays of a group: which of the three axes they have, and the shape of a row."""
+
+
+def check_group(group: SwapGroup) -> None:
+    """Raises ValueError for counts, shapes or types that do not fit, and for NaN or infinity."""
+    name, counts = group.group_id, group.counts()
+    if min(counts) < 2 or len(group.images) != np.prod(counts):
+        raise ValueError(f"{name}: {len(group.images)} images are not {counts} of at least 2 each")
+    if len(group.identity) != counts[0] or len(set(group.identity)) != counts[0]:
+        raise ValueError(f"{name}: {group.identity} are not {counts[0]} different identities")
+    if group.masks is not None and len(group.masks) != len(group.images):
+        raise ValueError(f"{name}: {len(group.images)} images and {len(group.masks)} masks")
+    sizes = dict(zip("ipd", counts, strict=True))
+    for field, (axes, row) in LABELS.items():
+        value = getattr(group, field)
+        if value is None:
+            continue
+        shape = (*(sizes[axis] for axis in axes), *row)
+        if value.dtype != np.float32 or value.shape != shape:
+            raise ValueError(f"{name}: {field} is {value.dtype} {value.shape}, not float32 {shape}")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{name}: {field} is not finite")
+
+
+def write_group(path: Path, group: SwapGroup) -> None:
+    """One .npz file, uncompressed, whole or not at all."""
+    check_group(group)
+    arrays = {k: v for k, v in group._asdict().items() if isinstance(v, np.ndarray)}
+    arrays |= {k: np.array(getattr(group, k)) for k in ("group_id", "size", "identity")}
+    for name in ("images", "masks"):
+        pictures = getattr(group, name)
+        if pictures is not None:
+            arrays[name] = np.frombuffer(b"".join(pictures), np.uint8)
+            arrays[f"{name}_sizes"] = np.array([len(p) for p in pictures], np.int64)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    pending = PendingFile(path, "group of swaps")
+    try:
+        pending.temporary.write_bytes(content.getvalue())
+        pending.commit()
+    finally:
+        pending.discard()
+
+
+def read_group(path: Path) -> SwapGroup:
+    """The group of a file. Raises UserError for one that cannot be read, naming it."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        for name in ("images", "masks"):
+            if name in arrays:
+                ends = np.cumsum(arrays.pop(f"{name}_sizes"))
+                joined = arrays[name].tobytes()
+                arrays[name] = [joined[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        arrays["identity"] = tuple(str(name) for name in arrays["identity"])
+        for name, kind in (("group_id", str), ("size", int)):
+            arrays[name] = kind(arrays[name])
+        group = SwapGroup(**arrays)
+        check_group(group)
+    except Exception as error:  # zipfile, zlib and numpy each have their own
+        raise UserError(
+            f"{path}: is not a readable group of swaps ({error}); make it anew"
+        ) from None
+    return group

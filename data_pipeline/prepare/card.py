@@ -1,0 +1,164 @@
+"""The data card: what a prepared dataset holds and what was left out, in Markdown with plots."""
+
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from vasa_jax.data_pipeline.prepare.clip_job import CLIPS
+from vasa_jax.data_pipeline.prepare.labels import Labellers
+from vasa_jax.data_pipeline.prepare.options import PrepareOptions
+from vasa_jax.data_pipeline.prepare.plots import draw_plots
+from vasa_jax.data_pipeline.prepare.report import step_totals
+from vasa_jax.data_pipeline.prepare.split import SPLITS
+
+from vasa_jax.media.files import PendingFile
+from vasa_jax.typing import EMOTIONS, FPS, Float
+
+if TYPE_CHECKING:
+    from vasa_jax.data_pipeline.prepare.run import Result
+
+NAME = "README.md"
+MOST_CLIPS = 20_000
+"""Clips whose labels the histograms are drawn from, evenly spread, where there are more."""
+
+
+class Labels(NamedTuple):
+    """The labels of f frames of c clips, as `vasa_jax.data_pipeline.clip.Clip` has them."""
+
+    rotation: Float[np.ndarray, "f 3"]
+    gaze: Float[np.ndarray, "f 2"]
+    main_gaze: Float[np.ndarray, "c 2"]
+    distance: Float[np.ndarray, " c"]
+    emotion: Float[np.ndarray, "c 8"]
+    quality: Float[np.ndarray, " c"]
+    seconds: Float[np.ndarray, " c"]
+
+
+def read_labels(files: list[Path]) -> Labels:
+    """The labels out of files of clips; their pictures are not read. One clip or more."""
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in Labels._fields}
+    for file in files:
+        with np.load(file, allow_pickle=False) as stored:
+            for name in Labels._fields[:2]:
+                rows[name].append(stored[name])
+            for name in Labels._fields[2:-1]:
+                rows[name].append(stored[name][None])
+            rows["seconds"].append(np.array([len(stored["frames_sizes"]) / FPS], np.float32))
+    return Labels(*(np.concatenate(rows[name]) for name in Labels._fields))
+
+
+def write_card(out: Path, result: "Result", options: PrepareOptions, labellers: Labellers) -> Path:
+    """out/README.md with plots below out/plots; returns its path.
+
+    result: of `vasa_jax.data_pipeline.prepare.run.prepare_folder`.
+    """
+    files = [out / CLIPS / c.file for r in result.reports for c in r.clips]
+    step = max(-(-len(files) // MOST_CLIPS), 1)
+    try:
+        labels = read_labels(files[::step]) if files else None
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        labels = None  # a clip was taken away while we looked; the counts are still true
+    plots = draw_plots(out / "plots", labels, result.reports)
+    text = "\n\n".join(
+        [
+            f"# {result.dataset.parent.name if result.dataset else 'No clip was left'}",
+            "Talking-head clips made by `vasa-jax prepare`. Labels come from networks, not from "
+            "people; the videos keep their own rights.",
+            _counts(result),
+            _steps(result),
+            "\n".join(f"![{name}](plots/{path.name})" for name, path in plots.items()),
+            _numbers(labels) if labels else "",
+            _failures(result),
+            _choices(options, labellers),
+        ]
+    )
+    pending = PendingFile(out / NAME, "data card")
+    try:
+        pending.temporary.write_text(text.rstrip() + "\n")
+        pending.commit()
+    finally:
+        pending.discard()
+    return out / NAME
+
+
+def _table(head: list[str], rows: list[list]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows])
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _counts(result: "Result") -> str:
+    rows = []
+    for split in (*SPLITS, None):
+        clips = [
+            c
+            for r in result.reports
+            for c in r.clips
+            if split is None or result.splits[r.identity] == split
+        ]
+        people = sum(split is None or s == split for s in result.splits.values())
+        minutes = sum(c.stop - c.start for c in clips) / FPS / 60
+        rows.append([split or "all", people, len(clips), f"{minutes:.2f}"])
+    found = Counter("broken" if r.outcome == "failed" else "with clips" if r.clips else
+                    "without a clip" for r in result.reports)  # fmt: skip
+    videos = ", ".join(f"{count} {kind}" for kind, count in found.most_common())
+    return (
+        f"## Counts\n\n{_table(['split', 'people', 'clips', 'minutes'], rows)}\n\nVideos: {videos}."
+    )
+
+
+def _steps(result: "Result") -> str:
+    rows = [
+        [row.step, f"{row.discarded / FPS:.1f}",
+         ", ".join(f"{reason} ({count})" for reason, count in row.reasons.items()),
+         f"{row.seconds:.1f}"]
+        for row in step_totals(result.reports)
+    ]  # fmt: skip
+    head = ["step", "seconds of video discarded", "reasons (stretches)", "seconds of work"]
+    return f"## Steps\n\n{_table(head, rows)}"
+
+
+def _numbers(labels: Labels) -> str:
+    degrees = {
+        "pose pitch, deg": np.degrees(labels.rotation[:, 0]),
+        "pose yaw, deg": np.degrees(labels.rotation[:, 1]),
+        "pose roll, deg": np.degrees(labels.rotation[:, 2]),
+        "gaze yaw, deg": np.degrees(labels.gaze[:, 0]),
+        "gaze pitch, deg": np.degrees(labels.gaze[:, 1]),
+        "head distance": labels.distance,
+        "quality": labels.quality,
+        "seconds": labels.seconds,
+    }
+    rows = [
+        [name, *(f"{v:.2f}" for v in np.percentile(values, [5, 25, 50, 75, 95]))]
+        for name, values in degrees.items()
+    ]
+    first = Counter(EMOTIONS[k] for k in labels.emotion.argmax(1))
+    emotions = ", ".join(f"{name} {count}" for name, count in first.most_common())
+    table = _table(["", "5 %", "25 %", "50 %", "75 %", "95 %"], rows)
+    return f"## Labels\n\n{table}\n\nStrongest emotion of the clips: {emotions}."
+
+
+def _failures(result: "Result", most: int = 100) -> str:
+    rows = [[r.name, r.message] for r in result.reports if not r.clips]
+    notes = Counter(note for r in result.reports for note in r.notes)
+    parts = []
+    if rows:
+        parts.append("## Videos without a clip\n\n" + _table(["video", "reason"], rows[:most]))
+        if len(rows) > most:
+            parts.append(f"{len(rows) - most} more are in report.jsonl.")
+    if notes:
+        table = _table(["mended on the way", "videos"], [list(row) for row in notes.most_common()])
+        parts.append(f"## Notes\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def _choices(options: PrepareOptions, labellers: Labellers) -> str:
+    rows = [[name, value] for name, value in options._asdict().items()]
+    rows += [[f"labeller {kind}", name] for kind, name in labellers.names.items()]
+    return f"## Choices\n\n{_table(['option', 'value'], rows)}"

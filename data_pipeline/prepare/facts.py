@@ -1,0 +1,125 @@
+"""What is unusual about a video file: things that are mended on the way, but worth a note."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vasa_jax.media.demux import is_cover, media_errors, open_media
+from vasa_jax.typing import FPS, PortraitArray
+
+LOOKED_AT = 10
+"""Frames decoded for the notes on the picture."""
+COMBED = 0.004
+"""Share of pixels that lie off both their neighbours above and below: a still or progressive
+picture stays below, also one with fine horizontal stripes as large as a hat."""
+_COMB_STEP = 12
+
+
+class Facts(NamedTuple):
+    """size: width and height as stored. fps: average of the source. notes: one line each.
+    interlaced: frames hold two moments, line by line, and are to be mended by `one_field`."""
+
+    size: tuple[int, int]
+    fps: float
+    notes: tuple[str, ...]
+    interlaced: bool
+
+
+def look_at(path: Path) -> Facts:
+    """Read the timestamps of all and the pictures of the first frames.
+
+    Raises UserError for a file that is missing, empty or no video.
+    """
+    with open_media(path, "video") as container, media_errors(str(path), "convert it anew"):
+        streams = [s for s in container.streams.video if not is_cover(s)]
+        if not streams or streams[0].codec_context is None:
+            return Facts((0, 0), float(FPS), (), False)  # `read_video` says what is wrong
+        stream = streams[0]
+        rate = float(stream.average_rate or FPS)
+        notes = []
+        if any(part.bits > 8 for part in stream.codec_context.format.components):
+            notes.append(f"{stream.codec_context.pix_fmt} has more than 8 bits: rounded to 8")
+        frames = _first_frames(container, stream)
+        turn = round(frames[0].rotation) % 360 if frames else 0
+        if turn:
+            notes.append(f"turned by {turn} degrees: made upright")
+        combed = turn == 0 and any(
+            frame.interlaced_frame and comb_share(frame.to_ndarray(format="rgb24")) > COMBED
+            for frame in frames
+        )
+        if combed:
+            notes.append("interlaced: one field is kept, half of the lines")
+        container.seek(0)
+        notes += _timing(container, stream)
+        context = stream.codec_context
+        return Facts((context.width, context.height), rate, tuple(notes), combed)
+
+
+def _first_frames(container: Any, stream: Any) -> list[Any]:
+    import av
+
+    frames = []
+    try:
+        for frame in container.decode(stream):
+            frames.append(frame)
+            if len(frames) == LOOKED_AT:
+                break
+    except (av.FFmpegError, ValueError):
+        pass  # `read_video` steps over damage, or says that nothing can be decoded
+    return frames
+
+
+def _timing(container: Any, stream: Any) -> list[str]:
+    """Notes on a rate that varies or is not 25, and on a file that ends before it says."""
+    import av
+
+    times, spans = [], 0.0
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                times.append(float(packet.pts * packet.time_base))
+                spans = float((packet.duration or 0) * packet.time_base)
+    except (av.FFmpegError, OSError, ValueError):
+        pass
+    if len(times) < 3:
+        return []
+    steps = np.diff(np.sort(times))
+    middle = float(np.median(steps))
+    notes = []
+    if middle > 0 and (np.abs(steps - middle) > 0.25 * middle).mean() > 0.02:
+        notes.append("variable frame rate: the frame nearest to every 1/25 s is taken")
+    elif middle > 0 and abs(1 / middle - FPS) > 0.2:
+        notes.append(f"{1 / middle:.5g} frames/s: the frame nearest to every 1/25 s is taken")
+    if stream.duration and stream.time_base:
+        stated = float(stream.duration * stream.time_base)
+        found = max(times) - min(times) + max(spans, middle)
+        if stated - found > max(0.5, 0.02 * stated):
+            notes.append(f"truncated: {found:.1f} of {stated:.1f} s are there")
+    return notes
+
+
+def comb_share(frame: PortraitArray) -> float:
+    """Share of pixels that differ, the same way and clearly, from the lines above and below while
+    those two agree: what a moving edge leaves in an interlaced picture."""
+    grey = frame[..., 1].astype(np.int16)
+    above, line, below = grey[:-2], grey[1:-1], grey[2:]
+    off = np.minimum(np.abs(line - above), np.abs(line - below)) > _COMB_STEP
+    same_way = (line - above > 0) == (line - below > 0)
+    agree = np.abs(above - below) < _COMB_STEP
+    return float((off & same_way & agree).mean())
+
+
+def one_field(frame: PortraitArray) -> PortraitArray:
+    """The even lines, and between them lines interpolated from those: one moment only."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    doubled = np.array([[1.0, 0, 0], [0, 2.0, 0]])  # line y of the field is line 2 y
+    return cv2.warpAffine(
+        np.ascontiguousarray(frame[::2]),
+        doubled,
+        (width, height),
+        flags=cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )

@@ -1,0 +1,109 @@
+"""Jobs spread over processes that may die: a killed worker costs its job, not the run."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
+
+
+class Outcome(NamedTuple):
+    """number: of the job. value: what the function returned, None where it failed. error: the
+    exception it raised, or a `WorkerDied`."""
+
+    number: int
+    value: Any = None
+    error: Exception | None = None
+
+
+class WorkerDied(Exception):
+    """The process ended in the middle of a job: killed for memory, or crashed in a decoder."""
+
+
+class _Worker:
+    def __init__(self, function: Callable, shared: tuple):
+        # Spawned, since JAX and OpenCV run threads that a fork would cut off.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, function, shared), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.number: int | None = None
+
+    def give(self, number: int, job: Any) -> None:
+        self.number = number
+        self.pipe.send(job)
+
+    def result(self) -> Outcome:
+        try:
+            value, error = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            code = self.process.exitcode or 0
+            why = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+            return Outcome(self.number, error=WorkerDied(f"its process ended ({why})"))
+        return Outcome(self.number, value, error)
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.terminate()
+        self.process.join()
+
+
+def run_jobs(
+    function: Callable, jobs: Sequence[Any], workers: int, shared: tuple = ()
+) -> Iterator[Outcome]:
+    """function(job, *shared) of every job, as they finish.
+
+    workers: processes; 0 runs the jobs here. function, jobs, shared and values must be picklable,
+    function by its name in a module. When the caller stops iterating, or Ctrl-C comes, the workers
+    end at once.
+    """
+    if workers < 1:
+        for number, job in enumerate(jobs):
+            try:
+                yield Outcome(number, function(job, *shared))
+            except Exception as error:
+                yield Outcome(number, error=error)
+        return
+    waiting = list(enumerate(jobs))[::-1]
+    crew: list[_Worker] = []
+    try:
+        while waiting or any(w.number is not None for w in crew):
+            while waiting and len(crew) < workers:
+                crew.append(_Worker(function, shared))
+                crew[-1].give(*waiting.pop())
+            ready = wait([w.pipe for w in crew if w.number is not None])
+            for worker in [w for w in crew if w.pipe in ready]:
+                outcome = worker.result()
+                worker.number = None
+                if isinstance(outcome.error, WorkerDied):
+                    worker.stop()
+                    crew.remove(worker)
+                elif waiting:
+                    worker.give(*waiting.pop())
+                yield outcome
+    finally:
+        for worker in crew:
+            worker.stop()
+
+
+def _serve(pipe: Connection, function: Callable, shared: tuple) -> None:
+    # Ctrl-C reaches every process of a terminal; the parent decides what becomes of us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+
+    cv2.setNumThreads(1)
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            answer = (function(job, *shared), None)
+        except Exception as error:
+            answer = (None, error)
+        try:
+            pipe.send(answer)
+        except Exception as error:  # an exception that cannot be pickled
+            pipe.send((None, RuntimeError(f"{type(answer[1] or error).__name__}: {error}")))

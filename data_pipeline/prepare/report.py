@@ -1,0 +1,116 @@
+"""What became of every video: kept clips, discards with their reasons, and what each step did."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vasa_jax.media.files import PendingFile
+from vasa_jax.typing import FPS
+
+STEPS = ("read", "shots", "track", "crop", "sound", "quality", "sync", "labels", "write")
+"""The steps of a clip in their order; each may discard."""
+
+
+class KeptClip(NamedTuple):
+    """One finished clip: its file below clips/, frames start..stop of the source, and its facts
+    (numbers that the steps measured)."""
+
+    file: str
+    start: int
+    stop: int
+    facts: dict[str, Any]
+
+
+class Discard(NamedTuple):
+    """Frames start..stop of the source that became no clip; stop 0 where no frame was read."""
+
+    step: str
+    reason: str
+    start: int = 0
+    stop: int = 0
+    detail: str = ""
+
+
+class SourceReport(NamedTuple):
+    """What became of one video. outcome: "made", "skipped" (an earlier run made it), "failed".
+
+    frames: read at 25 fps. notes: what was unusual and was mended. lines: what each step says.
+    seconds: each step took, "all" together. message: why it failed.
+    """
+
+    name: str
+    identity: str
+    outcome: str
+    frames: int = 0
+    clips: tuple[KeptClip, ...] = ()
+    discards: tuple[Discard, ...] = ()
+    notes: tuple[str, ...] = ()
+    lines: dict[str, str] = {}  # noqa: RUF012 - never written to
+    seconds: dict[str, float] = {}  # noqa: RUF012
+    message: str = ""
+
+    def one_line(self) -> str:
+        """For the screen: what was made of the video, or why nothing was."""
+        if self.outcome == "failed":
+            return f"{self.name}: {self.message}"
+        minutes = sum(c.stop - c.start for c in self.clips) / FPS
+        parts = [f"{len(self.clips)} clips, {minutes:.1f} of {self.frames / FPS:.1f} s"]
+        lost = Counter()
+        for discard in self.discards:
+            lost[discard.reason] += discard.stop - discard.start
+        parts += [f"{reason} {count / FPS:.1f} s" for reason, count in lost.most_common()]
+        return f"{self.name}: " + "; ".join([*parts, *self.notes])
+
+
+def to_json(report: SourceReport) -> dict[str, Any]:
+    content = report._asdict()
+    content["clips"] = [c._asdict() for c in report.clips]
+    content["discards"] = [d._asdict() for d in report.discards]
+    return content
+
+
+def from_json(content: dict[str, Any]) -> SourceReport:
+    """Raises TypeError, ValueError or LookupError for content of another form."""
+    content = dict(content)
+    content["clips"] = tuple(KeptClip(**c) for c in content["clips"])
+    content["discards"] = tuple(Discard(**d) for d in content["discards"])
+    content["notes"] = tuple(content["notes"])
+    return SourceReport(**content)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """One JSON value, whole or not at all; a list is written as JSON lines for a .jsonl name."""
+    lines = path.suffix == ".jsonl"
+    text = "".join(json.dumps(row) + "\n" for row in content) if lines else (
+        json.dumps(content, indent=1) + "\n")  # fmt: skip
+    pending = PendingFile(path, "report")
+    try:
+        pending.temporary.write_text(text)
+        pending.commit()
+    finally:
+        pending.discard()
+
+
+class StepTotal(NamedTuple):
+    """One row of the table of steps. discarded: frames given up by the step; reasons: stretches
+    per reason; seconds: of all videos that this run worked on."""
+
+    step: str
+    discarded: int
+    reasons: dict[str, int]
+    seconds: float
+
+
+def step_totals(reports: Sequence[SourceReport]) -> list[StepTotal]:
+    """What every step did over all videos; failed videos count as discards of "read"."""
+    frames, reasons = Counter(), {step: Counter() for step in STEPS}
+    for report in reports:
+        for discard in report.discards:
+            frames[discard.step] += discard.stop - discard.start
+            reasons[discard.step][discard.reason] += 1
+    seconds = {s: sum(r.seconds.get(s, 0.0) for r in reports) for s in STEPS}
+    return [
+        StepTotal(s, frames[s], dict(reasons[s].most_common()), round(seconds[s], 2)) for s in STEPS
+    ]

@@ -1,0 +1,133 @@
+"""MegaPortraits' augmentations (section 4 and appendix) on uint8 pictures.
+
+All draws come from the generator that is given, so the same generator gives the same bytes.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from vasa_jax.typing import Float, PortraitArray
+
+LUMA = np.array([0.299, 0.587, 0.114])
+_I, _Q = [0.59590059, -0.27455667, -0.32134392], [0.21153661, -0.52273617, 0.31119955]
+# RGB to YIQ (NTSC, FCC 1953): hue is the angle, saturation the length in the plane of I and Q.
+YIQ = np.array([LUMA, _I, _Q])
+CONTROL = 5
+"""Control points of the thin-plate warp along each side of the picture."""
+LATTICE = 32
+"""Cells along each side between which the warp is interpolated."""
+
+
+class Jitter(NamedTuple):
+    """How far colours may go: each factor is drawn from 1 ± its value, hue from ± (turns)."""
+
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+
+
+MILD = Jitter(0.1, 0.1, 0.1, 0.02)
+STRONG = Jitter(0.4, 0.4, 0.4, 0.1)
+
+
+def colour_matrix(
+    brightness: float = 1.0, contrast: float = 1.0, saturation: float = 1.0, hue: float = 0.0
+) -> Float[np.ndarray, "3 4"]:
+    """The affine map of RGB in [0, 1] that changes hue (turns of the YIQ plane), saturation,
+    contrast (about mid grey) and brightness, in this order: one pass over the picture, and it does
+    not depend on the picture, so that two frames stay alike."""
+    angle = 2 * np.pi * hue
+    turn = np.eye(3)
+    turn[1:, 1:] = saturation * np.array([[np.cos(angle), -np.sin(angle)],
+                                          [np.sin(angle), np.cos(angle)]])  # fmt: skip
+    linear = brightness * contrast * np.linalg.inv(YIQ) @ turn @ YIQ
+    shift = np.full((3, 1), brightness * 0.5 * (1 - contrast))
+    return np.concatenate([linear, shift], axis=1).astype(np.float32)
+
+
+def draw_colours(rng: np.random.Generator, jitter: Jitter) -> Float[np.ndarray, "3 4"]:
+    """The colour matrix of one draw."""
+    low = [1 - v for v in jitter[:3]] + [-jitter.hue]
+    high = [1 + v for v in jitter[:3]] + [jitter.hue]
+    return colour_matrix(*rng.uniform(low, high))
+
+
+def recolour(image: PortraitArray, matrix: Float[np.ndarray, "3 4"]) -> PortraitArray:
+    """The picture under a colour matrix, rounded and clipped once."""
+    import cv2
+
+    return cv2.transform(image, matrix * np.array([1, 1, 1, 255], np.float32))
+
+
+@lru_cache(maxsize=4)
+def _plate() -> tuple[np.ndarray, np.ndarray]:
+    """What gives the warp out of displacements at the control points, and what takes their affine
+    part away. Bookstein (1989): U(r) = r^2 log r and a plane, exact at the control points."""
+    side = np.linspace(0, 1, CONTROL)
+    control = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
+    cells = np.linspace(0, 1, LATTICE + 1)
+    lattice = np.stack(np.meshgrid(cells, cells), axis=-1).reshape(-1, 2)
+
+    def kernel(a, b):
+        square = ((a[:, None] - b[None]) ** 2).sum(-1)
+        return 0.5 * square * np.log(np.maximum(square, 1e-300))
+
+    def plane(points):
+        return np.concatenate([np.ones((len(points), 1)), points], axis=1)
+
+    count = len(control)
+    system = np.zeros((count + 3, count + 3))
+    system[:count, :count] = kernel(control, control)
+    system[:count, count:] = plane(control)
+    system[count:, :count] = plane(control).T
+    basis = np.concatenate([kernel(lattice, control), plane(lattice)], axis=1)
+    weights = basis @ np.linalg.inv(system)[:, :count]
+    return weights, np.eye(count) - plane(control) @ np.linalg.pinv(plane(control))
+
+
+def thin_plate(displacement: Float[np.ndarray, "25 2"], size: int) -> Float[np.ndarray, "s s 2"]:
+    """Where each pixel is taken from, (x, y) in pixels: the identity plus the thin-plate spline
+    through `displacement` (shares of the picture's width and height) at the 5 x 5 control points,
+    which lie evenly on the square from its corner (0, 0) to (1, 1), row by row.
+
+    The spline is exact on a lattice and bilinear in between.
+    """
+    import cv2
+
+    weights, _ = _plate()
+    field = (weights @ displacement).reshape(LATTICE + 1, LATTICE + 1, 2).astype(np.float32)
+    centres = ((np.arange(size, dtype=np.float32) + 0.5) / size).astype(np.float32)
+    x, y = np.meshgrid(centres, centres)
+    there = cv2.remap(field, x * LATTICE, y * LATTICE, cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    return (there + np.stack([x, y], axis=-1)) * size - np.float32(0.5)
+
+
+def draw_warp(rng: np.random.Generator, spread: float) -> Float[np.ndarray, "25 2"]:
+    """Random displacements of the control points, with standard deviation `spread` (shares of the
+    picture), less their best affine fit: the shape of the face changes, the pose of the head and
+    its place do not."""
+    return _plate()[1] @ rng.normal(0, spread, (CONTROL**2, 2))
+
+
+def warp(image: PortraitArray, places: Float[np.ndarray, "s s 2"]) -> PortraitArray:
+    """The picture with each pixel taken from its place, bilinear, mirrored at its borders."""
+    import cv2
+
+    return cv2.remap(image, places[..., 0], places[..., 1], cv2.INTER_LINEAR,
+                     borderMode=cv2.BORDER_REFLECT_101)  # fmt: skip
+
+
+def keep_box(
+    image: PortraitArray, box: Float[np.ndarray, "4"], fill: Float[np.ndarray, "3"]
+) -> PortraitArray:
+    """The picture inside of a box (left, top, right, bottom, shares), one colour outside."""
+    size = np.array([image.shape[1], image.shape[0]] * 2)
+    left, top, right, bottom = np.clip(np.round(box * size), 0, size).astype(int)
+    out = np.empty_like(image)
+    out[:] = np.round(fill)
+    out[top:bottom, left:right] = image[top:bottom, left:right]
+    return out

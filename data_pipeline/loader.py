@@ -1,0 +1,250 @@
+"""Batches for stage 1 out of a TFDS dataset of `vasa-jax prepare` or `vasa-jax synth`.
+
+Stage 2 reads motion that a face model made of the same dataset: see `vasa-jax extract-motion` and
+`vasa_jax.training.motion_clips`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
+from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
+from vasa_jax.data_pipeline.loading.pairs import POSE, Augment
+from vasa_jax.data_pipeline.loading.plan import Plan
+from vasa_jax.data_pipeline.loading.quads import PICTURES
+from vasa_jax.data_pipeline.loading.recipe import Recipe
+from vasa_jax.data_pipeline.loading.stream import Stream
+
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
+from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
+from vasa_jax.typing import Pose
+
+MOST_WORKERS = 16
+
+
+def default_workers() -> int:
+    """Processes that decode: one for every core that this host may use but one, 16 at most."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(MOST_WORKERS, max(1, (cores or 1) - 1))
+
+
+class _Loader:
+    """What both loaders share. An endless, shuffled, checkpointable iterator.
+
+    Every record is visited once an epoch, in an order that depends on seed and epoch, and gives
+    `draws` examples, which lie up to `spread * draws` batches apart. Hosts read disjoint records.
+    The same dataset, batch, seed, hosts and number of workers give the same bytes, after `restore`
+    too (which brings the saved run's number of workers back).
+
+    folder: of the dataset, or one above it. batch: the global batch size (default: the config's
+    train_face.batch). workers: processes that read and decode (0: this one; default: one a core).
+    process_index, process_count: this host (default: as JAX says).
+    Attributes: struct, the global batch's shapes; dataset; records, this host's share by number.
+
+    Raises UserError for a folder without such a dataset, pictures of another size than the
+    config's, a split that is not there, fewer records than hosts, and, while iterating, for broken
+    records.
+    """
+
+    KIND = CLIPS
+    struct: Any
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        batch: int | None = None,
+        seed: int = 0,
+        *,
+        split: str = "train",
+        augment: Augment | None = None,
+        workers: int | None = None,
+        draws: int = 4,
+        spread: int = 4,
+        process_index: int | None = None,
+        process_count: int | None = None,
+    ):
+        host = jax.process_index() if process_index is None else process_index
+        hosts = jax.process_count() if process_count is None else process_count
+        size = config.train_face.batch if batch is None else batch
+        self.dataset = open_dataset(folder, self.KIND)
+        place, pixels = self.dataset.folder, config.face.image_size
+        if self.dataset.size != pixels:
+            raise UserError(f"{place}: holds pictures of {self.dataset.size} px, config "
+                            f"{config.name!r} wants {pixels} px; make the dataset anew with --size "
+                            f"{pixels}, or --set face.image_size={self.dataset.size}")  # fmt: skip
+        if split not in self.dataset.splits:
+            raise UserError(f"{place}: has no split {split!r}; it has "
+                            f"{', '.join(self.dataset.splits)}")  # fmt: skip
+        index = self.dataset.splits[split]
+        if len(index.ids) < hosts:
+            raise UserError(f"{place}: split {split!r} has {len(index.ids)} records for {hosts} "
+                            "hosts; each needs one")  # fmt: skip
+        if size % hosts:
+            raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
+        self.records = list(range(host, len(index.ids), hosts))
+        self._how = Augment() if augment is None else augment
+        names = sorted({person for people in index.identity for person in people})
+        codes = {name: number for number, name in enumerate(names)}
+        people = [index.identity[k] for k in self.records]
+        self._all = {name for name, count in index.has.items() if count == len(index.ids)}
+        self._some = {name for name, count in index.has.items() if count}
+        plan = Plan(
+            [codes[who[0]] for who in people],
+            size // hosts,
+            seed,
+            host,
+            draws=draws,
+            spread=spread,
+        )
+        recipe = Recipe(
+            place,
+            self.KIND,
+            split,
+            records=self.records,
+            ids=[index.ids[k] for k in self.records],
+            people=people,
+            codes=codes,
+            plan=plan,
+            size=pixels,
+            how=self._how,
+            masks="masks" in self._all,
+        )
+        self._mark = [size, seed, host, hosts, draws, spread, split, len(index.ids), index.ids[0]]
+        self.struct = self._shapes(size, pixels)
+        self._stream = Stream(recipe, default_workers() if workers is None else workers)
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return self._assemble({k: _unit(v) for k, v in next(self._stream).items()})
+
+    def state(self) -> dict[str, Any]:
+        """The place of the next batch."""
+        return {"mark": self._mark, **self._stream.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on at a place; raises UserError unless dataset, batch, seed and hosts are the same."""
+        if not {"mark", "workers", "place"} <= set(state) or state["mark"] != self._mark:
+            raise UserError(f"{self.dataset.folder}: dataset, batch size, seed or hosts are others "
+                            "than when the run was saved; bring them back, or start in a new "
+                            "--workdir")  # fmt: skip
+        self._stream.restore(state)
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._stream.close()
+
+    def _shapes(self, batch, pixels):
+        raise NotImplementedError
+
+    def _assemble(self, arrays):
+        raise NotImplementedError
+
+
+def _unit(value: np.ndarray) -> np.ndarray:
+    """Pictures and masks to [0, 1]; a copy in any case, as workers share the memory."""
+    scale = value.dtype == np.uint8
+    return np.multiply(value, 1 / 255, dtype=np.float32) if scale else np.array(value)
+
+
+class FaceLoader(_Loader):
+    """Batches of `FaceBatch`: pairs of frames of one clip; neighbours are of different people
+    wherever there are enough. Masks and points come where all clips have them, pose and gaze (with
+    their flags) where any has. See `_Loader` for the rest.
+    """
+
+    struct: FaceBatch
+
+    def _shapes(self, batch: int, pixels: int) -> FaceBatch:
+        f32 = lambda *shape: jax.ShapeDtypeStruct((batch, *shape), jnp.float32)  # noqa: E731
+        picture, views = f32(pixels, pixels, 3), self._how.views
+        both = lambda name, spec: dict.fromkeys((f"source_{name}", f"driver_{name}"), spec)  # noqa: E731
+        fields: dict[str, Any] = {f"{side}_view": picture for side in views}
+        if "masks" in self._all:
+            fields |= both("mask", f32(pixels, pixels, 1))
+        if "points" in self._all:
+            fields |= both("points", f32(5, 2))
+        if self._has_pose:
+            fields |= both("pose", Pose(f32(3), f32(3), f32(1))) | {"pose_present": f32()}
+        if "gaze" in self._some:
+            fields |= both("gaze", f32(2)) | {"gaze_present": f32()}
+        numbers = jax.ShapeDtypeStruct((batch,), jnp.int32)
+        return FaceBatch(source=picture, driver=picture, identity=numbers, **fields)
+
+    @property
+    def _has_pose(self) -> bool:
+        return self._some >= set(POSE)
+
+    def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
+        count = len(arrays["identity"])
+        fields: dict[str, Any] = {}
+        for name, spec in self.struct._asdict().items():
+            if spec is None:
+                continue
+            if name.endswith("_pose"):
+                side = name.removesuffix("_pose")
+                fields[name] = Pose(*(
+                    arrays.get(f"{side}_{part}", np.zeros((count, width), np.float32))
+                    for part, width in zip(POSE, (3, 3, 1), strict=True)
+                ))  # fmt: skip
+            elif name == "pose_present":
+                fields[name] = arrays["has_rotation"]
+            elif name == "gaze_present":
+                fields[name] = arrays["has_gaze"]
+            else:
+                shape = (count, *spec.shape[1:])
+                fields[name] = arrays.get(name, np.zeros(shape, np.float32))
+        return FaceBatch(**fields)
+
+
+class SwapLoader(_Loader):
+    """Batches of `SwapBatch` out of `synthetic_heads/swaps`. See `_Loader` for the rest."""
+
+    KIND = SWAPS
+    struct: SwapBatch
+
+    def _shapes(self, batch: int, pixels: int) -> SwapBatch:
+        f32 = lambda *shape: jax.ShapeDtypeStruct((batch, *shape), jnp.float32)  # noqa: E731
+        known = {"points": f32(5, 2), "gaze": f32(2), "arkit": f32(52)}
+        rendered = Rendered(
+            f32(pixels, pixels, 3),
+            Pose(f32(3), f32(3), f32(1)),
+            mask=f32(pixels, pixels, 1) if "masks" in self._all else None,
+            **{name: spec for name, spec in known.items() if name in self._all},
+        )
+        number = jax.ShapeDtypeStruct((batch,), jnp.int32)
+        return SwapBatch(
+            *[rendered] * len(PICTURES),
+            source_identity=number,
+            driver_identity=number,
+            driver_view=rendered.image if "driver" in self._how.views else None,
+        )
+
+    def _assemble(self, arrays: dict[str, np.ndarray]) -> SwapBatch:
+        pictures = []
+        for name in PICTURES:
+            optional = {
+                field: arrays[f"{name}_{field}"]
+                for field in ("mask", "points", "gaze", "arkit")
+                if getattr(self.struct.source, field) is not None
+            }
+            pose = Pose(*(arrays[f"{name}_{part}"] for part in POSE))
+            pictures.append(Rendered(arrays[name], pose, **optional))
+        return SwapBatch(
+            *pictures,
+            source_identity=arrays["source_identity"],
+            driver_identity=arrays["driver_identity"],
+            driver_view=arrays.get("driver_view"),
+        )
+
+
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is, or holds, a TFDS dataset of clips."""
+    return Path(folder).is_dir() and find_dataset(folder) is not None

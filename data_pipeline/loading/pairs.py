@@ -1,0 +1,139 @@
+"""Pairs of frames of one clip for stage 1: what is read of a record, and what becomes of it."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from vasa_jax.data_pipeline import augment
+from vasa_jax.data_pipeline.augment_flip import (
+    flip_gaze,
+    flip_points,
+    flip_rotation,
+    flip_translation,
+)
+from vasa_jax.data_pipeline.clip import EYE_SPAN
+from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
+
+from vasa_jax.typing import Float
+
+POSE = ("rotation", "translation", "log_scale")
+FRAME_LABELS = (*POSE, "gaze", "points")
+READ = ("frames", "masks", *FRAME_LABELS)
+"""The features of a record that a pair needs."""
+FLIPS = {
+    "rotation": flip_rotation,
+    "translation": flip_translation,
+    "log_scale": lambda value: value,
+    "gaze": flip_gaze,
+    "points": flip_points,
+}
+
+
+class Augment(NamedTuple):
+    """What is done to pictures; all of it is MegaPortraits', its sizes are ours.
+
+    flip: chance that a pair is mirrored, with its labels. colours: of both frames alike.
+    view_colours, view_warp (spread of the thin-plate warp, a share of the width), view_crop: what
+    the motion encoder sees of the driver; a view that is None gets none of it (`views`).
+
+    MegaPortraits zooms in on the driver's face. Here one view serves head pose as well, which a
+    zoom would take away: what lies outside of the face is painted over instead, and the warp has
+    no affine part.
+    """
+
+    flip: float = 0.5
+    colours: augment.Jitter | None = augment.MILD
+    views: tuple[str, ...] = ("driver",)
+    view_colours: augment.Jitter | None = augment.STRONG
+    view_warp: float = 0.02
+    view_crop: bool = True
+
+
+PLAIN = Augment(flip=0.0, colours=None, views=())
+"""Pictures as they are, for validation."""
+
+
+class RawPair(NamedTuple):
+    """Two frames of a clip as they lie in its record. labels: rows of the frames, by name."""
+
+    identity: int
+    frames: tuple[bytes, bytes]
+    masks: tuple[bytes, bytes] | None
+    labels: dict[str, Float[np.ndarray, "2 ..."]]
+
+
+def raw_pair(record: Mapping[str, Any], identity: int, rng: np.random.Generator) -> RawPair:
+    """Source and driver out of a decoded record: two different frames where there are two."""
+    count = len(record["frames"])
+    chosen = rng.choice(count, 2, replace=count < 2)
+    pick = lambda name: tuple(record[name][int(k)] for k in chosen)  # noqa: E731
+    labels = {name: record[name][chosen] for name in FRAME_LABELS if len(record[name])}
+    masks = pick("masks") if len(record["masks"]) else None
+    return RawPair(identity, pick("frames"), masks, labels)
+
+
+def make_pair(
+    raw: RawPair, size: int, how: Augment, rng: np.random.Generator, masks: bool
+) -> dict[str, np.ndarray]:
+    """One example by the names of `FaceBatch`'s fields (poses in parts), pictures as uint8."""
+    pictures = [decode_rgb(content, size) for content in raw.frames]
+    greys = [decode_grey(content, size) for content in raw.masks or ()] if masks else []
+    labels = raw.labels
+    if rng.random() < how.flip:
+        pictures = [np.ascontiguousarray(p[:, ::-1]) for p in pictures]
+        greys = [g[:, ::-1] for g in greys]
+        labels = {name: FLIPS[name](value) for name, value in labels.items()}
+    if how.colours is not None:
+        matrix = augment.draw_colours(rng, how.colours)
+        pictures = [augment.recolour(p, matrix) for p in pictures]
+    example: dict[str, np.ndarray] = {"identity": np.int32(raw.identity)}
+    for place, side in enumerate(("source", "driver")):
+        example[side] = pictures[place]
+        if greys:
+            example[f"{side}_mask"] = greys[place]
+        row = {name: value[place] for name, value in labels.items()}
+        if side in how.views:
+            example[f"{side}_view"] = make_view(pictures[place], row, how, rng)
+        for name in FRAME_LABELS:
+            if name in row:
+                example[f"{side}_{name}"] = row[name].astype(np.float32)
+    return example
+
+
+def make_view(
+    image: np.ndarray, labels: Mapping[str, np.ndarray], how: Augment, rng: np.random.Generator
+) -> np.ndarray:
+    """A frame as the motion encoder sees it: warped, recoloured, painted over around the face."""
+    if how.view_warp:
+        displacement = augment.draw_warp(rng, how.view_warp)
+        image = augment.warp(image, augment.thin_plate(displacement, image.shape[0]))
+    if how.view_colours is not None:
+        image = augment.recolour(image, augment.draw_colours(rng, how.view_colours))
+    box = face_box(labels) if how.view_crop else None
+    shift, grow = rng.uniform(-0.05, 0.05, 2), rng.uniform(1.0, 1.25)
+    fill = rng.uniform(0, 255, 3)
+    if box is None:
+        return image
+    centre, side = box
+    middle, half = centre + shift * side, grow * side / 2
+    return augment.keep_box(image, np.concatenate([middle - half, middle + half]), fill)
+
+
+def face_box(labels: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "2"], float] | None:
+    """Centre and side, as shares of the picture, of a square around brows, chin and both cheeks;
+    None where neither points nor pose say where the face is.
+
+    From face points: the larger of what the eyes' distance and the way from eyes to mouth say, as
+    one of the two shrinks when the head turns.
+    """
+    if "points" in labels:
+        points = labels["points"].astype(np.float64)
+        eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+        across = np.linalg.norm(points[1] - points[0])
+        down = np.linalg.norm(mouth - eyes)
+        return (eyes + mouth) / 2, float(max(3.6 * across, 3.2 * down))
+    if "translation" in labels and "log_scale" in labels:
+        side = 2.4 * EYE_SPAN * float(np.exp(labels["log_scale"][0]))
+        middle = (labels["translation"][:2].astype(np.float64) + 1) / 2
+        return middle + np.array([0, 0.2 * side]), side
+    return None

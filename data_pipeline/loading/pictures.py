@@ -1,0 +1,26 @@
+"""Encoded pictures to arrays."""
+
+import numpy as np
+
+from vasa_jax.errors import UserError
+from vasa_jax.typing import PortraitArray, UInt8
+
+
+def decode_rgb(content: bytes, size: int) -> PortraitArray:
+    """A JPEG or PNG as RGB. Raises UserError for broken bytes and another size."""
+    import cv2
+
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    if found is None or found.shape[:2] != (size, size):
+        raise UserError(f"a picture is broken, or not {size} x {size}")
+    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+
+
+def decode_grey(content: bytes, size: int) -> UInt8[np.ndarray, "h w 1"]:
+    """A grey PNG. Raises UserError for broken bytes and another size."""
+    import cv2
+
+    found = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    if found is None or found.shape[:2] != (size, size):
+        raise UserError(f"a mask is broken, or not {size} x {size}")
+    return found[..., None]

@@ -1,0 +1,90 @@
+"""Exact swaps for stage 1: out of a group of swaps, a source, a driver and three true targets."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from vasa_jax.data_pipeline import augment
+from vasa_jax.data_pipeline.augment_flip import flip_arkit
+from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
+from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
+from vasa_jax.data_pipeline.swaps import SwapGroup
+
+PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
+READ = ("group_id", "size", "counts", "identity", "images", "masks", "rotation", "translation",
+        "log_scale", "points", "arkit", "gaze")  # fmt: skip
+
+
+class Picture(NamedTuple):
+    """One picture of a group as it lies in its record, with its labels."""
+
+    image: bytes
+    mask: bytes | None
+    labels: dict[str, np.ndarray]
+
+
+class RawQuad(NamedTuple):
+    """identity: of source and driver. pictures: in the order of `PICTURES`."""
+
+    identity: tuple[int, int]
+    pictures: tuple[Picture, ...]
+
+
+def raw_quad(group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator) -> RawQuad:
+    """(A, p1, d1) and (B, p2, d2) with A, B and p1, p2 and d1, d2 different; then what A looks like
+    with both of B's, with B's pose only, and with B's dynamics only."""
+    counts = group.counts()
+    (a, b), (p1, p2), (d1, d2) = ((int(v) for v in rng.choice(n, 2, replace=False)) for n in counts)
+    places = ((a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2))
+    names = people[group.identity[a]], people[group.identity[b]]
+    return RawQuad(names, tuple(_picture(group, counts, place) for place in places))
+
+
+def _picture(group, counts, place):
+    i, p, d = place
+    number = int(np.ravel_multi_index(place, counts))
+    labels: dict[str, Any] = {
+        "rotation": group.rotation[i, p],
+        "translation": group.translation[i, p],
+        "log_scale": group.log_scale[i, p],
+    }
+    if group.gaze is not None:
+        labels["gaze"] = group.gaze[p, d]
+    if group.points is not None:
+        labels["points"] = group.points[i, p, d]
+    if group.arkit is not None:
+        labels["arkit"] = group.arkit[d]
+    mask = None if group.masks is None else group.masks[number]
+    return Picture(group.images[number], mask, labels)
+
+
+def make_quad(
+    raw: RawQuad, size: int, how: Augment, rng: np.random.Generator, masks: bool
+) -> dict[str, np.ndarray]:
+    """One example by the names of `SwapBatch`'s fields (poses in parts), pictures as uint8.
+
+    One mirroring and one mild recolouring for the whole quad: the targets stay true.
+    """
+    flip = rng.random() < how.flip
+    matrix = None if how.colours is None else augment.draw_colours(rng, how.colours)
+    example: dict[str, np.ndarray] = {
+        "source_identity": np.int32(raw.identity[0]),
+        "driver_identity": np.int32(raw.identity[1]),
+    }
+    for name, picture in zip(PICTURES, raw.pictures, strict=True):
+        image, labels = decode_rgb(picture.image, size), picture.labels
+        mask = decode_grey(picture.mask, size) if masks and picture.mask is not None else None
+        if flip:
+            image = np.ascontiguousarray(image[:, ::-1])
+            mask = None if mask is None else mask[:, ::-1]
+            labels = {k: ({"arkit": flip_arkit} | FLIPS)[k](v) for k, v in labels.items()}
+        if matrix is not None:
+            image = augment.recolour(image, matrix)
+        example[name] = image
+        if mask is not None:
+            example[f"{name}_mask"] = mask
+        if name in how.views:
+            example[f"{name}_view"] = make_view(image, labels, how, rng)
+        for key, value in labels.items():
+            example[f"{name}_{key}"] = value.astype(np.float32)
+    return example

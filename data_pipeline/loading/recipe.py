@@ -1,0 +1,115 @@
+"""What a worker process does: read a block of records, then turn examples into arrays."""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from vasa_jax.data_pipeline.datasets.builders import CLIPS
+from vasa_jax.data_pipeline.datasets.features import swap_from_example
+from vasa_jax.data_pipeline.loading import pairs, quads
+from vasa_jax.data_pipeline.loading.pairs import Augment
+from vasa_jax.data_pipeline.loading.plan import Plan
+
+from vasa_jax.errors import UserError
+
+
+class Example(NamedTuple):
+    """An example that was read and not yet decoded, and the generator that goes on with it."""
+
+    name: str
+    raw: Any
+    rng: np.random.Generator
+
+
+class Recipe:
+    """records: this host's, by their number in the split; ids and people: their names and whom they
+    show. codes: the number of every person. Picklable; a process opens the files when it first
+    reads.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        kind: str,
+        split: str,
+        *,
+        records: list[int],
+        ids: list[str],
+        people: list[tuple[str, ...]],
+        codes: Mapping[str, int],
+        plan: Plan,
+        size: int,
+        how: Augment,
+        masks: bool,
+    ):
+        self._folder, self._kind, self._split = folder, kind, split
+        self._records, self._ids, self._people = records, ids, people
+        self._codes, self._plan = dict(codes), plan
+        self._size, self._how, self._masks = size, how, masks
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k != "_source"}
+
+    @cached_property
+    def _source(self) -> Any:
+        import tensorflow_datasets as tfds
+
+        builder = tfds.builder_from_directory(self._folder)
+        raw = tfds.decode.DeserializeMethod.RAW_BYTES
+        # What is left out is not decoded: landmarks are a tenth of a record, sound a twentieth.
+        names = pairs.READ if self._kind == CLIPS else quads.READ
+        some = tfds.features.FeaturesDict({name: builder.info.features[name] for name in names})
+        return builder.as_data_source(self._split, deserialize_method=raw), some
+
+    def _record(self, number: int) -> Mapping[str, Any]:
+        source, some = self._source
+        try:
+            return some.deserialize_example_np(source[self._records[number]])
+        except Exception as error:  # array_record, protobuf and TFDS each have their own
+            raise UserError(f"{self._folder}: record {self._ids[number]!r} cannot be read "
+                            f"({error}); make the dataset anew") from None  # fmt: skip
+
+    def read(self, block: int) -> list[list[Example]]:
+        """The batches of a block. Each record is read once for all of its examples."""
+        batches = self._plan.batches(block)
+        wanted: dict[int, list[int]] = {}
+        for batch in batches:
+            for visit, draw in batch:
+                wanted.setdefault(visit, []).append(draw)
+        local = self._plan.records(block)
+        found = {}
+        for visit, draws in wanted.items():
+            number = int(local[visit])
+            record = self._record(number)
+            group = None if self._kind == CLIPS else swap_from_example(record)
+            for draw in draws:
+                rng = self._plan.rng(block, visit, draw)
+                if group is None:
+                    code = self._codes[self._people[number][0]]
+                    raw: Any = pairs.raw_pair(record, code, rng)
+                else:
+                    raw = quads.raw_quad(group, self._codes, rng)
+                found[visit, draw] = Example(self._ids[number], raw, rng)
+        return [[found[place] for place in batch] for batch in batches]
+
+    def make(self, examples: list[Example]) -> dict[str, np.ndarray]:
+        """A batch by field names; a label that an example lacks is zero and `has_LABEL` 0."""
+        rows = [self._one(example) for example in examples]
+        names = {name: row[name] for row in rows for name in row}
+        batch = {
+            name: np.stack([row.get(name, np.zeros_like(some)) for row in rows])
+            for name, some in names.items()
+        }
+        for name in ("rotation", "gaze"):
+            batch[f"has_{name}"] = np.array([f"source_{name}" in row for row in rows], np.float32)
+        return batch
+
+    def _one(self, example):
+        make = pairs.make_pair if self._kind == CLIPS else quads.make_quad
+        try:
+            return make(example.raw, self._size, self._how, example.rng, self._masks)
+        except UserError as error:
+            raise UserError(f"{self._folder}: record {example.name!r}: {error}; make the dataset "
+                            "anew") from None  # fmt: skip

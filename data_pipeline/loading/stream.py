@@ -1,0 +1,90 @@
+"""The endless stream of a recipe's batches, in grain: worker processes, prefetch, saved place."""
+
+import json
+from typing import Any
+
+from vasa_jax.data_pipeline.loading.recipe import Example, Recipe
+
+BLOCKS = 2**40
+"""More blocks than any run reads."""
+AHEAD = 2
+"""Batches that each worker makes ahead."""
+
+
+def _one_thread(worker: int, workers: int) -> None:
+    import cv2
+
+    del worker, workers
+    cv2.setNumThreads(1)
+
+
+def _parse_no_flags() -> None:
+    """grain asks absl's flags for its settings, which raise until someone has parsed them."""
+    from absl import flags
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+class Stream:
+    """An iterator of dicts of arrays, to be copied at once: they lie in memory that workers share.
+
+    With workers > 0, block k is read by process k % workers, and their batches take turns; with 0
+    everything happens here when it is asked for. A place can be restored by a stream of the same
+    recipe; the number of workers is part of it.
+    """
+
+    def __init__(self, recipe: Recipe, workers: int):
+        self._recipe = recipe
+        self._start(workers)
+
+    def _start(self, workers: int) -> None:
+        import grain
+
+        blocks = grain.MapDataset.range(BLOCKS).map(self._recipe.read)
+        # One thread reads the next block while this one is decoded.
+        reading = grain.ReadOptions(num_threads=min(workers, 1), prefetch_buffer_size=1)
+        stream = grain.experimental.FlatMapIterDataset(
+            blocks.to_iter_dataset(reading), _batches(grain)
+        ).map(self._recipe.make)
+        if workers:
+            _parse_no_flags()
+            stream = stream.mp_prefetch(
+                grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD),
+                worker_init_fn=_one_thread,
+            )
+        self._workers, self._iterator = workers, iter(stream)
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        return next(self._iterator)
+
+    def state(self) -> dict[str, Any]:
+        """The place of the next batch."""
+        # grain's own state is made of dicts, lists and numbers, though not always Python's.
+        place = json.loads(json.dumps(self._iterator.get_state(), default=lambda x: x.item()))
+        return {"workers": self._workers, "place": place}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on at a place."""
+        self.close()
+        self._start(int(state["workers"]))
+        self._iterator.set_state(state["place"])
+
+    def close(self) -> None:
+        """End the worker processes."""
+        close = getattr(self._iterator, "close", None)
+        if close is not None:
+            close()
+
+
+def _batches(grain: Any) -> Any:
+    class Batches(grain.experimental.FlatMapTransform):
+        """A block is a list of batches already."""
+
+        def flat_map(self, element: list[list[Example]]) -> list[list[Example]]:
+            return element
+
+    return Batches()

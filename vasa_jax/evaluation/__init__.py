@@ -1,0 +1,1 @@
+"""How good a model is: metrics, the experiments that feed them, and their report."""

@@ -1,0 +1,78 @@
+"""Errors of head pose, gaze and distance, and how lively a head moves."""
+
+import numpy as np
+
+from vasa_jax.typing import Float
+
+NORMS = ("geodesic", "l1", "l2")
+
+
+def rotation_matrices(angles: Float[np.ndarray, "*t 3"]) -> Float[np.ndarray, "*t 3 3"]:
+    """R = Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll) in radians (`vasa_jax.typing.Pose`)."""
+    angles = np.asarray(angles, np.float64)
+    (sx, sy, sz), (cx, cy, cz) = (
+        (f(angles[..., 0]), f(angles[..., 1]), f(angles[..., 2])) for f in (np.sin, np.cos)
+    )
+    rows = (
+        (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
+        (sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
+        (-sy, cy * sx, cy * cx),
+    )
+    return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
+def pose_error(
+    a: Float[np.ndarray, "*t 3"], b: Float[np.ndarray, "*t 3"]
+) -> Float[np.ndarray, "*t"]:
+    """Geodesic distance of two head rotations in degrees: the angle of R_a^T R_b.
+
+    a, b: (pitch, yaw, roll) in radians. By the chord, which is exact near 0, where the arc cosine
+    of the trace is not.
+    """
+    difference = rotation_matrices(a) - rotation_matrices(b)
+    chord = np.sqrt(np.square(difference).sum((-2, -1)))
+    # |R_a - R_b| = 2 sqrt(2) sin(angle / 2)
+    return np.degrees(2 * np.arcsin(np.clip(chord / np.sqrt(8.0), 0, 1)))
+
+
+def gaze_directions(gaze: Float[np.ndarray, "*t 2"]) -> Float[np.ndarray, "*t 3"]:
+    """Unit vectors of yaw (> 0 right of picture) and pitch (> 0 up) in radians, camera axes."""
+    yaw, pitch = np.moveaxis(np.asarray(gaze, np.float64), -1, 0)
+    return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], -1)
+
+
+def gaze_error(
+    a: Float[np.ndarray, "*t 2"], b: Float[np.ndarray, "*t 2"]
+) -> Float[np.ndarray, "*t"]:
+    """Angle between two lines of sight in degrees; (yaw, pitch) in radians."""
+    x, y = gaze_directions(a), gaze_directions(b)
+    return np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(x - y, axis=-1) / 2, 0, 1)))
+
+
+def distance_error(
+    a: Float[np.ndarray, "*t"], b: Float[np.ndarray, "*t"]
+) -> Float[np.ndarray, "*t"]:
+    """How far the head's distance is off, in per cent of the true one.
+
+    a: measured, b: true log scales of the head; its distance is exp(-log scale).
+    """
+    difference = np.asarray(b, np.float64) - np.asarray(a, np.float64)
+    return 100 * np.abs(np.expm1(difference))
+
+
+def delta_pose(
+    rotation: Float[np.ndarray, "t 3"], norm: str = "geodesic"
+) -> Float[np.ndarray, " steps"]:
+    """VASA-1's pose intensity: the change of the head's angles between neighbouring frames, deg.
+
+    (Section 4.2.) The paper publishes neither the norm nor how poses were measured: "geodesic" is
+    the angle of the rotation from frame to frame; "l1" the mean of the three |differences| of
+    pitch, yaw and roll; "l2" the root of the sum of their squares. rotation: one clip at 25 fps,
+    radians. Steps from or to NaN are NaN. Raises ValueError for another norm.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"norm {norm!r} is not one of {', '.join(NORMS)}")
+    if norm == "geodesic":
+        return pose_error(rotation[1:], rotation[:-1])
+    step = np.degrees(np.diff(np.asarray(rotation, np.float64), axis=0))
+    return np.abs(step).mean(-1) if norm == "l1" else np.linalg.norm(step, axis=-1)

@@ -49,6 +49,17 @@ def squeezed(shape):
     return tuple(sorted(d for d in shape if d != 1))
 
 
+def gatherable(params, tensor):
+    """What may be gathered: parameters, or the part that a device of a tensor axis works on."""
+    shapes = {x.shape for x in jax.tree.leaves(params)}
+    allowed = {squeezed(shape) for shape in shapes}
+    for shape in shapes if tensor > 1 else ():
+        for axis, size in enumerate(shape):
+            if size % tensor == 0:
+                allowed.add(squeezed((*shape[:axis], size // tensor, *shape[axis + 1 :])))
+    return allowed
+
+
 def relative_error(a, b):
     """Largest |a - b| over the largest |b|, the worst of all leaves with weight in them."""
     worst = 0.0

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from checks import distance, gathered_shapes, one_step, prepare, relative_error, squeezed
+from checks import distance, gatherable, gathered_shapes, one_step, prepare, relative_error
 
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
@@ -149,17 +149,9 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
         # measured on (2, 2, 2).
         bound = 1e-5 if shape[2] == 1 else 2e-5
         assert relative_error(change2, change) < (bound if part == "params" else 1e-4)
-    # What is gathered are parameters, or the part of them that a device of a tensor axis works on.
-    shapes = {x.shape for x in jax.tree.leaves((before.params, before.critic))}
-    allowed = {squeezed(x) for x in shapes}
-    for shard in shapes if shape[2] > 1 else ():
-        for axis, size in enumerate(shard):
-            if size % shape[2] == 0:
-                split = (*shard[:axis], size // shape[2], *shard[axis + 1 :])
-                allowed.add(squeezed(split))
     gathered = gathered_shapes(compiled)
     assert bool(gathered) == (shape[1] > 1)
-    assert set(gathered) <= allowed
+    assert set(gathered) <= gatherable((before.params, before.critic), shape[2])
 
 
 @pytest.mark.slow

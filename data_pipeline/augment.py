@@ -16,7 +16,7 @@ _I, _Q = [0.59590059, -0.27455667, -0.32134392], [0.21153661, -0.52273617, 0.311
 YIQ = np.array([LUMA, _I, _Q])
 CONTROL = 5
 """Control points of the thin-plate warp along each side of the picture."""
-LATTICE = 32
+LATTICE = 64
 """Cells along each side between which the warp is interpolated."""
 
 

@@ -86,7 +86,7 @@ def make_pair(
     if how.colours is not None:
         matrix = augment.draw_colours(rng, how.colours)
         pictures = [augment.recolour(p, matrix) for p in pictures]
-    example: dict[str, np.ndarray] = {"identity": np.int32(raw.identity)}
+    example: dict[str, np.ndarray] = {"identity": np.array(raw.identity, np.int32)}
     for place, side in enumerate(("source", "driver")):
         example[side] = pictures[place]
         if greys:
@@ -131,9 +131,9 @@ def face_box(labels: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "2"], 
         eyes, mouth = points[:2].mean(0), points[3:].mean(0)
         across = np.linalg.norm(points[1] - points[0])
         down = np.linalg.norm(mouth - eyes)
-        return (eyes + mouth) / 2, float(max(3.6 * across, 3.2 * down))
+        return (eyes + mouth) / 2, float(max(3.1 * across, 2.75 * down))
     if "translation" in labels and "log_scale" in labels:
-        side = 2.4 * EYE_SPAN * float(np.exp(labels["log_scale"][0]))
+        side = 2.1 * EYE_SPAN * float(np.exp(labels["log_scale"][0]))
         middle = (labels["translation"][:2].astype(np.float64) + 1) / 2
         return middle + np.array([0, 0.2 * side]), side
     return None

@@ -68,8 +68,8 @@ def make_quad(
     flip = rng.random() < how.flip
     matrix = None if how.colours is None else augment.draw_colours(rng, how.colours)
     example: dict[str, np.ndarray] = {
-        "source_identity": np.int32(raw.identity[0]),
-        "driver_identity": np.int32(raw.identity[1]),
+        "source_identity": np.array(raw.identity[0], np.int32),
+        "driver_identity": np.array(raw.identity[1], np.int32),
     }
     for name, picture in zip(PICTURES, raw.pictures, strict=True):
         image, labels = decode_rgb(picture.image, size), picture.labels

@@ -18,6 +18,16 @@ def _one_thread(worker: int, workers: int) -> None:
     cv2.setNumThreads(1)
 
 
+class _Batches:
+    """A grain FlatMap (by its method: a subclass could not be pickled, as grain is imported late).
+
+    A block is a list of batches already.
+    """
+
+    def flat_map(self, block: list[list[Example]]) -> list[list[Example]]:
+        return block
+
+
 def _parse_no_flags() -> None:
     """grain asks absl's flags for its settings, which raise until someone has parsed them."""
     from absl import flags
@@ -45,7 +55,7 @@ class Stream:
         # One thread reads the next block while this one is decoded.
         reading = grain.ReadOptions(num_threads=min(workers, 1), prefetch_buffer_size=1)
         stream = grain.experimental.FlatMapIterDataset(
-            blocks.to_iter_dataset(reading), _batches(grain)
+            blocks.to_iter_dataset(reading), _Batches()
         ).map(self._recipe.make)
         if workers:
             _parse_no_flags()
@@ -78,13 +88,3 @@ class Stream:
         close = getattr(self._iterator, "close", None)
         if close is not None:
             close()
-
-
-def _batches(grain: Any) -> Any:
-    class Batches(grain.experimental.FlatMapTransform):
-        """A block is a list of batches already."""
-
-        def flat_map(self, element: list[list[Example]]) -> list[list[Example]]:
-            return element
-
-    return Batches()

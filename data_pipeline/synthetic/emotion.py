@@ -1,0 +1,69 @@
+"""Emotions on a synthetic face: known amounts of them, known changes of ARKit's coefficients."""
+
+import numpy as np
+from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
+
+from vasa_jax.typing import ARKIT, EMOTIONS, Float
+
+FACES: dict[str, dict[str, float]] = {
+    "anger": {"browDown": 0.75, "eyeSquint": 0.3, "mouthPress": 0.25, "noseSneer": 0.35,
+              "eyeWide": 0.2},
+    "contempt": {"mouthSmileLeft": 0.45, "mouthDimpleLeft": 0.5, "eyeSquint": 0.2,
+                 "browDownRight": 0.2},
+    "disgust": {"noseSneer": 0.7, "mouthUpperUp": 0.4, "mouthFrown": 0.3, "browDown": 0.3},
+    "fear": {"browInnerUp": 0.7, "browOuterUp": 0.4, "browDown": 0.3, "eyeWide": 0.7,
+             "mouthStretch": 0.4},
+    "happiness": {"mouthSmile": 0.7, "cheekSquint": 0.6, "eyeSquint": 0.4},
+    "neutral": {},
+    "sadness": {"browInnerUp": 0.6, "mouthFrown": 0.5, "browDown": 0.15},
+    "surprise": {"browInnerUp": 0.7, "browOuterUp": 0.9, "eyeWide": 0.8},
+}  # fmt: skip
+"""A share of 1 of each emotion: the action units of Ekman & Friesen in ARKit's terms, the middle of
+what open presets use. The jaw is left out: it belongs to speech. Contempt is one-sided (AU 12 and
+14). Names without Left or Right stand for both sides."""
+TALKING_UPPER, TALKING_MOUTH = 0.7, 0.4
+"""Strength while speaking, of brows and eyes, and of the mouth."""
+NEUTRAL_SHARE = 0.4
+
+_IS_MOUTH = np.array([name.startswith("mouth") for name in ARKIT])
+
+
+def draw_emotion(rng: np.random.Generator) -> Float[np.ndarray, "8"]:
+    """Shares of `EMOTIONS`, sum 1: neutral, or one emotion of 0.3 to 1 and the rest neutral; a
+    quarter of those are mixed of two."""
+    shares = np.zeros(len(EMOTIONS))
+    neutral = EMOTIONS.index("neutral")
+    if rng.random() >= NEUTRAL_SHARE:
+        others = [i for i in range(len(EMOTIONS)) if i != neutral]
+        first, second = rng.choice(others, 2, replace=False)
+        strength = rng.uniform(0.3, 1.0)
+        part = rng.uniform(0.55, 0.9) if rng.random() < 0.25 else 1.0
+        shares[first], shares[second] = strength * part, strength * (1 - part)
+    shares[neutral] = 1 - shares.sum()
+    return shares
+
+
+def expression(
+    shares: Float[np.ndarray, "8"], talking: Float[np.ndarray, " r"]
+) -> Float[np.ndarray, "r 52"]:
+    """What is added to the face: shares times `FACES`, weaker while talking (0 to 1)."""
+    full = sum(s * vector(FACES[name]) for s, name in zip(shares, EMOTIONS, strict=True))
+    while_talking = np.where(_IS_MOUTH, TALKING_MOUTH, TALKING_UPPER)
+    strength = 1 - talking[:, None] * (1 - while_talking)
+    return strength * full
+
+
+def brow_flashes(
+    rng: np.random.Generator, accents: Float[np.ndarray, " k"], clock: Float[np.ndarray, " r"]
+) -> Float[np.ndarray, "r 52"]:
+    """Brows raised at a third of the accents: 60 ms before, for 300 to 600 ms."""
+    out = np.zeros((len(clock), len(ARKIT)))
+    for time in accents:
+        if rng.random() > 0.33:
+            continue
+        width, height = rng.uniform(0.3, 0.6), rng.uniform(0.1, 0.3)
+        part = np.clip((clock - (time - 0.06)) / width, 0, 1)
+        lift = height * np.sin(np.pi * part) ** 2
+        for name, share in (("browInnerUp", 0.8), ("browOuterUpLeft", 1), ("browOuterUpRight", 1)):
+            out[:, PLACE[name]] = np.maximum(out[:, PLACE[name]], share * lift)
+    return out

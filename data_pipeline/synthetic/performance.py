@@ -1,0 +1,114 @@
+"""A performance: what a head does while something is said, drawn from one seed."""
+
+from typing import NamedTuple
+
+import numpy as np
+from vasa_jax.data_pipeline.synthetic.blinks import blink_curve, blink_times
+from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
+from vasa_jax.data_pipeline.synthetic.emotion import brow_flashes, draw_emotion, expression
+from vasa_jax.data_pipeline.synthetic.gaze import look, look_coefficients, main_direction
+from vasa_jax.data_pipeline.synthetic.headmotion import REST_SD, move_head
+from vasa_jax.data_pipeline.synthetic.listening import mouth_of_sound
+from vasa_jax.data_pipeline.synthetic.prosody import RATE, analyse, at_frames, smooth
+from vasa_jax.data_pipeline.synthetic.speech import SpeechClip, frame_labels
+from vasa_jax.data_pipeline.synthetic.track import MotionTrack
+from vasa_jax.data_pipeline.synthetic.visemes import PLACE
+
+from vasa_jax.typing import Float
+
+
+class Style(NamedTuple):
+    """How this clip is performed. emotion: (8,); main_gaze: (2,) radians; rest: (3,) pitch, yaw,
+    roll; lean: head widths towards (-) or away from the camera; lively, articulation, blinking:
+    factors; skew: how much stronger the left half of the face moves."""
+
+    emotion: Float[np.ndarray, "8"]
+    main_gaze: Float[np.ndarray, "2"]
+    rest: Float[np.ndarray, "3"]
+    lean: float
+    lively: float
+    articulation: float
+    blinking: float
+    skew: float
+
+
+def draw_style(rng: np.random.Generator) -> Style:
+    """A style by chance. Heads turn part of the way to where they look."""
+    main = main_direction(rng)
+    share = rng.uniform(0.2, 0.7)
+    toward = share * np.array([-main[1], -main[0], 0.0])
+    rest = np.clip(rng.standard_normal(3), -2.2, 2.2) * REST_SD + toward
+    return Style(
+        emotion=draw_emotion(rng),
+        main_gaze=main,
+        rest=rest,
+        lean=float(np.clip(rng.normal(0, 0.35), -0.7, 0.7)),
+        lively=float(np.clip(rng.lognormal(0, 0.35), 0.5, 2.2)),
+        articulation=float(np.clip(rng.normal(1.0, 0.13), 0.7, 1.3)),
+        blinking=float(np.clip(rng.lognormal(0, 0.25), 0.6, 1.7)),
+        skew=float(np.clip(rng.normal(0, 0.05), -0.12, 0.12)),
+    )
+
+
+def perform(
+    seed: int | tuple[int, ...], speech: SpeechClip, style: Style | None = None
+) -> MotionTrack:
+    """The movements of a head that speaks `speech`, at 25 fps; as many frames as it has.
+
+    Everything that speech does not settle is drawn from `seed`; the same arguments give the same
+    track. Without phonemes the mouth follows the sound alone (`listening`), and the track's
+    phonemes are all -1. Values are float32; coefficients lie in [0, 1].
+    """
+    rng = np.random.default_rng(seed)
+    drawn = draw_style(rng)
+    style = drawn if style is None else style
+    prosody = analyse(speech.waveform)
+    count = len(prosody.loudness)
+    if speech.spans is None:
+        mouth = mouth_of_sound(speech.waveform, prosody, style.articulation)
+    else:
+        mouth = articulate(speech.spans, prosody, style.articulation)
+    head = move_head(rng, prosody, speech.spans, style.rest, style.lively)
+    gaze = look(rng, prosody, style.main_gaze)
+    clock = (np.arange(count) + 0.5) / RATE
+    talking = smooth(prosody.speaking, 0.25)
+    face = mouth.arkit + expression(style.emotion, talking) * _breathing(rng, clock)[:, None]
+    face += brow_flashes(rng, head.accents, clock)
+    face = np.clip(_skew(face, style.skew), 0, 1)
+    face = enforce(face, mouth)
+    face += look_coefficients(gaze.direction, head.rotation)
+    shut = blink_curve(blink_times(rng, prosody, style.blinking), count)
+    for side in ("Left", "Right"):
+        at = PLACE[f"eyeBlink{side}"]
+        face[:, at] = np.maximum(face[:, at], shut)
+        # A wide or squinting lid would keep the blink from closing.
+        for name in ("eyeWide", "eyeSquint"):
+            face[:, PLACE[name + side]] *= 1 - shut
+    offset = head.offset + np.array([0.0, 0.0, style.lean])
+    frames = speech.frames
+    phonemes = np.full(frames, -1, np.int16)
+    if speech.spans is not None:
+        phonemes = frame_labels(speech.spans, frames)
+    return MotionTrack(
+        arkit=np.clip(at_frames(face, frames), 0, 1).astype(np.float32),
+        rotation=at_frames(head.rotation, frames).astype(np.float32),
+        offset=at_frames(offset, frames).astype(np.float32),
+        gaze=at_frames(gaze.direction, frames).astype(np.float32),
+        emotion=style.emotion.astype(np.float32),
+        phonemes=phonemes,
+    )
+
+
+def _breathing(rng: np.random.Generator, clock: Float[np.ndarray, " r"]) -> Float[np.ndarray, " r"]:
+    """Expressions are not frozen: they swell and fade by a tenth, over some seconds."""
+    phase, rate = rng.random(), rng.uniform(0.12, 0.3)
+    return 1 + 0.1 * np.sin(2 * np.pi * (clock * rate + phase))
+
+
+def _skew(face: Float[np.ndarray, "r 52"], skew: float) -> Float[np.ndarray, "r 52"]:
+    out = face.copy()
+    for name, at in PLACE.items():
+        if name.startswith(("mouth", "brow", "cheek")) and name not in ("mouthLeft", "mouthRight"):
+            out[:, at] *= (1 + skew) if name.endswith("Left") else 1
+            out[:, at] *= (1 - skew) if name.endswith("Right") else 1
+    return out

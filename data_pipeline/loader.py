@@ -52,6 +52,8 @@ class _Loader:
     """
 
     KIND = CLIPS
+    ahead = 2
+    """Batches that the training loop may take and put on the devices before they are needed."""
     struct: Any
 
     def __init__(

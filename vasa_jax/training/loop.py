@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from vasa_jax.params import check_against, flatten
 from vasa_jax.training.checkpoint import Checkpoints
 from vasa_jax.training.logs import Logs
 from vasa_jax.training.mesh import Layout, make_mesh
+from vasa_jax.training.prefetch import Feed
 from vasa_jax.training.program import build_program, init_state, put_batch
 from vasa_jax.training.progress import Progress, Quiet, peak_flops, program_flops
 from vasa_jax.training.task import CheckpointableIterator, Task
@@ -157,18 +159,19 @@ class _Run:
         self.task, self.layout, self.program = task, layout, program
         self.checkpoints, self.logs, self.progress, self.total = checkpoints, logs, progress, total
         self.clock, self.clock_step = time.perf_counter(), 0
-        self.flops = None
+        self.waited, self.flops = 0.0, None
 
     def __call__(self, state, frozen, data, start):
         task, every = self.task, self.task.train
         compiled, pending, step = None, None, start
-        with _Interrupt() as interrupt:
+        feed = Feed(data, partial(put_batch, task, self.program))
+        with feed, _Interrupt() as interrupt:
             while step < self.total and not interrupt.seen:
-                batch = put_batch(task, self.program, self._next(data, step))
+                batch = self._next(feed, step)
                 if compiled is None:
                     compiled = self.program.jitted.lower(state, frozen, batch).compile()
                     self.flops = program_flops(compiled, every.accumulate)
-                    self.clock, self.clock_step = time.perf_counter(), step
+                    self.clock, self.clock_step, self.waited = time.perf_counter(), step, 0.0
                 state, metrics, finite = compiled(state, frozen, batch)
                 step += 1
                 self._look(pending)
@@ -180,24 +183,26 @@ class _Run:
                     # Never save what is broken: this step is looked at before it is saved.
                     self._look(pending)
                     pending = None
-                    self._save(step, state, data)
+                    self._save(step, state, feed)
                 if last or step % every.sample_every == 0:
                     self._sample(step, state, frozen, batch)
             if pending is not None:  # a signal between steps
                 self._look(pending)
-                self._save(step, state, data)
+                self._save(step, state, feed)
         return Result(step, step >= self.total, state)
 
-    def _next(self, data, step):
+    def _next(self, feed, step):
+        began = time.perf_counter()
         try:
-            return next(data)
+            return next(feed)
         except StopIteration:
             raise UserError(f"the data ended at step {step} of {self.total}; give an iterator that "
                             "repeats, or fewer steps") from None  # fmt: skip
+        finally:
+            self.waited += time.perf_counter() - began
 
-    def _save(self, step, state, data):
-        place = data.state() if isinstance(data, CheckpointableIterator) else None
-        self.checkpoints.save(step, state, place, self.task.config, self.task.name)
+    def _save(self, step, state, feed):
+        self.checkpoints.save(step, state, feed.state(), self.task.config, self.task.name)
 
     def _sample(self, step, state, frozen, batch):
         if self.task.samples is None:
@@ -233,9 +238,10 @@ class _Run:
 
     def _speed(self, step):
         now = time.perf_counter()
-        rate = (step - self.clock_step) / max(now - self.clock, 1e-9)
-        self.clock, self.clock_step = now, step
-        values = {"it/s": rate, "images/s": rate * self.task.train.batch}
+        passed = max(now - self.clock, 1e-9)
+        rate, waited = (step - self.clock_step) / passed, self.waited / passed
+        self.clock, self.clock_step, self.waited = now, step, 0.0
+        values = {"it/s": rate, "images/s": rate * self.task.train.batch, "data_wait": waited}
         device = self.layout.mesh.devices.flat[0]
         peak = peak_flops(device.device_kind, self.task.config.precision)
         if peak and self.flops:

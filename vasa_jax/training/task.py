@@ -34,7 +34,8 @@ class Task:
 @runtime_checkable
 class CheckpointableIterator(Protocol):
     """An iterator whose place can be saved: after `restore(s)`, `next` goes on as it did after
-    `s = state()`. States are values that JSON can hold."""
+    `s = state()`. States are values that JSON can hold. An attribute `ahead` = n lets a thread read
+    up to n batches before they are needed."""
 
     def __next__(self) -> Any: ...
 

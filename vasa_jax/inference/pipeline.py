@@ -6,6 +6,7 @@ length, compiles nothing new. Work enters and leaves as numpy arrays.
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 
@@ -17,13 +18,19 @@ from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
 from vasa_jax.face.conv import fold_weight_standardisation
-from vasa_jax.face.pose import vector_to_motion
 from vasa_jax.inference.motion_encoder import MotionEncoder
+from vasa_jax.inference.programs import jit_decode, jit_encode
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
 from vasa_jax.motion.clips import ClipControls, sample_clips, window_count
-from vasa_jax.motion.sampler import LinenNetwork, make_plan
-from vasa_jax.typing import Float, PortraitArray, Source
+from vasa_jax.motion.sampler import (
+    LinenNetwork,
+    WindowCarry,
+    WindowInputs,
+    make_plan,
+    sample_windows,
+)
+from vasa_jax.typing import FPS, Array, Float, Key, PortraitArray, Source
 
 
 class Pipeline:
@@ -38,8 +45,10 @@ class Pipeline:
             "face": jax.jit(fold_weight_standardisation)(bundle.params["face"]),
         }
         self._plan, self._weights = make_plan(self.config.diffusion)
-        self._encode = jax.jit(self._encode_fn)
-        self._decode = jax.jit(self._decode_fn)
+        self._encode = jit_encode(self._networks.face)
+        self._decode = jit_decode(self._networks.face)
+        audio = self._networks.audio
+        self._hear = jax.jit(lambda p, row, real: audio.apply({"params": p}, row, real, None, True))
         self._compiled = False
 
     @property
@@ -50,18 +59,6 @@ class Pipeline:
             digest.update(np.asarray(leaf).ravel()[:16].tobytes())
         return digest.hexdigest()[:16]
 
-    def _encode_fn(self, params, image):
-        source = self._networks.face.apply(
-            {"params": params}, _to_float(image), method="encode_source"
-        )
-        return source
-
-    def _decode_fn(self, params, source, vectors):
-        motion = vector_to_motion(vectors)
-        image = self._networks.face.apply({"params": params}, source, motion, method="decode")
-        # Eight bits leave the device: a quarter of the bytes to copy.
-        return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
-
     def compile(self, report: Reporter) -> None:
         """Build every program, or fetch it from the compile cache; later calls do nothing."""
         if self._compiled:
@@ -70,9 +67,9 @@ class Pipeline:
         with report.stage("compile", 4) as advance:
             params = self._params["face"]
             image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+            source = jax.eval_shape(self._encode, params, image)
             self._encode = self._encode.lower(params, image).compile()
             advance(1)
-            source = jax.eval_shape(self._encode_fn, params, image)
             vectors = jax.ShapeDtypeStruct((count, self.config.face.motion_dim), jnp.float32)
             self._decode = self._decode.lower(params, source, vectors).compile()
             advance(1)
@@ -136,6 +133,31 @@ class Pipeline:
         )
         return motions[: len(features)]
 
+    def sample_next(
+        self, carry: WindowCarry, inputs: WindowInputs, keys: Key[Array, " b"]
+    ) -> tuple[WindowCarry, Float[Array, "b n w m"]]:
+        """The next windows of clips that are still being heard, normalised; see `stream`."""
+        params = {"params": self._params["motion"]}
+        network = LinenNetwork(self._networks.motion)
+        return sample_windows(network, self._plan, params, carry, inputs, keys, self._weights)
+
+    def hear(
+        self, waveform: Float[np.ndarray, "b n"], num_samples: int
+    ) -> Float[np.ndarray, "b t a"]:
+        """Features of sound as it stands, of which `num_samples` are real; see `stream`."""
+        real = np.full(len(waveform), num_samples, np.int32)
+        return np.asarray(self._hear(self._params["audio"], waveform, real), np.float32)
+
+    @property
+    def sound_reach(self) -> int | None:
+        """Video frames that a feature sees on each side; None: all of its chunk."""
+        seconds = getattr(self._networks.audio, "receptive_seconds", None)
+        return None if seconds is None else math.ceil(seconds * FPS)
+
+    def prepare_sound(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """What the audio encoder wants done to sound on the host, before `hear`."""
+        return self._networks.audio.prepare(waveform)
+
     def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:
         """uint8 frames in batches of at most `decode_batch`.
 
@@ -151,10 +173,6 @@ class Pipeline:
             pending = ahead, len(chunk)
         if pending is not None:
             yield np.asarray(pending[0])[: pending[1]]
-
-
-def _to_float(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255
 
 
 def _padded(rows: np.ndarray, size: int) -> np.ndarray:

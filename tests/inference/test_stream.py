@@ -1,0 +1,131 @@
+"""Online equals offline: same features, same seed, same motion, same frames."""
+
+import numpy as np
+import pytest
+
+from tests.assets import hum
+from vasa_jax.audio import wav2vec2, whisper
+from vasa_jax.audio.wav2vec2 import Wav2Vec2Shape
+from vasa_jax.audio.whisper import WhisperShape
+from vasa_jax.bundle import init_bundle
+from vasa_jax.config import get_config
+from vasa_jax.errors import UserError
+from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.request import Controls
+from vasa_jax.inference.stream import AudioWindows, MotionWindows, cut, stream, warm_up
+
+
+@pytest.fixture(scope="module")
+def waveform():
+    noise = np.random.default_rng(0).standard_normal(16_000 * 3)
+    return (hum(3.0) + 0.05 * noise).astype(np.float32)[: 16_000 * 3 - 300]  # a torn last frame
+
+
+@pytest.fixture(scope="module")
+def source(debug_pipeline):
+    rng = np.random.default_rng(1)
+    return debug_pipeline.encode(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("seconds", [0.04, 0.033, 0.9, 10.0])
+def test_features_are_those_of_the_whole_clip_however_it_is_cut(debug_pipeline, waveform, seconds):
+    whole = debug_pipeline.audio(waveform)
+    windows, pieces = AudioWindows(debug_pipeline), []
+    for block in cut(waveform, seconds):
+        pieces += list(windows.push(block))
+    pieces += list(windows.finish())
+    assert [len(p) for p in pieces] == [20, 20, 20, 15]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
+
+
+def test_features_come_as_soon_as_their_sound_is_there(debug_pipeline, waveform):
+    windows = AudioWindows(debug_pipeline)
+    needed = 640 * (debug_pipeline.config.motion.window + debug_pipeline.sound_reach)
+    assert not list(windows.push(waveform[: needed - 1]))
+    assert len(list(windows.push(waveform[needed - 1 : needed]))) == 1
+
+
+def test_memory_does_not_grow(debug_pipeline):
+    windows, held = AudioWindows(debug_pipeline), []
+    block = hum(1.0).astype(np.float32)
+    for _ in range(12):
+        list(windows.push(block))
+        held.append(len(windows._sound))
+    assert max(held[4:]) == max(held) < 3 * 16_000
+
+
+@pytest.mark.parametrize("with_pose", [False, True])
+def test_motion_is_that_of_the_whole_clip(debug_pipeline, with_pose):
+    rng = np.random.default_rng(2)
+    features = rng.standard_normal((75, 32)).astype(np.float32)
+    controls = Controls(gaze=(10.0, -5.0), emotion=(("happiness", 0.6),))
+    pose = rng.standard_normal((50, 7)).astype(np.float32) * 0.1 if with_pose else None
+    whole = debug_pipeline.sample([features], [controls], [7], [pose])[0]
+    windows = MotionWindows(debug_pipeline, controls, 7, pose)
+    pieces = [windows(features[i : i + 20]) for i in range(0, 75, 20)]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
+    if with_pose:
+        np.testing.assert_allclose(np.concatenate(pieces)[:50, :7], pose, atol=1e-6)
+
+
+def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
+    controls = Controls(gaze=(10.0, -5.0))
+    features = debug_pipeline.audio(waveform)
+    motion = debug_pipeline.sample([features], [controls], [3])[0]
+    whole = np.concatenate(list(debug_pipeline.decode(source, motion)))
+    pieces = list(stream(debug_pipeline, source, cut(waveform, 0.1), controls, seed=3))
+    online = np.concatenate([piece.frames for piece in pieces])
+    assert online.shape == whole.shape == (75, 64, 64, 3)
+    assert np.abs(online.astype(int) - whole).max() <= 1  # a level: rounding of near halves
+    assert np.abs(np.diff(whole.astype(int), axis=0)).max() > 1  # it does move
+    assert all(piece.heard <= piece.made for piece in pieces)
+
+
+def test_frames_go_out_before_the_sound_is_over(debug_pipeline, source, waveform):
+    taken = []
+
+    def blocks():
+        for block in cut(waveform, 0.2):
+            taken.append(block)
+            yield block
+
+    first = next(stream(debug_pipeline, source, blocks()))
+    assert len(first.frames) == debug_pipeline.config.inference.decode_batch
+    assert len(taken) == 5  # 20 frames and three of lookahead: 0.92 s
+
+
+def test_silence_of_no_length_gives_no_frames(debug_pipeline, source):
+    assert list(stream(debug_pipeline, source, [])) == []
+
+
+def test_broken_sound_is_refused(debug_pipeline):
+    with pytest.raises(UserError, match="not finite"):
+        list(AudioWindows(debug_pipeline).push(np.full(10, np.nan, np.float32)))
+
+
+SMALL = {
+    "whisper": WhisperShape(d_model=16, encoder_layers=1, encoder_attention_heads=2,
+                            encoder_ffn_dim=16),
+    "wav2vec2": Wav2Vec2Shape(hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                              intermediate_size=16, conv_dim=(8,) * 7, num_conv_pos_embeddings=8,
+                              num_conv_pos_embedding_groups=2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("encoder", SMALL)
+def test_encoders_that_see_a_whole_chunk_stream_too(encoder, source, monkeypatch):
+    """Their features depend on what is heard; their number must hold, values stay finite."""
+    variants = {"whisper": whisper, "wav2vec2": wav2vec2}[encoder].VARIANTS
+    monkeypatch.setitem(variants, "small", SMALL[encoder])
+    config = get_config("debug", [f"audio.encoder={encoder}", "audio.variant=small",
+                                  "audio.dim=16", "audio.overlap_seconds=0.4",
+                                  "audio.chunk_seconds=3"])  # fmt: skip
+    pipeline = Pipeline(init_bundle(config))
+    assert pipeline.sound_reach is None
+    warm_up(pipeline, source)
+    windows = AudioWindows(pipeline)
+    sound = hum(2.0).astype(np.float32)
+    parts = [f for block in cut(sound, 0.25) for f in windows.push(block)]
+    parts += list(windows.finish())
+    assert [p.shape for p in parts] == [(20, 16), (20, 16), (10, 16)]
+    assert all(np.isfinite(p).all() for p in parts)

@@ -1,0 +1,35 @@
+"""The two face programs of inference as pure functions; whoever compiles them shares these."""
+
+import jax
+import jax.numpy as jnp
+
+from vasa_jax.face.model import FaceModel
+from vasa_jax.face.pose import vector_to_motion
+from vasa_jax.typing import Array, Float, Source, UInt8
+
+
+def encode_portrait(face: FaceModel, params: dict, image: UInt8[Array, "b h w 3"]) -> Source:
+    """Canonical volume and identity of each portrait (VASA-1 section 3.1): once per person."""
+    images = image.astype(jnp.float32) / 255
+    return face.apply({"params": params}, images, method="encode_source")
+
+
+def decode_frames(
+    face: FaceModel, params: dict, source: Source, vectors: Float[Array, "b m"]
+) -> UInt8[Array, "b h w 3"]:
+    """One frame per motion vector [pose, z_dyn]: all that runs per frame.
+
+    Eight bits leave the device: a quarter of the bytes to copy.
+    """
+    image = face.apply({"params": params}, source, vector_to_motion(vectors), method="decode")
+    return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
+
+
+def jit_encode(face: FaceModel) -> jax.stages.Wrapped:
+    """`encode_portrait` of one model, to be compiled: (params, image)."""
+    return jax.jit(lambda params, image: encode_portrait(face, params, image))
+
+
+def jit_decode(face: FaceModel) -> jax.stages.Wrapped:
+    """`decode_frames` of one model, to be compiled: (params, source, vectors)."""
+    return jax.jit(lambda params, source, vectors: decode_frames(face, params, source, vectors))

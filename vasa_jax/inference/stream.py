@@ -1,0 +1,195 @@
+"""Online generation: sound comes in blocks, frames go out while the speaker is still talking.
+
+A window of motion is sampled as soon as its sound is there, and decoded in batches of the config's
+`inference.decode_batch`. Carry, keys and programs are those of the offline path, so that the same
+features and seed give the same video. Features differ from the offline ones only where an encoder
+looks further than `lookahead`, or takes statistics over the whole clip (wav2vec2, whisper): here
+they see the recent sound alone.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from vasa_jax.audio.protocol import SAMPLES_PER_FRAME, num_frames
+from vasa_jax.errors import UserError
+from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.request import Controls
+from vasa_jax.motion.clips import ClipControls, clip_inputs
+from vasa_jax.motion.sampler import initial_carry
+from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Frames, Source
+
+__all__ = [
+    "AudioWindows", "MotionWindows", "Piece", "cut", "default_lookahead", "stream", "warm_up",
+]  # fmt: skip
+
+DEFAULT_CONTROLS = Controls()
+LOOKAHEAD = 5
+"""Frames of sound awaited past a window's end by encoders that see a whole chunk (0.2 s)."""
+
+
+class Piece(NamedTuple):
+    """Some neighbouring frames, with two readings of `time.perf_counter`.
+
+    heard: when the last sound that their window needs had arrived. made: when the frames lay in
+    host memory. made - heard is the latency.
+    """
+
+    frames: Frames
+    heard: float
+    made: float
+
+
+def default_lookahead(pipeline: Pipeline) -> int:
+    """Frames past a window's end that its features need: the encoder's reach, where it has one."""
+    if pipeline.sound_reach is None:
+        return LOOKAHEAD
+    return pipeline.sound_reach
+
+
+class AudioWindows:
+    """Blocks of 16 kHz sound in, features (w, a) of whole windows out; the last may be shorter.
+
+    lookahead: frames of sound past a window's end that are waited for (None: `default_lookahead`).
+    The result does not depend on how the sound is cut into blocks. Memory does not grow.
+    """
+
+    def __init__(self, pipeline: Pipeline, lookahead: int | None = None):
+        self._pipeline, self._window = pipeline, pipeline.config.motion.window
+        self._right = default_lookahead(pipeline) if lookahead is None else lookahead
+        reach = pipeline.sound_reach
+        overlap = round(pipeline.config.audio.overlap_seconds * FPS)
+        self._left = overlap if reach is None else reach
+        if self._right < 0:
+            raise ValueError(f"lookahead {self._right} must not be negative")
+        # What is kept: the context of a chunk, and for encoders that normalise a clip, more.
+        self._keep = self._left if reach is not None else self._history()
+        self._sound = np.zeros(0, np.float32)
+        self._dropped, self._next = 0, 0  # frames forgotten, first frame of the next window
+
+    def _history(self) -> int:
+        return max(self._left, round(self._pipeline.config.audio.chunk_seconds * FPS))
+
+    def push(self, samples: Float[np.ndarray, " n"]) -> Iterator[Float[np.ndarray, "w a"]]:
+        """Take a block of samples in [-1, 1]; yields the features of windows that are now ready.
+
+        Raises UserError for samples that are not finite.
+        """
+        if not np.isfinite(samples).all():
+            raise UserError("the sound has samples that are not finite; check where it comes from")
+        self._sound = np.concatenate([self._sound, np.asarray(samples, np.float32)])
+        return self._ready()
+
+    def finish(self) -> Iterator[Float[np.ndarray, "t a"]]:
+        """The sound is over: yields what is left, the last window with its own length."""
+        total = self._dropped + num_frames(len(self._sound))
+        while self._next < total:
+            yield self._features(min(self._next + self._window, total))
+
+    def _ready(self) -> Iterator[np.ndarray]:
+        heard = self._dropped + len(self._sound) // SAMPLES_PER_FRAME
+        while self._next + self._window + self._right <= heard:
+            yield self._features(self._next + self._window)
+
+    def _features(self, last: int) -> np.ndarray:
+        """Features of frames [next, last); then forget what no later window needs."""
+        first = max(self._next - self._left, self._dropped)
+        begin = (first - self._dropped) * SAMPLES_PER_FRAME
+        # Exactly the promised sound, though more may be there: blocks must not change the result.
+        end = min((last + self._right - self._dropped) * SAMPLES_PER_FRAME, len(self._sound))
+        sound = self._pipeline.prepare_sound(self._sound[:end])[begin:]
+        size = (self._left + self._window + self._right) * SAMPLES_PER_FRAME
+        row = np.zeros((1, size), np.float32)
+        row[0, : len(sound)] = sound
+        features = self._pipeline.hear(row, len(sound))[0, self._next - first : last - first]
+        self._next = last
+        forget = max(last - self._keep - self._dropped, 0)
+        self._sound = self._sound[forget * SAMPLES_PER_FRAME :]
+        self._dropped += forget
+        return features
+
+
+class MotionWindows:
+    """Features (t <= w, a) of one window after another in, motion (t, m) out.
+
+    What it gives equals `Pipeline.sample` of the whole clip with the same seed.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        controls: Controls = DEFAULT_CONTROLS,
+        seed: int = 0,
+        pose: Float[np.ndarray, "t 7"] | None = None,
+    ):
+        config, self._pipeline = pipeline.config, pipeline
+        self._window, self._index = config.motion.window, 0
+        self._wishes = controls.for_clip(pose)
+        self._keys = jax.random.key(np.uint32(seed))[None]
+        dims = config.face.motion_dim, config.audio.dim
+        self._carry = initial_carry(1, config.motion.context, *dims)
+
+    def __call__(self, features: Float[np.ndarray, "t a"]) -> Float[np.ndarray, "t m"]:
+        """The motion of the next window; a window of fewer frames than w must be the last."""
+        stats = self._pipeline.stats
+        one = clip_inputs(features, self._now(), stats, self._window, 1)
+        inputs = jax.tree.map(lambda leaf: leaf[None], one)
+        self._carry, motion = self._pipeline.sample_next(self._carry, inputs, self._keys)
+        self._index += 1
+        return stats.denormalise(np.asarray(motion)[0, 0, : len(features)]).astype(np.float32)
+
+    def _now(self) -> ClipControls:
+        """The wishes of this window; a pose track keeps its place in the program when it ends."""
+        track = self._wishes.pose
+        if track is None:
+            return self._wishes
+        start = self._index * self._window
+        return self._wishes._replace(pose=track[start : start + self._window])
+
+
+def stream(
+    pipeline: Pipeline,
+    source: Source,
+    blocks: Iterable[Float[np.ndarray, " n"]],
+    controls: Controls = DEFAULT_CONTROLS,
+    seed: int = 0,
+    pose: Float[np.ndarray, "t 7"] | None = None,
+    lookahead: int | None = None,
+) -> Iterator[Piece]:
+    """Frames of a clip whose sound arrives in `blocks` (16 kHz, mono, any lengths), in order.
+
+    source: from `pipeline.encode`. A block is drawn only when all frames of the blocks before have
+    been taken, so the consumer sets the pace. Clips end as offline: ceil(samples / 640) frames.
+    The first frames of a clip come when its first window (motion.window frames) has been heard;
+    call `warm_up` before, or they also wait for the compiler.
+    """
+    sound = AudioWindows(pipeline, lookahead)
+    motion = MotionWindows(pipeline, controls, seed, pose)
+
+    def show(windows, heard):
+        for features in windows:
+            for frames in pipeline.decode(source, motion(features)):
+                yield Piece(frames, heard, time.perf_counter())
+
+    heard = time.perf_counter()
+    for block in blocks:
+        heard = time.perf_counter()
+        yield from show(sound.push(block), heard)
+    yield from show(sound.finish(), heard)
+
+
+def warm_up(pipeline: Pipeline, source: Source, lookahead: int | None = None) -> None:
+    """Compile what `stream` runs, by one window of silence."""
+    silence = np.zeros(pipeline.config.motion.window * SAMPLES_PER_FRAME, np.float32)
+    for _ in stream(pipeline, source, [silence], lookahead=lookahead):
+        pass
+
+
+def cut(waveform: Float[np.ndarray, " n"], seconds: float) -> Iterator[Float[np.ndarray, " m"]]:
+    """A clip as blocks of `seconds`, as a microphone would give them."""
+    size = max(1, round(seconds * SAMPLE_RATE))
+    for start in range(0, len(waveform), size):
+        yield waveform[start : start + size]

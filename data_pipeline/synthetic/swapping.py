@@ -1,0 +1,91 @@
+"""A group of exact swaps: two people in every pose with every expression (`SwapGroup`)."""
+
+import numpy as np
+from vasa_jax.data_pipeline.swaps import SwapGroup
+from vasa_jax.data_pipeline.synthetic.clipmaker import jpeg, person_of, png, renderer
+from vasa_jax.data_pipeline.synthetic.emotion import draw_emotion, expression
+from vasa_jax.data_pipeline.synthetic.gaze import look_coefficients
+from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
+from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
+
+from vasa_jax.typing import Float
+
+POSES, DYNAMICS = 3, 3
+_POSE_SD, _POSE_MOST = np.radians([10.0, 18.0, 6.0]), np.radians([24.0, 38.0, 15.0])
+_EYE_SD, _EYE_MOST = np.radians([9.0, 6.0]), np.radians([20.0, 12.0])
+
+
+def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
+    """2 identities x 3 poses x 3 dynamics. A dyn is an ARKit face with a direction of the eyes in
+    the head; eyes turn along with the head. The same plan and job give the same group."""
+    rng = np.random.default_rng((plan.seed, 6, job.number))
+    rotation = np.clip(rng.standard_normal((POSES, 3)) * _POSE_SD, -_POSE_MOST, _POSE_MOST)
+    offset = rng.uniform(-1, 1, (POSES, 3)) * np.array([0.12, 0.08, 0.5])
+    faces = np.stack([_draw_face(rng) for _ in range(DYNAMICS)])
+    eyes = np.clip(rng.standard_normal((DYNAMICS, 2)) * _EYE_SD, -_EYE_MOST, _EYE_MOST)
+    faces = np.clip(faces + look_coefficients(eyes, np.zeros((DYNAMICS, 3))), 0, 1)
+    faces, rotation, offset = (a.astype(np.float32) for a in (faces, rotation, offset))
+    gaze = turn_gaze(eyes, rotation).astype(np.float32)
+    engine = renderer(plan.size, plan.assets)
+    images, masks, rows = [], [], []
+    for person in job.people:
+        engine.load(person_of(plan, person))
+        for p in range(POSES):
+            for d in range(DYNAMICS):
+                drawn = engine.render(faces[d], rotation[p], offset[p], gaze[p, d])
+                images.append(jpeg(drawn.image, plan.jpeg_quality))
+                masks.append(png(drawn.mask))
+                rows.append(drawn)
+
+    def table(name: str) -> np.ndarray:
+        values = np.stack([np.asarray(getattr(row, name), np.float32) for row in rows])
+        return values.reshape(len(job.people), POSES, DYNAMICS, *values.shape[1:])
+
+    return SwapGroup(
+        group_id=f"synth{plan.seed}-swap{job.number:05d}",
+        size=plan.size,
+        identity=tuple(name_of(plan, person) for person in job.people),
+        images=images,
+        rotation=table("rotation")[:, :, 0],
+        translation=table("translation")[:, :, 0],
+        log_scale=table("log_scale")[:, :, 0],
+        points=table("points"),
+        arkit=faces,
+        gaze=gaze,
+        masks=masks,
+    )
+
+
+def _draw_face(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
+    """A mouth shape, an emotion at full strength, and now and then closed eyes."""
+    name = str(rng.choice(list(SHAPES)))
+    face = rng.uniform(0.5, 1.0) * vector(SHAPES[name])
+    face = face + expression(draw_emotion(rng), np.zeros(1))[0]
+    if rng.random() < 0.12:
+        for side in ("Left", "Right"):
+            face[PLACE[f"eyeBlink{side}"]] = rng.uniform(0.7, 1.0)
+            face[PLACE[f"eyeWide{side}"]] = 0.0
+    return np.clip(face, 0, 1)
+
+
+def turn_gaze(
+    eyes: Float[np.ndarray, "d 2"], rotation: Float[np.ndarray, "p 3"]
+) -> Float[np.ndarray, "p d 2"]:
+    """Directions in the head (yaw and pitch as in `Clip.gaze` of a head that faces the camera),
+    turned by poses: against the camera's axes."""
+    yaw, pitch = eyes[:, 0], eyes[:, 1]
+    ahead = np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], 1)
+    turned = np.einsum("pij,dj->pdi", rotation_matrix(rotation), ahead)
+    across, down, away = np.moveaxis(turned, -1, 0)
+    return np.stack([np.arctan2(across, -away), np.arcsin(np.clip(-down, -1, 1))], -1)
+
+
+def rotation_matrix(rotation: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3 3"]:
+    """Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll), as in `vasa_jax.typing.Pose`."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(rotation).T, np.sin(rotation).T
+    rows = [
+        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+        [-sy, cy * sx, cy * cx],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)

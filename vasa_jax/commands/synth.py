@@ -1,0 +1,77 @@
+"""`vasa-jax synth`: talking heads with exact labels, drawn and spoken by the machine."""
+
+import argparse
+from pathlib import Path
+
+from vasa_jax.commands import options
+
+HELP = "make a corpus of synthetic talking heads with exact labels, as a TFDS dataset"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder "
+                        "for clips and dataset; run again to go on, or to add more")  # fmt: skip
+    parser.add_argument("--identities", type=int, default=20, metavar="N", help="people "
+                        "(default: 20)")  # fmt: skip
+    parser.add_argument("--minutes", type=float, default=2.0, metavar="M", help="minutes of all "
+                        "clips together (default: 2)")  # fmt: skip
+    parser.add_argument("--size", type=int, default=256, metavar="PX", help="side of the pictures "
+                        "(default: 256)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="same seed, same corpus "
+                        "(default: 0)")  # fmt: skip
+    parser.add_argument("--seconds", type=float, default=6.0, metavar="X", help="longest clip "
+                        "(default: 6)")  # fmt: skip
+    parser.add_argument("--swaps", type=int, default=0, metavar="G", help="groups of exact swaps: "
+                        "2 people x 3 poses x 3 expressions (default: 0)")  # fmt: skip
+    parser.add_argument("--assets", type=Path, metavar="DIR", help="MakeHuman's CC0 skins, eyes, "
+                        "brows, lashes and hair (default: painted textures)")  # fmt: skip
+    parser.add_argument("--speech", type=Path, metavar="DIR", help="recordings to speak instead of "
+                        "Kokoro's sentences; such clips have no phoneme labels")  # fmt: skip
+    parser.add_argument("--val-share", type=float, default=0.1, metavar="X", help="part of the "
+                        "people kept for validation (default: 0.1)")  # fmt: skip
+    parser.add_argument("--test-share", type=float, default=0.1, metavar="X", help="part of the "
+                        "people kept for the test (default: 0.1)")  # fmt: skip
+    parser.add_argument("--share-voices", action="store_true", help="let people of all splits "
+                        "speak with all voices (default: val and test have their own)")  # fmt: skip
+    parser.add_argument("--workers", type=int, metavar="W", help="processes (default: all cores; "
+                        "0 draws in this one)")  # fmt: skip
+    options.add_report_options(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    import os
+    import time
+
+    from vasa_jax.data_pipeline.synthetic.corpus import synthesise
+    from vasa_jax.data_pipeline.synthetic.plan import Plan, find_speech
+    from vasa_jax.errors import UserError
+    from vasa_jax.inference.progress import Reporter
+
+    workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
+    if workers < 0:
+        raise UserError(f"--workers {workers} must be 0 or more")
+    if arguments.assets is not None and not arguments.assets.is_dir():
+        raise UserError(f"--assets {arguments.assets}: no such folder")
+    plan = Plan(
+        seed=arguments.seed,
+        identities=arguments.identities,
+        minutes=arguments.minutes,
+        size=arguments.size,
+        seconds=arguments.seconds,
+        assets=arguments.assets,
+        speech=find_speech(arguments.speech) if arguments.speech is not None else (),
+        swaps=arguments.swaps,
+        val_share=arguments.val_share,
+        test_share=arguments.test_share,
+        held_out_voices=not arguments.share_voices,
+    )
+    report = Reporter(options.report_mode(arguments))
+    start = time.perf_counter()
+    corpus = synthesise(plan, arguments.output, report, workers)
+    drawing = report.seconds.get("draw", time.perf_counter() - start)
+    rate = corpus.frames / max(drawing, 1e-9) / max(1, workers)
+    speed = f", {rate:.1f} pictures/s per process" if corpus.frames else ""
+    report.finish(f"{corpus.dataset}: {corpus.made} clips made, {corpus.skipped} already there"
+                  f"{speed}", made=corpus.made, skipped=corpus.skipped, frames=corpus.frames,
+                  per_process=round(rate, 2))  # fmt: skip
+    return 0

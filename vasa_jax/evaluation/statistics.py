@@ -68,7 +68,7 @@ class Samples:
         parts, wholes = (np.atleast_1d(np.asarray(v, np.float64)).ravel() for v in (parts, wholes))
         self._kept.setdefault(key, []).append((group, parts, wholes))
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         """The names, in the order of their first measurement."""
         return list(self._kept)
 

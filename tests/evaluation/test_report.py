@@ -1,0 +1,101 @@
+"""The report: whole or not at all, figures beside the aims, sheets that show what they should."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.evaluation import toy
+from vasa_jax.errors import UserError
+from vasa_jax.evaluation.report import check_place, write_report
+from vasa_jax.evaluation.run import evaluate
+from vasa_jax.evaluation.sheets import GAP, TITLE, grid, spectrogram
+from vasa_jax.evaluation.structs import Settings
+from vasa_jax.inference.progress import Reporter
+
+HEADER = {"config": "toy", "weights": "none", "data": "made up"}
+
+
+@pytest.fixture(scope="module")
+def found():
+    clips = [toy.make_clip(n, 30) for n in range(2)]
+    settings = Settings(frames=3, seconds=1.2, seeds=1, sources=2, drivers=2, sweep_clips=1)
+    swaps = [toy.make_swaps()]
+    model = toy.ToyModel(turned=0.1)
+    return evaluate(model, clips, swaps, 1, toy.INSTRUMENTS, settings, Reporter("quiet"))
+
+
+def test_report_holds_figures_aims_and_sheets(found, tmp_path):
+    place = tmp_path / "a" / "report"
+    table = write_report(place, found, HEADER)
+    content = json.loads((place / "report.json").read_text())
+    assert content["config"] == "toy"
+    assert len(content["aims"]) == len(table) == 14
+    pose = content["figures"]["cross.pose_error"]
+    assert pose["mean"] == pytest.approx(np.degrees(0.1), abs=0.02)
+    assert (pose["unit"], pose["count"], pose["groups"]) == ("deg", 6, 2)
+    aim = next(a for a in content["aims"] if a["text"] == "pose error after transfer")
+    assert (aim["met"], aim["key"]) == (False, "swap.pose_error")
+    text = (place / "report.md").read_text()
+    assert "| pose error after transfer | <= 3 deg | 5.7" in text
+    assert "| no |" in text and "| yes |" in text  # noqa: PT018
+    assert "CAPP" in text
+    for name in content["sheets"]:
+        assert f"({name})" in text
+        assert cv2.imread(str(place / name)) is not None
+    assert {"swaps.png", "reenactment.png", "talks.png", "mouth_1.png"} <= set(content["sheets"])
+    assert sorted(p.name for p in place.parent.iterdir()) == ["report"]
+
+
+def test_report_replaces_a_report_and_nothing_else(found, tmp_path):
+    place = tmp_path / "report"
+    write_report(place, found, HEADER)
+    write_report(place, found, HEADER | {"config": "second"})
+    assert json.loads((place / "report.json").read_text())["config"] == "second"
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "dear.jpg").write_text("mine")
+    with pytest.raises(UserError, match="holds other files"):
+        write_report(other, found, HEADER)
+    assert (other / "dear.jpg").read_text() == "mine"
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="is a file"):
+        check_place(tmp_path / "file")
+    with pytest.raises(UserError, match="cannot be written"):
+        check_place(tmp_path / "file" / "report")
+
+
+def test_a_failed_report_leaves_the_old_one(found, tmp_path, monkeypatch):
+    place = tmp_path / "report"
+    write_report(place, found, HEADER)
+
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vasa_jax.evaluation.report.plot_mouth", full_disk)
+    with pytest.raises(UserError, match="No space left"):
+        write_report(place, found, HEADER | {"config": "second"})
+    assert json.loads((place / "report.json").read_text())["config"] == "toy"
+    assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_grid_puts_pictures_in_their_places():
+    pictures = [[np.full((8, 8, 3), 10 * (3 * r + c), np.uint8) for c in range(3)]
+                for r in range(2)]  # fmt: skip
+    sheet = grid(pictures, ("a", "b", "c"), tile=16)
+    assert sheet.shape == (TITLE + 2 * 16 + GAP, 3 * 16 + 2 * GAP, 3)
+    for r, c in np.ndindex(2, 3):
+        y, x = TITLE + r * (16 + GAP), c * (16 + GAP)
+        assert (sheet[y : y + 16, x : x + 16] == 10 * (3 * r + c)).all()
+
+
+def test_spectrogram_shows_the_tone_where_it_is():
+    wave = np.sin(2 * np.pi * 2000 * np.arange(16_000) / 16_000).astype(np.float32)
+    wave[:8000] = 0
+    shown = spectrogram(wave)
+    assert shown.shape[0] == 257
+    assert shown[:, 80].argmax() == 64  # 2 kHz of 8 kHz
+    assert shown.max() == 0
+    assert shown[:, 20].max() < -60
+    assert np.isfinite(spectrogram(np.zeros(1600, np.float32))).all()

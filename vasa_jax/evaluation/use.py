@@ -1,0 +1,83 @@
+"""Calls that every experiment makes: pictures to size, motion of pictures, pictures of motion."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from vasa_jax.evaluation.statistics import Samples
+from vasa_jax.evaluation.structs import SAME_PERSON, Instruments, Model, Viewed, batches
+from vasa_jax.typing import Float, Frames
+
+
+def to_size(frames: Frames, size: int) -> Frames:
+    """Square pictures at the model's size; averaged where they shrink."""
+    if frames.shape[1] == frames.shape[2] == size:
+        return frames
+    way = cv2.INTER_AREA if frames.shape[1] > size else cv2.INTER_CUBIC
+    return np.stack([cv2.resize(frame, (size, size), interpolation=way) for frame in frames])
+
+
+def encode_motion(model: Model, frames: Frames) -> Float[np.ndarray, "t m"]:
+    """[pose, z_dyn] of pictures by the model's own encoders."""
+    encoder = model.motion_encoder
+    return encoder(batches(frames, encoder.batch))
+
+
+def decode(model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"]) -> Frames:
+    """One picture per motion on a portrait (s, s, 3)."""
+    return np.concatenate(list(model.decode(model.encode(portrait), motion)))
+
+
+def sample_all(
+    model: Model,
+    features: Sequence[np.ndarray],
+    controls: Sequence[Any],
+    seeds: Sequence[int],
+    advance: Callable[[int], None] = lambda n: None,
+) -> list[Float[np.ndarray, "t m"]]:
+    """Motion of any number of clips, as many at once as the model takes."""
+    found: list[np.ndarray] = []
+    for i in range(0, len(features), model.batch):
+        part = slice(i, i + model.batch)
+        found += model.sample(features[part], controls[part], seeds[part])
+        advance(len(features[part]))
+    return found
+
+
+def spread(count: int, wanted: int, first: int = 0) -> list[int]:
+    """Up to `wanted` different frame numbers, evenly over first..count - 1."""
+    return sorted({int(n) for n in np.linspace(first, count - 1, wanted).round()})
+
+
+def add_identity(
+    samples: Samples,
+    prefix: str,
+    group: str,
+    instruments: Instruments,
+    ours: Viewed,
+    source: Viewed,
+) -> None:
+    """`prefix`.identity_distance and .same_person of pictures against one source picture.
+
+    A picture in which no face is found is not the same person; without a face in the source
+    nothing can be said. Points are read from the pictures themselves.
+    """
+    if instruments.embed is None:
+        return
+    count = len(ours.frames)
+    distance, same = np.full(count, np.nan), np.full(count, np.nan)
+    if source.readings.found()[0]:
+        known = ours.readings.found()
+        if known.any():
+            one = _embed(instruments, source, np.array([True]))
+            distance[known] = np.linalg.norm(_embed(instruments, ours, known) - one, axis=-1)
+        same = (np.nan_to_num(distance, nan=np.inf) < SAME_PERSON).astype(np.float64)
+    samples.add(f"{prefix}.identity_distance", group, distance)
+    samples.add(f"{prefix}.same_person", group, same)
+
+
+def _embed(instruments: Instruments, viewed: Viewed, rows: np.ndarray) -> np.ndarray:
+    points = viewed.readings.points[rows].astype(np.float32)
+    return instruments.embed(viewed.frames[rows], points)

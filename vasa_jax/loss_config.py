@@ -100,6 +100,27 @@ class GazeLabelLoss:
 
 
 @dataclass(frozen=True)
+class ArkitLabelLoss:
+    """L1 of a linear read-out of z_dyn to ARKit coefficients, each over its spread in the batch."""
+
+    weight: float = 0.0
+    floor: float = 0.03
+
+
+@dataclass(frozen=True)
+class ExactLoss:
+    """Pose-only and dynamics-only transfers against their exact renders, where the data has them.
+
+    pixel, perceptual: of the whole picture. regions: further L1 in eyes and mouth.
+    """
+
+    weight: float = 0.0
+    pixel: float = 1.0
+    perceptual: float = 20.0
+    regions: float = 5.0
+
+
+@dataclass(frozen=True)
 class FaceLossConfig:
     """Every loss of stage 1; a weight of 0 removes the loss and the passes it alone needs.
 
@@ -119,4 +140,6 @@ class FaceLossConfig:
     cross_identity: CrossIdentityLoss = field(default_factory=CrossIdentityLoss)
     pose: PoseLabelLoss = field(default_factory=PoseLabelLoss)
     gaze: GazeLabelLoss = field(default_factory=GazeLabelLoss)
+    arkit: ArkitLabelLoss = field(default_factory=ArkitLabelLoss)
+    exact: ExactLoss = field(default_factory=ExactLoss)
     masked: bool = True

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vasa_jax.face import latent_losses as ll
-from vasa_jax.loss_config import ContrastLoss, PoseLabelLoss
+from vasa_jax.loss_config import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
 from vasa_jax.typing import Pose
 
 RNG = np.random.default_rng(0)
@@ -95,3 +95,17 @@ def test_pose_labels_count_only_where_present():
     assert (jnp.abs(grad.translation[::2]) > 0).all()
     gaze = jax.grad(ll.gaze_loss)(codes(4, 2), codes(4, 2), jnp.zeros(4))
     assert jnp.abs(gaze).max() == 0
+
+
+def test_arkit_errors_count_by_their_spread():
+    config = ArkitLabelLoss(floor=0.03)
+    label = np.zeros((4, 52), np.float32)
+    label[:, 0] = [0.0, 0.0, 0.4, 0.4]  # spread 0.2
+    label[:, 1] = [0.0, 0.0, 0.02, 0.02]  # spread 0.01: the floor counts
+    off = label.copy()
+    off[0, 0] += 0.1
+    off[1, 1] += 0.1
+    spread = np.maximum(np.abs(label - label.mean(0)).mean(0), 0.03)
+    want = (np.abs(off - label) / spread).mean()
+    np.testing.assert_allclose(ll.arkit_loss(config, jnp.asarray(off), jnp.asarray(label)), want)
+    assert want == pytest.approx((0.1 / 0.2 + 0.1 / 0.03) / (4 * 52), rel=1e-5)

@@ -13,6 +13,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
 from vasa_jax.face import losses
 from vasa_jax.face.discriminator import Discriminator
+from vasa_jax.face.exact import from_swaps
 from vasa_jax.face.model import FaceModel
 from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.perception.align import Alignment
@@ -132,6 +133,7 @@ def test_total_is_the_weighted_sum_and_everything_is_named():
         ("contrast", {"dyn_head", "pose_head", "appearance", "paint"}),
         ("consistency", {"dyn_head", "pose_head", "appearance", "paint"}),
         ("pose", {"pose_head"}),
+        ("exact", {"dyn_head", "pose_head", "appearance", "paint"}),
     ],
 )
 def test_each_loss_moves_its_parts(name, parts):
@@ -153,6 +155,46 @@ def test_consistency_vanishes_only_for_factored_models():
     (entangled, _), _ = value_and_grad(config, batch, Toy(entangled=True))
     assert float(factored) < 1e-6
     assert float(entangled) > 1e-2
+
+
+def test_exact_transfers_are_measured_against_their_own_renders():
+    batch, config = BATCH._replace(source_view=None, driver_view=None), only(exact=1.0)
+    toy = Toy(entangled=False)
+    face = losses.bind(toy, variables(toy))
+    out = losses.draw(config, face, batch)
+    assert out.consist_a is None
+    # What the model draws, with each factor from the right frame, is what a perfect render equals.
+    a, b = face.encode_motion(batch.source), face.encode_motion(batch.driver)
+    source = face.encode_source(batch.source, a)
+    pose_only, dyn_only = (face.decode(source, Motion(*m)) for m in ((b[0], a[1]), (a[0], b[1])))
+    right = batch._replace(pose_only=pose_only, dyn_only=dyn_only)
+    wrong = batch._replace(pose_only=dyn_only, dyn_only=pose_only)
+    total, metrics = losses.face_loss(config, right, out, NETWORKS)
+    assert float(total) < 1e-5
+    assert set(metrics) == {"loss/pose_only", "loss/dyn_only", "loss/total"}
+    assert float(losses.face_loss(config, wrong, out, NETWORKS)[0]) > 1e-2
+
+
+def test_without_exact_renders_there_is_no_exact_loss():
+    (total, metrics), _ = value_and_grad(only(exact=1.0), BATCH._replace(pose_only=None))
+    assert float(total) == 0
+    assert set(metrics) == {"loss/total"}
+
+
+def test_swaps_become_a_batch_that_reads_motion_from_another_person():
+    def picture(value):
+        pose = Pose(*(np.full((2, n), value, np.float32) for n in (3, 3, 1)))
+        return face_batch.Rendered(np.full((2, 8, 8, 3), value, np.float32), pose)
+
+    people = np.arange(2, dtype=np.int32)
+    swaps = face_batch.SwapBatch(*(picture(k / 8) for k in range(5)), people, people + 5)
+    batch = from_swaps(swaps, np.array([True, False]))
+    assert batch.driver_view[:, 0, 0, 0].tolist() == [2 / 8, 1 / 8]  # own picture, the driver's
+    for name, value in (("source", 0), ("driver", 2), ("pose_only", 3), ("dyn_only", 4)):
+        assert (getattr(batch, name) == value / 8).all()
+    assert (batch.driver_pose.rotation == 2 / 8).all()  # of the one who is drawn
+    assert batch.identity.tolist() == [0, 1]
+    assert batch.gaze_present is None
 
 
 def test_same_person_makes_no_cross_pair():

@@ -216,7 +216,11 @@ def test_state_is_what_its_losses_need():
     assert set(state.params) == {"face"}
     gaze = config_of("face_losses.gaze.weight=1")
     state = build_program(make_task(gaze, "face"), single_device()).abstract_state
-    assert state.params["gaze"]["Dense_0"]["kernel"].shape == (config_of().face.dyn_dim + 3, 2)
+    dyn = config_of().face.dyn_dim
+    assert state.params["gaze"]["Dense_0"]["kernel"].shape == (dyn + 3, 2)
+    arkit = config_of("face_losses.arkit.weight=1")
+    state = build_program(make_task(arkit, "face"), single_device()).abstract_state
+    assert state.params["arkit"]["Dense_0"]["kernel"].shape == (dyn, 52)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import Config
-from vasa_jax.typing import Array, Float, Image, Int, Pose
+from vasa_jax.typing import ARKIT, Array, Float, Image, Int, Pose
 
 
 class FaceBatch(NamedTuple):
@@ -28,6 +28,9 @@ class FaceBatch(NamedTuple):
     driver_regions: (b, h, w, 2) soft masks of eyes and mouth; None: made from driver_points.
     source_pose, driver_pose: labels in the units of `Pose`; pose_present: (b,) 1 where real.
     source_gaze, driver_gaze: (b, 2) yaw and pitch in radians; gaze_present: (b,) 1 where real.
+    source_arkit, driver_arkit: (b, 52) coefficients in the order of `typing.ARKIT`.
+    pose_only, dyn_only: the source's person with the driver's pose and the source's dynamics, and
+        the reverse: exact renders, which no camera can take.
     """
 
     source: Image
@@ -46,6 +49,10 @@ class FaceBatch(NamedTuple):
     source_gaze: Float[Array, "b 2"] | None = None
     driver_gaze: Float[Array, "b 2"] | None = None
     gaze_present: Float[Array, " b"] | None = None
+    source_arkit: Float[Array, "b 52"] | None = None
+    driver_arkit: Float[Array, "b 52"] | None = None
+    pose_only: Image | None = None
+    dyn_only: Image | None = None
 
 
 class Rendered(NamedTuple):
@@ -115,6 +122,10 @@ def fake(config: Config, batch: int) -> FaceBatch:
         source_gaze=array(2),
         driver_gaze=array(2),
         gaze_present=array(),
+        source_arkit=array(len(ARKIT)),
+        driver_arkit=array(len(ARKIT)),
+        pose_only=image,
+        dyn_only=image,
     )
 
 

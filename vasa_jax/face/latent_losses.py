@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.loss_config import ContrastLoss, PoseLabelLoss
+from vasa_jax.loss_config import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
 from vasa_jax.typing import Array, Float, Pose
 
 Vectors = Float[Array, "b c"]
@@ -76,3 +76,15 @@ def gaze_loss(
 ) -> Float[Array, ""]:
     """L1 on the circle to gaze labels (yaw, pitch; radians)."""
     return row_mean(circle_distance(prediction, label).mean(-1), present)
+
+
+def arkit_loss(
+    config: ArkitLabelLoss, prediction: Float[Array, "b 52"], label: Float[Array, "b 52"]
+) -> Float[Array, ""]:
+    """Mean of |prediction - label| / spread, unweighted; ours.
+
+    spread: a coefficient's mean absolute deviation in the batch, at least `config.floor`, so that a
+    rare small movement counts as much as the jaw's, and one that rests counts little.
+    """
+    spread = jnp.mean(jnp.abs(label - jnp.mean(label, 0)), 0)
+    return jnp.mean(jnp.abs(prediction - label) / jnp.maximum(spread, config.floor))

@@ -21,6 +21,7 @@ from vasa_jax.face.discriminator import (
     feature_matching,
     generator_loss,
 )
+from vasa_jax.face.exact import exact_loss
 from vasa_jax.face.image_losses import (
     FeatureNet,
     feature_loss,
@@ -31,7 +32,13 @@ from vasa_jax.face.image_losses import (
     region_masks,
     region_perceptual_loss,
 )
-from vasa_jax.face.latent_losses import contrast_loss, gaze_loss, identity_loss, pose_loss
+from vasa_jax.face.latent_losses import (
+    arkit_loss,
+    contrast_loss,
+    gaze_loss,
+    identity_loss,
+    pose_loss,
+)
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
 from vasa_jax.perception.identity import IdentityNetwork
 from vasa_jax.typing import Array, Float, Image, Int, Motion, Source
@@ -67,7 +74,9 @@ class FaceOutputs(NamedTuple):
     equal the source. cross: D(V_s, id_s, pose_o, dyn_o), o the driver of sample k - 1.
     consist_a = D(V_j, id_j, pose_i, dyn_j) and consist_b = D(V_i, id_i, pose_i, dyn_j), with i the
     source and j the driver. dyn_same and dyn_cross: dynamics codes of the drawn images.
-    source_gaze and driver_gaze: for a gaze head of the trainer's, radians.
+    pose_only = D(V_s, id_s, pose_d, dyn_s) and dyn_only = D(V_s, id_s, pose_s, dyn_d).
+    source_gaze and driver_gaze: for a gaze head of the trainer's, radians; source_arkit and
+    driver_arkit: for an ARKit head of the trainer's.
     """
 
     same: Image
@@ -79,8 +88,12 @@ class FaceOutputs(NamedTuple):
     consist_b: Image | None = None
     dyn_same: Float[Array, "b dyn"] | None = None
     dyn_cross: Float[Array, "b dyn"] | None = None
+    pose_only: Image | None = None
+    dyn_only: Image | None = None
     source_gaze: Float[Array, "b 2"] | None = None
     driver_gaze: Float[Array, "b 2"] | None = None
+    source_arkit: Float[Array, "b 52"] | None = None
+    driver_arkit: Float[Array, "b 52"] | None = None
 
 
 def bind(model: nn.Module, variables: dict) -> FaceFunctions:
@@ -91,7 +104,7 @@ def bind(model: nn.Module, variables: dict) -> FaceFunctions:
 
 
 def draw(config: FaceLossConfig, face: FaceFunctions, batch: FaceBatch) -> FaceOutputs:
-    """Run the face model for the losses whose weight is not 0; at most five decodes."""
+    """Run the face model for the losses whose weight is not 0; at most six decodes."""
     source_view = batch.source if batch.source_view is None else batch.source_view
     driver_view = batch.driver if batch.driver_view is None else batch.driver_view
     motion_s, motion_d = face.encode_motion(source_view), face.encode_motion(driver_view)
@@ -105,11 +118,16 @@ def draw(config: FaceLossConfig, face: FaceFunctions, batch: FaceBatch) -> FaceO
         out = out._replace(
             dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
         )
+    if config.exact.weight and batch.pose_only is not None:
+        out = out._replace(
+            pose_only=face.decode(source, Motion(motion_d.pose, motion_s.dyn)),
+            dyn_only=face.decode(source, Motion(motion_s.pose, motion_d.dyn)),
+        )
     if config.consistency.weight:
         other = face.encode_source(batch.driver, motion_d)
         mixed = Motion(motion_s.pose, motion_d.dyn)
-        a, b = face.decode(other, mixed), face.decode(source, mixed)
-        out = out._replace(consist_a=a, consist_b=b)
+        b = face.decode(source, mixed) if out.dyn_only is None else out.dyn_only
+        out = out._replace(consist_a=face.decode(other, mixed), consist_b=b)
     return out
 
 
@@ -148,6 +166,7 @@ def face_loss(
         *_reconstruction(config, batch, outputs, networks),
         *_adversarial(config, batch, outputs, networks, step),
         *_disentanglement(config, batch, outputs, networks, step),
+        *_exact(config, batch, outputs, networks),
         *_labels(config, batch, outputs),
     ]
     for name, weight, value in terms:
@@ -259,6 +278,20 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
     return terms
 
 
+def _exact(config, batch, outputs, networks) -> list[Term]:
+    if outputs.pose_only is None:
+        return []
+    vgg = networks.vgg
+    if config.exact.perceptual:
+        _need(vgg, "exact.perceptual", "the weights of VGG", "")
+    pairs = (("pose_only", batch.driver_points), ("dyn_only", batch.source_points))
+    return [
+        (name, config.exact.weight,
+         exact_loss(config, getattr(outputs, name), getattr(batch, name), points, vgg))
+        for name, points in pairs
+    ]  # fmt: skip
+
+
 def _labels(config, batch, outputs) -> list[Term]:
     terms, frames = [], ("source", "driver")
     if config.pose.weight and batch.pose_present is not None:
@@ -274,6 +307,12 @@ def _labels(config, batch, outputs) -> list[Term]:
             gaze = _need(getattr(outputs, f"{f}_gaze"), "gaze", "a gaze head's outputs")
             values.append(gaze_loss(gaze, getattr(batch, f"{f}_gaze"), batch.gaze_present))
         terms.append(("gaze", config.gaze.weight, sum(values) / 2))
+    if config.arkit.weight and batch.driver_arkit is not None:
+        values = []
+        for f in frames:
+            arkit = _need(getattr(outputs, f"{f}_arkit"), "arkit", "an ARKit head's outputs")
+            values.append(arkit_loss(config.arkit, arkit, getattr(batch, f"{f}_arkit")))
+        terms.append(("arkit", config.arkit.weight, sum(values) / 2))
     return terms
 
 

@@ -37,7 +37,7 @@ from vasa_jax.training.state import (
     update,
 )
 from vasa_jax.training.task import Task
-from vasa_jax.typing import Array, Float, Image, Key, Motion
+from vasa_jax.typing import ARKIT, Array, Float, Image, Key, Motion
 
 
 class GazeHead(nn.Module):
@@ -50,6 +50,22 @@ class GazeHead(nn.Module):
     def __call__(self, motion: Motion) -> Float[Array, "b 2"]:
         x = jnp.concatenate([motion.dyn, jax.lax.stop_gradient(motion.pose.rotation)], axis=-1)
         return nn.Dense(2)(x.astype(jnp.float32))
+
+
+class ArkitHead(nn.Module):
+    """The 52 ARKit coefficients read linearly off the dynamics code; not exported either."""
+
+    @nn.compact
+    def __call__(self, motion: Motion) -> Float[Array, "b 52"]:
+        return nn.Dense(len(ARKIT))(motion.dyn.astype(jnp.float32))
+
+
+HEADS = {"gaze": GazeHead, "arkit": ArkitHead}
+"""Read-outs of the motion encoder, by the section of the losses that trains them."""
+
+
+def _heads(config: Config) -> dict[str, nn.Module]:
+    return {n: head() for n, head in HEADS.items() if getattr(config.face_losses, n).weight}
 
 
 def face_batch_struct(config: Config, batch: int, fields: tuple[str, ...] = ()) -> FaceBatch:
@@ -82,12 +98,14 @@ def face_init(
     image = jnp.zeros(config.fake_image().shape)
     model = FaceModel(config.face, config.dtype)
     params = {"face": model.init(keys[0], image, image)["params"]}
-    if config.face_losses.gaze.weight:
+    heads = _heads(config)
+    if heads:
         motion = jax.eval_shape(
             lambda: model.apply({"params": params["face"]}, image, method="encode_motion")
         )
         motion = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), motion)
-        params["gaze"] = GazeHead().init(keys[2], motion)["params"]
+    for k, (name, head) in enumerate(heads.items()):
+        params[name] = head.init(jax.random.fold_in(keys[2], k), motion)["params"]
     critic = dict(_discriminator(config).init(keys[1], image)) if _adversarial(config) else {}
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -204,11 +222,10 @@ def _functions(config: Config, params: Any, layout: Layout | None = None) -> Fac
 
 def _generator_loss(config, layout, perception, params, critic, frozen, step, batch):
     outputs = draw(config.face_losses, _functions(config, params, layout), batch)
-    if "gaze" in params:
-        read = partial(GazeHead().apply, {"params": params["gaze"]})
-        outputs = outputs._replace(
-            source_gaze=read(outputs.source_motion), driver_gaze=read(outputs.driver_motion)
-        )
+    for name, head in _heads(config).items():
+        read = partial(head.apply, {"params": params[name]})
+        motions = {"source": outputs.source_motion, "driver": outputs.driver_motion}
+        outputs = outputs._replace(**{f"{k}_{name}": read(m) for k, m in motions.items()})
     networks = perception.networks(config, layout, frozen, critic)
     loss, metrics = face_loss(config.face_losses, batch, outputs, networks, step)
     metrics = {name.removeprefix("loss/"): value for name, value in metrics.items()}

@@ -1,0 +1,75 @@
+"""Exact swaps as targets: what synthetic data alone can give to the disentanglement.
+
+A swap batch becomes a `FaceBatch` whose driver is the true picture of the source's person with the
+driver's motion, while the motion encoder sees the other person (`driver_view`). So every
+reconstruction loss is a supervised cross-identity transfer, and no identity can leak through z.
+"""
+
+import numpy as np
+
+from vasa_jax.face.batch import FaceBatch, SwapBatch
+from vasa_jax.face.image_losses import (
+    FeatureNet,
+    perceptual_loss,
+    pixel_loss,
+    pyramid_features,
+    region_masks,
+)
+from vasa_jax.loss_config import FaceLossConfig
+from vasa_jax.typing import Array, Bool, Float, Image
+
+__all__ = ["exact_loss", "from_swaps"]
+
+
+def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
+    """The face batch of exact swaps, in numpy on the host.
+
+    own: samples whose motion is read from the source's own person (self-reenactment), not from
+    the driver's.
+    """
+    seen = swaps.driver.image if swaps.driver_view is None else swaps.driver_view
+    source, driver = swaps.source, swaps.swap
+    ones = np.ones(len(own), np.float32)
+    has_gaze = source.gaze is not None and driver.gaze is not None
+    return FaceBatch(
+        source=source.image,
+        driver=driver.image,
+        identity=swaps.source_identity,
+        driver_view=np.where(own[:, None, None, None], driver.image, seen),
+        source_mask=source.mask,
+        driver_mask=driver.mask,
+        source_points=source.points,
+        driver_points=driver.points,
+        source_pose=source.pose,
+        driver_pose=driver.pose,
+        pose_present=ones,
+        source_gaze=source.gaze,
+        driver_gaze=driver.gaze,
+        gaze_present=ones if has_gaze else None,
+        source_arkit=source.arkit,
+        driver_arkit=driver.arkit,
+        pose_only=swaps.pose_only.image,
+        dyn_only=swaps.dyn_only.image,
+    )
+
+
+def exact_loss(
+    config: FaceLossConfig,
+    drawn: Image,
+    target: Image,
+    points: Float[Array, "b 5 2"] | None,
+    vgg: FeatureNet | None,
+) -> Float[Array, ""]:
+    """One transfer against its exact render, background included; unweighted by `exact.weight`.
+
+    points: of the pose that both show; None leaves the regions out. vgg: None, the perceptual term.
+    """
+    exact = config.exact
+    total = exact.pixel * pixel_loss(drawn, target)
+    if vgg is not None and exact.perceptual:
+        levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in (drawn, target)]
+        total += exact.perceptual * perceptual_loss(config.perceptual, *levels)
+    if points is not None and exact.regions:
+        mask = region_masks(points, drawn.shape[1]).max(-1, keepdims=True)
+        total += exact.regions * pixel_loss(drawn, target, mask)
+    return total

@@ -21,7 +21,7 @@ class Index(NamedTuple):
 
     ids: of the clips or groups. identity: the people in each (one in a clip). frames: of a clip;
     of a group its three counts. distance: of a clip, None where unknown. has: by field, the number
-    of records that have it.
+    of records that have it. marks: digests of the contents.
     """
 
     ids: tuple[str, ...]
@@ -29,6 +29,7 @@ class Index(NamedTuple):
     frames: tuple[Any, ...]
     distance: tuple[float | None, ...]
     has: dict[str, int]
+    marks: tuple[str, ...]
 
 
 class Dataset(NamedTuple):
@@ -101,6 +102,7 @@ def open_dataset(folder: Path, kind: str = CLIPS) -> Dataset:
                 tuple(rows["frames"]),
                 tuple(rows["distance"]),
                 dict(rows["has"]),
+                tuple(rows["mark"]),
             )
             for split, rows in table["splits"].items()
         }

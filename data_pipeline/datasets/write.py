@@ -212,6 +212,7 @@ def _index(kind, files):
             "identity": [r["identity"] for r in table],
             "frames": [r["frames"] for r in table],
             "distance": [r["distance"] for r in table],
+            "mark": [r["mark"] for r in table],
             "has": {k: sum(k in r["has"] for r in table) for k in sorted({*OPTIONAL, *LABELS})},
         }
     if len(sizes) > 1:
@@ -219,6 +220,12 @@ def _index(kind, files):
         raise UserError(f"{second}: its pictures are {b} px, those of {first} are {a} px; keep one "
                         "size in a dataset")  # fmt: skip
     return ordered, {"kind": kind, "size": next(iter(sizes)), "splits": splits}
+
+
+def _mark(stored: Any) -> str:
+    """A digest of the contents of a file, by the checksums in its directory."""
+    parts = sorted((part.filename, part.CRC, part.file_size) for part in stored.zip.infolist())
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def _clip_head(path):
@@ -233,6 +240,7 @@ def _clip_head(path):
                 "frames": len(stored["frames_sizes"]),
                 "distance": distance,
                 "has": names,
+                "mark": _mark(stored),
             }
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise UserError(f"{path}: is not a readable clip ({error}); make it anew") from None
@@ -240,6 +248,9 @@ def _clip_head(path):
 
 def _swap_head(path):
     group = read_group(path)
+    with np.load(path, allow_pickle=False) as stored:
+        mark = _mark(stored)
     has = {name for name, value in group._asdict().items() if value is not None}
     return {"id": group.group_id, "identity": list(group.identity), "size": group.size,
-            "frames": list(group.counts()), "distance": None, "has": has}  # fmt: skip
+            "frames": list(group.counts()), "distance": None, "has": has,
+            "mark": mark}  # fmt: skip

@@ -1,4 +1,4 @@
-"""`vasa-jax extract-motion`: the videos of a data set to motion and sound for `train motion`."""
+"""`vasa-jax extract-motion`: videos or a dataset to motion, sound and labels for stage 2."""
 
 import argparse
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 from vasa_jax.commands import options
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
-HELP = "turn a folder of videos into motion clips for stage 2, by a trained face model"
+HELP = "turn videos or a prepared dataset into motion clips for stage 2, by a trained face model"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("videos", type=Path, metavar="VIDEOS", help="folder of videos, searched "
-                        "with its subfolders")  # fmt: skip
+                        "with its subfolders; or a dataset of prepare or synth, whose splits and "
+                        "labels are kept")  # fmt: skip
     parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder "
                         "for the clips, for `train motion --data`")  # fmt: skip
     parser.add_argument("--config", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: "
@@ -32,13 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from vasa_jax.data_pipeline.loader import is_dataset
     from vasa_jax.errors import UserError
     from vasa_jax.inference.extract import extract_folder, find_videos
     from vasa_jax.inference.progress import Reporter
 
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise UserError(f"--batch-size {arguments.batch_size} must be at least 1")
-    find_videos(arguments.videos)  # an empty folder is found out before the model is loaded
+    prepared = is_dataset(arguments.videos)
+    if not prepared:
+        find_videos(arguments.videos)  # an empty folder is found out before the model is loaded
+    elif arguments.val_share or arguments.audio is not None:
+        raise UserError(f"{arguments.videos}: is a dataset, with splits and sound of its own; "
+                        "leave out --val-share and --audio")  # fmt: skip
     report = Reporter(options.report_mode(arguments))
     with report.stage("load"):
         from vasa_jax.bundle import resolve_bundle
@@ -55,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not trained:
         report.note(f"warning: config {config.name!r} is not trained in full: if its face model "
                     "comes from a seed, these vectors mean nothing")  # fmt: skip
+    if prepared:
+        summary = _extract_dataset(arguments, encoder, report, sound)
+        return 0 if summary.made + summary.skipped else 2
     summary = extract_folder(
         arguments.videos,
         arguments.output,
@@ -65,6 +75,25 @@ def run(arguments: argparse.Namespace) -> int:
         sound=sound,
     )
     return 0 if summary.made + summary.skipped else 2
+
+
+def _extract_dataset(arguments: argparse.Namespace, encoder, report, sound):
+    from vasa_jax.data_pipeline.datasets.read import open_dataset
+    from vasa_jax.data_pipeline.motion import prepared_clips
+    from vasa_jax.errors import UserError
+    from vasa_jax.inference.extract import Clip, Content, extract_clips
+
+    dataset, size = open_dataset(arguments.videos), encoder.config.face.image_size
+    if dataset.size != size:
+        raise UserError(f"{dataset.folder}: holds pictures of {dataset.size} px, the face model "
+                        f"wants {size} px; make the dataset anew with --size {size}")  # fmt: skip
+
+    def clip(prepared):
+        return Clip(prepared.split, lambda: prepared.mark, lambda: Content(*prepared.open()))
+
+    found = prepared_clips(dataset, encoder.batch)
+    clips = {name: clip(prepared) for name, prepared in found.items()}
+    return extract_clips(clips, arguments.output, encoder, report, sound=sound)
 
 
 def _sound(config, weights: Path | None):

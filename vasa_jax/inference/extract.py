@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +15,11 @@ from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.files import PendingFile
-from vasa_jax.typing import FPS, Float
+from vasa_jax.typing import FPS, Float, Frames
 
 VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
 SOUNDS = (".m4a", ".wav", ".flac", ".mp3", ".aac", ".ogg", ".opus")
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
 REPORT_NAME = "report.json"
 FORMAT = 1
 
@@ -29,6 +29,24 @@ class Sound(NamedTuple):
 
     identity: str
     encode: Callable[[np.ndarray], np.ndarray]
+
+
+class Content(NamedTuple):
+    """A clip that was opened: batches of uint8 frames (n, size, size, 3) in their order, sound at
+    16 kHz in [-1, 1], and labels by the names that `MotionClips` reads."""
+
+    frames: Iterable[Frames]
+    waveform: Float[np.ndarray, " n"]
+    labels: Mapping[str, np.ndarray]
+
+
+class Clip(NamedTuple):
+    """A clip to extract. split: one of `SPLITS`. mark(): tells this clip from a later version of
+    it, a value that JSON can hold. open(): its content. Both may raise UserError."""
+
+    split: str
+    mark: Callable[[], Any]
+    open: Callable[[], Content]
 
 
 class Summary(NamedTuple):
@@ -98,21 +116,41 @@ def extract_folder(
     if audio is not None and not Path(audio).is_dir():
         raise UserError(f"{audio}: no such folder of sound files")
     splits = split_of(list(files), val_share)
+
+    def clip(name: str, file: Path) -> Clip:
+        return Clip(
+            splits[name],
+            lambda: _video_mark(file, _sound_file(file, name, audio)),
+            lambda: _open_video(file, _sound_file(file, name, audio), encoder),
+        )
+
+    clips = {name: clip(name, file) for name, file in files.items()}
+    return extract_clips(clips, output, encoder, report, sound=sound)
+
+
+def extract_clips(
+    clips: Mapping[str, Clip],
+    output: Path,
+    encoder: MotionEncoder,
+    report: Reporter,
+    *,
+    sound: Sound | None = None,
+) -> Summary:
+    """Write `output`/SPLIT/NAME.npz for every clip, and `output`/report.json; see
+    `extract_folder`."""
     model = encoder.identity + (f"+{sound.identity}" if sound else "")
     counts, frames = {"made": 0, "skipped": 0, "failed": 0}, 0
     reasons: dict[str, str] = {}
-    with report.stage("extract", len(files)) as advance:
-        for name, file in files.items():
-            places = [output / s / f"{name}.npz" for s in SPLITS]
-            if splits[name] == "val":
-                places.reverse()
+    with report.stage("extract", len(clips)) as advance:
+        for name, clip in clips.items():
+            others = [s for s in SPLITS if s != clip.split]
+            places = [output / s / f"{name}.npz" for s in (clip.split, *others)]
             outcome, arrays, count = "failed", {}, 0
             try:
-                heard = _sound_file(file, name, audio)
-                record = _record(file, heard, model)
-                count = _finished(*places, record)
+                record = {"format": FORMAT, "model": model, "source": clip.mark()}
+                count = _finished(places, record)
                 if not count:
-                    arrays = extract_clip(file, heard, encoder, sound)
+                    arrays = _arrays(name, clip.open(), encoder, sound)
                 outcome = "skipped" if count else "made"
             except UserError as error:
                 reasons[name] = str(error)
@@ -131,7 +169,7 @@ def extract_folder(
             advance(1)
     minutes = round(frames / FPS / 60, 3)
     summary = Summary(**counts, minutes=minutes, reasons=reasons)
-    of = {"model": model, "config": encoder.config.name, "videos": len(files)}
+    of = {"model": model, "config": encoder.config.name, "videos": len(clips)}
     _write_report(output / REPORT_NAME, of | summary._asdict())
     report.finish(f"{output}: {summary.made} made, {summary.skipped} already there, "
                   f"{summary.failed} failed, {minutes:.1f} minutes of motion", **counts,
@@ -146,15 +184,25 @@ def extract_clip(
 
     Raises UserError for an unreadable video, no face, no sound, and motion that is not finite.
     """
+    return _arrays(str(video), _open_video(video, heard, encoder), encoder, sound)
+
+
+def _open_video(video: Path, heard: Path, encoder: MotionEncoder) -> Content:
     waveform = open_audio(heard).waveform
     limit = num_frames(len(waveform))
     size = encoder.config.face.image_size
-    motion = encoder(driving_crops(video, size, encoder.batch, limit))
+    return Content(driving_crops(video, size, encoder.batch, limit), waveform, {})
+
+
+def _arrays(
+    name: str, content: Content, encoder: MotionEncoder, sound: Sound | None
+) -> dict[str, np.ndarray]:
+    motion = encoder(content.frames)
     if not np.isfinite(motion).all():
-        raise UserError(f"{video}: the face model gives NaN or infinity here; is its checkpoint "
+        raise UserError(f"{name}: the face model gives NaN or infinity here; is its checkpoint "
                         "whole?")  # fmt: skip
-    waveform = waveform[: len(motion) * SAMPLES_PER_FRAME]
-    arrays = {"motion": motion, "waveform": _to_int16(waveform)}
+    waveform = content.waveform[: len(motion) * SAMPLES_PER_FRAME]
+    arrays = {"motion": motion, "waveform": _to_int16(waveform), **content.labels}
     if sound is not None:
         arrays["audio"] = sound.encode(waveform)[: len(motion)].astype(np.float32)
     return arrays
@@ -174,22 +222,19 @@ def _sound_file(video: Path, name: str, audio: Path | None) -> Path:
     raise UserError(f"{stem}.*: no sound of this name ({', '.join(SOUNDS)})")
 
 
-def _record(video: Path, heard: Path, model: str) -> dict[str, Any]:
+def _video_mark(video: Path, heard: Path) -> list[list[int]]:
     try:
         stats = [file.stat() for file in (video, heard)]
     except OSError as error:
         raise UserError(f"{video}: cannot be read ({error.strerror or error})") from None
-    return {
-        "format": FORMAT,
-        "model": model,
-        "source": [[s.st_size, s.st_mtime_ns] for s in stats],
-    }
+    return [[s.st_size, s.st_mtime_ns] for s in stats]
 
 
-def _finished(target: Path, other: Path, record: dict) -> int:
-    """The frames of a clip that an earlier run made, moved from the other split if it lies there;
-    0 if there is none of this record."""
-    for path in (target, other):
+def _finished(places: list[Path], record: dict) -> int:
+    """The frames of a clip that an earlier run made, moved to the first place if it lies at another
+    one; 0 if there is none of this record."""
+    target = places[0]
+    for path in places:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 found = json.loads(str(stored["record"]))

@@ -21,7 +21,7 @@ from vasa_jax.typing import Float
 INDEX_NAME = "stats.json"
 CLIPS_IN_MEMORY = 16
 LABELS = ("gaze", "distance", "emotion")
-SPLITS = ("train", "val")
+SPLITS = ("train", "val", "test")
 
 
 class Index(NamedTuple):

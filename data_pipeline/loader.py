@@ -22,6 +22,7 @@ from vasa_jax.data_pipeline.loading.stream import Stream
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
+from vasa_jax.face.exact import from_swaps
 from vasa_jax.typing import Pose
 
 MOST_WORKERS = 16
@@ -158,8 +159,8 @@ def _unit(value: np.ndarray) -> np.ndarray:
 
 class FaceLoader(_Loader):
     """Batches of `FaceBatch`: pairs of frames of one clip; neighbours are of different people
-    wherever there are enough. Masks and points come where all clips have them, pose and gaze (with
-    their flags) where any has. See `_Loader` for the rest.
+    wherever there are enough. Masks, points and ARKit coefficients come where all clips have them,
+    pose and gaze (with their flags) where any has. See `_Loader` for the rest.
     """
 
     struct: FaceBatch
@@ -171,8 +172,9 @@ class FaceLoader(_Loader):
         fields: dict[str, Any] = {f"{side}_view": picture for side in views}
         if "masks" in self._all:
             fields |= both("mask", f32(pixels, pixels, 1))
-        if "points" in self._all:
-            fields |= both("points", f32(5, 2))
+        for name, shape in (("points", (5, 2)), ("arkit", (52,))):
+            if name in self._all:
+                fields |= both(name, f32(*shape))
         if self._has_pose:
             fields |= both("pose", Pose(f32(3), f32(3), f32(1))) | {"pose_present": f32()}
         if "gaze" in self._some:
@@ -221,6 +223,7 @@ class SwapLoader(_Loader):
             mask=f32(pixels, pixels, 1) if "masks" in self._all else None,
             **{name: spec for name, spec in known.items() if name in self._all},
         )
+        self._rendered = rendered
         number = jax.ShapeDtypeStruct((batch,), jnp.int32)
         return SwapBatch(
             *[rendered] * len(PICTURES),
@@ -235,7 +238,7 @@ class SwapLoader(_Loader):
             optional = {
                 field: arrays[f"{name}_{field}"]
                 for field in ("mask", "points", "gaze", "arkit")
-                if getattr(self.struct.source, field) is not None
+                if getattr(self._rendered, field) is not None
             }
             pose = Pose(*(arrays[f"{name}_{part}"] for part in POSE))
             pictures.append(Rendered(arrays[name], pose, **optional))
@@ -245,6 +248,24 @@ class SwapLoader(_Loader):
             driver_identity=arrays["driver_identity"],
             driver_view=arrays.get("driver_view"),
         )
+
+
+class SwapPairLoader(SwapLoader):
+    """Exact swaps as batches of `FaceBatch` for the losses of stage 1: the true picture of the
+    source's person as the driver, the other person as its view; see `vasa_jax.face.exact`."""
+
+    struct: FaceBatch
+
+    def _shapes(self, batch: int, pixels: int) -> FaceBatch:
+        swaps = super()._shapes(batch, pixels)
+        own = jax.ShapeDtypeStruct((batch,), jnp.bool_)
+        zeros = jax.tree.map(lambda s: np.zeros((1, *s.shape[1:]), s.dtype), (swaps, own))
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), from_swaps(*zeros)
+        )
+
+    def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
+        return from_swaps(super()._assemble(arrays), arrays["own"])
 
 
 def is_dataset(folder: Path) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.augment_flip import (
+    flip_arkit,
     flip_gaze,
     flip_points,
     flip_rotation,
@@ -17,7 +18,7 @@ from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
 from vasa_jax.typing import Float
 
 POSE = ("rotation", "translation", "log_scale")
-FRAME_LABELS = (*POSE, "gaze", "points")
+FRAME_LABELS = (*POSE, "gaze", "points", "arkit")
 READ = ("frames", "masks", *FRAME_LABELS)
 """The features of a record that a pair needs."""
 FLIPS = {
@@ -26,6 +27,7 @@ FLIPS = {
     "log_scale": lambda value: value,
     "gaze": flip_gaze,
     "points": flip_points,
+    "arkit": flip_arkit,
 }
 
 

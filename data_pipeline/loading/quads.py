@@ -5,12 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from vasa_jax.data_pipeline import augment
-from vasa_jax.data_pipeline.augment_flip import flip_arkit
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
+OWN = 0.25
+"""Share of quads whose motion is to be read from the source's own person: self-reenactment."""
 READ = ("group_id", "size", "counts", "identity", "images", "masks", "rotation", "translation",
         "log_scale", "points", "arkit", "gaze")  # fmt: skip
 
@@ -61,7 +62,8 @@ def _picture(group, counts, place):
 def make_quad(
     raw: RawQuad, size: int, how: Augment, rng: np.random.Generator, masks: bool
 ) -> dict[str, np.ndarray]:
-    """One example by the names of `SwapBatch`'s fields (poses in parts), pictures as uint8.
+    """One example by the names of `SwapBatch`'s fields (poses in parts), pictures as uint8; `own`,
+    whether it is meant for self-reenactment.
 
     One mirroring and one mild recolouring for the whole quad: the targets stay true.
     """
@@ -70,6 +72,7 @@ def make_quad(
     example: dict[str, np.ndarray] = {
         "source_identity": np.array(raw.identity[0], np.int32),
         "driver_identity": np.array(raw.identity[1], np.int32),
+        "own": np.array(rng.random() < OWN),
     }
     for name, picture in zip(PICTURES, raw.pictures, strict=True):
         image, labels = decode_rgb(picture.image, size), picture.labels
@@ -77,7 +80,7 @@ def make_quad(
         if flip:
             image = np.ascontiguousarray(image[:, ::-1])
             mask = None if mask is None else mask[:, ::-1]
-            labels = {k: ({"arkit": flip_arkit} | FLIPS)[k](v) for k, v in labels.items()}
+            labels = {k: FLIPS[k](v) for k, v in labels.items()}
         if matrix is not None:
             image = augment.recolour(image, matrix)
         example[name] = image

@@ -11,7 +11,13 @@ import pytest
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
-from vasa_jax.data_pipeline.loader import FaceLoader, SwapLoader, default_workers, is_dataset
+from vasa_jax.data_pipeline.loader import (
+    FaceLoader,
+    SwapLoader,
+    SwapPairLoader,
+    default_workers,
+    is_dataset,
+)
 from vasa_jax.data_pipeline.loading import recipe
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
 from vasa_jax.data_pipeline.loading.plan import Plan, spread_out
@@ -173,6 +179,7 @@ def test_every_label_arrives_where_all_clips_have_it(clips, tmp_path):
     for row, side in itertools.product(range(4), ("source", "driver")):
         clip, k = by_rotation[getattr(batch, f"{side}_pose").rotation[row].tobytes()]
         np.testing.assert_array_equal(getattr(batch, f"{side}_points")[row], clip.points[k])
+        np.testing.assert_array_equal(getattr(batch, f"{side}_arkit")[row], clip.arkit[k])
         mask = getattr(batch, f"{side}_mask")[row]
         np.testing.assert_allclose(mask, (k * 9 % 256) / 255, atol=1e-6)
     assert batch.driver_view is None
@@ -195,7 +202,9 @@ def test_a_batch_is_what_its_struct_says(folder, swaps):
     assert struct.driver_view is not None
     bare = FaceLoader(folder, CONFIG, 4, workers=0, augment=PLAIN).struct
     assert {k for k, v in bare._asdict().items() if v is None} == {
-        name for name in FaceBatch._fields if name.endswith(("view", "mask", "points", "regions"))
+        name
+        for name in FaceBatch._fields
+        if name.endswith(("view", "mask", "points", "regions", "arkit", "only"))
     }
 
 
@@ -316,6 +325,29 @@ def test_swaps_are_resumed_and_mirrored_like_pairs(swaps):
     flipped = next(SwapLoader(swaps, CONFIG, 4, workers=0, augment=PLAIN._replace(flip=1.0)))
     np.testing.assert_array_equal(flipped.swap.image, plain.swap.image[:, :, ::-1])
     np.testing.assert_array_equal(flipped.swap.arkit[:, 8:10], plain.swap.arkit[:, 9:7:-1])
+
+
+def test_swaps_as_face_batches(swaps):
+    """The driver is the true picture; what the motion encoder sees is the other person, or, for
+    some, the source's own."""
+    loader = SwapPairLoader(swaps, CONFIG, 8, workers=0, augment=PLAIN)
+    plain = SwapLoader(swaps, CONFIG, 8, workers=0, augment=PLAIN)
+    assert isinstance(loader.struct, FaceBatch)
+    own = 0
+    for _ in range(3):
+        batch, swap = next(loader), next(plain)
+        specs = jax.tree.leaves(loader.struct)
+        assert jax.tree.structure(batch) == jax.tree.structure(loader.struct)
+        for value, spec in zip(jax.tree.leaves(batch), specs, strict=True):
+            assert (value.shape, value.dtype) == (spec.shape, spec.dtype)
+        np.testing.assert_array_equal(batch.driver, swap.swap.image)
+        np.testing.assert_array_equal(batch.pose_only, swap.pose_only.image)
+        np.testing.assert_array_equal(batch.driver_pose.rotation, swap.swap.pose.rotation)
+        for row in range(8):
+            itself = np.array_equal(batch.driver_view[row], swap.swap.image[row])
+            assert itself or np.array_equal(batch.driver_view[row], swap.driver.image[row])
+            own += itself
+    assert 0 < own < 16
 
 
 def test_mistakes_are_named(folder, clips, swaps, tmp_path):

@@ -14,9 +14,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
     parser.add_argument("--workdir", metavar="DIR", type=Path, required=True,
                         help="checkpoints and logs")  # fmt: skip
-    parser.add_argument("--data", metavar="DIR", type=Path, help="folder of .npz batches (face) "
-                        "or of clips from extract-motion (motion); without it random data, which "
-                        "teach nothing")  # fmt: skip
+    parser.add_argument("--data", metavar="DIR", type=Path, help="face: dataset of prepare or "
+                        "synth, or folder of .npz batches; motion: clips of extract-motion; "
+                        "without it random data, which teach nothing")  # fmt: skip
+    parser.add_argument("--swaps", action="store_true", help="face: learn from the exact swaps of "
+                        "a dataset of synth instead of its clips")  # fmt: skip
+    parser.add_argument("--workers", metavar="N", type=int, help="processes that read and decode a "
+                        "dataset (default: one a core, less one)")  # fmt: skip
     parser.add_argument("--steps", metavar="N", type=int, help="stop at this step (default: the "
                         "config's)")  # fmt: skip
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
@@ -38,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = get_config(arguments.config, arguments.overrides)
     if arguments.steps is not None and arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps} must be at least 1")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers} must not be negative")
 
     from vasa_jax.compile_cache import enable_compile_cache
     from vasa_jax.training import run as training
@@ -47,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     initialise_hosts(config)  # before anything asks JAX for its devices
     enable_compile_cache()
     progress = Quiet() if arguments.quiet else Bar()
+    data = _data(config, arguments)
     perception, frozen = None, {}
     if arguments.stage == "face":
         perception, frozen = _loss_networks(config, arguments)
@@ -57,19 +64,50 @@ def run(arguments: argparse.Namespace) -> int:
         frozen["audio"] = load_audio_weights(encoder, path)
     if arguments.data is None:
         progress.note("warning: no --data: random batches show that everything runs, no more")
-    result = training.run(
-        config,
-        arguments.stage,
-        arguments.workdir,
-        arguments.data,
-        steps=arguments.steps,
-        progress=progress,
-        frozen=frozen,
-        perception=perception,
-    )
+    try:
+        result = training.run(
+            config,
+            arguments.stage,
+            arguments.workdir,
+            data,
+            steps=arguments.steps,
+            progress=progress,
+            frozen=frozen,
+            perception=perception,
+        )
+    finally:
+        if hasattr(data, "close"):
+            data.close()
     ending = "" if result.finished else " (interrupted; the same command goes on)"
     progress.note(f"{arguments.workdir}: step {result.step}{ending}")
     return 0
+
+
+def _data(config, arguments: argparse.Namespace):
+    """A loader if --data is a dataset of records; else what was given."""
+    from vasa_jax.data_pipeline.loader import FaceLoader, SwapPairLoader, is_dataset
+    from vasa_jax.errors import UserError
+
+    folder = arguments.data
+    if arguments.swaps and (folder is None or arguments.stage != "face"):
+        raise UserError("--swaps is for `train face --data DIR`, a dataset of `vasa-jax synth "
+                        "--swaps N`")  # fmt: skip
+    if folder is None or not folder.is_dir():
+        return folder
+    seed = config.train_face.seed
+    if arguments.swaps:
+        return SwapPairLoader(folder, config, seed=seed, workers=arguments.workers)
+    if not is_dataset(folder):
+        if arguments.stage == "face" and not any(folder.glob("*.npz")):
+            raise UserError(f"{folder}: holds no dataset of clips and no .npz batches; make a "
+                            "dataset by `vasa-jax prepare` or `vasa-jax synth`")  # fmt: skip
+        return folder
+    if arguments.stage == "motion":
+        raise UserError(
+            f"{folder}: is a dataset of pictures, stage 2 learns from motion; run "
+            f"`vasa-jax extract-motion {folder} -o CLIPS`, then give --data CLIPS"
+        )
+    return FaceLoader(folder, config, seed=seed, workers=arguments.workers)
 
 
 def _cached_audio_weights(config) -> Path | None:

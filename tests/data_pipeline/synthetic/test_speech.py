@@ -100,7 +100,8 @@ def test_sentences_hold_only_known_letters():
 
 def test_voices_are_split():
     everyone = [v for sex in "fm" for held in (True, False) for v in voices(sex, held)]
-    assert sorted(everyone) == sorted(VOICES)
+    assert sorted(everyone) == [v for v in sorted(VOICES) if v[0] != "z"]
+    assert len(everyone) == 46
     assert set(HELD_OUT) == {*voices("f", True), *voices("m", True)}
     assert len(PARTS) == 4
 

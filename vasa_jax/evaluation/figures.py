@@ -54,6 +54,7 @@ _DELTA = {
         ("l2", "length of the three angles' changes"),
     )
 }
+_GAIN = "share of the exact change of pixels that is made"
 _SWEPT = ("gaze_yaw", "gaze_pitch", "distance", "happiness", "sadness", "anger", "surprise")
 
 
@@ -73,9 +74,10 @@ SECTIONS: dict[str, dict[str, Figure]] = {
     "Exact swaps: one factor alone": _under("pose_only.", _PICTURES, words="pose only: ")
     | _under("dyn_only.", _PICTURES, words="dynamics only: ")
     | {
-        "dyn_only.lpips_of_copy": Figure("dynamics only: LPIPS of the source, unchanged", "", "above ours"),
-        "pose_only.gain": Figure("pose only: share of the exact change of pixels that is made", "", "1"),
-        "dyn_only.gain": Figure("dynamics only: share of the exact change of pixels that is made", "", "1"),
+        "dyn_only.lpips_of_copy": Figure("dynamics only: LPIPS of the source, unchanged", "",
+                                         "above ours"),
+        "pose_only.gain": Figure(f"pose only: {_GAIN}", "", "1"),
+        "dyn_only.gain": Figure(f"dynamics only: {_GAIN}", "", "1"),
     }
     | _SHARES
     | _OWN_SHARES,

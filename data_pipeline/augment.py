@@ -98,12 +98,18 @@ def thin_plate(displacement: Float[np.ndarray, "25 2"], size: int) -> Float[np.n
     import cv2
 
     weights, _ = _plate()
-    field = (weights @ displacement).reshape(LATTICE + 1, LATTICE + 1, 2).astype(np.float32)
-    centres = ((np.arange(size, dtype=np.float32) + 0.5) / size).astype(np.float32)
-    x, y = np.meshgrid(centres, centres)
-    there = cv2.remap(field, x * LATTICE, y * LATTICE, cv2.INTER_LINEAR,
-                      borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
-    return (there + np.stack([x, y], axis=-1)) * size - np.float32(0.5)
+    field = (weights @ displacement * size).reshape(LATTICE + 1, LATTICE + 1, 2)
+    pixels, cells = _pixels(size)
+    return pixels + cv2.remap(
+        field.astype(np.float32), cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+@lru_cache(maxsize=4)
+def _pixels(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """(x, y) of every pixel, in pixels and in cells of the lattice."""
+    pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), axis=-1).astype(np.float32)
+    return pixels, (pixels + np.float32(0.5)) * np.float32(LATTICE / size)
 
 
 def draw_warp(rng: np.random.Generator, spread: float) -> Float[np.ndarray, "25 2"]:
@@ -117,17 +123,19 @@ def warp(image: PortraitArray, places: Float[np.ndarray, "s s 2"]) -> PortraitAr
     """The picture with each pixel taken from its place, bilinear, mirrored at its borders."""
     import cv2
 
-    return cv2.remap(image, places[..., 0], places[..., 1], cv2.INTER_LINEAR,
-                     borderMode=cv2.BORDER_REFLECT_101)  # fmt: skip
+    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def keep_box(
     image: PortraitArray, box: Float[np.ndarray, "4"], fill: Float[np.ndarray, "3"]
 ) -> PortraitArray:
     """The picture inside of a box (left, top, right, bottom, shares), one colour outside."""
+    import cv2
+
     size = np.array([image.shape[1], image.shape[0]] * 2)
     left, top, right, bottom = np.clip(np.round(box * size), 0, size).astype(int)
     out = np.empty_like(image)
-    out[:] = np.round(fill)
+    colour = [float(value) for value in np.round(fill)]
+    cv2.rectangle(out, (0, 0), (image.shape[1], image.shape[0]), colour, cv2.FILLED)
     out[top:bottom, left:right] = image[top:bottom, left:right]
     return out

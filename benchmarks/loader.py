@@ -1,0 +1,205 @@
+"""How many images a second does one core deliver to stage 1, and does training wait for them?
+
+    python benchmarks/loader.py [--sizes 256 512] [--train debug] [-o results.json]
+
+Clips are made up: 10 s of smooth pictures with some grain, as JPEG of about the bytes of a photo of
+a face, with every label and landmark that `vasa-jax prepare` writes. The first figures are of one
+process with one thread, so per core: pictures that are read, decoded and augmented (source and
+driver of every pair; the view that is made of the driver is not counted), by how many pairs are
+taken from a record each time it is read. The second are of worker processes. The third is a real
+training run of a small config: the share of its time that it waits for a batch.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import jax
+import numpy as np
+from vasa_jax.data_pipeline import augment
+from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip, write_clip
+from vasa_jax.data_pipeline.datasets.read import open_dataset
+from vasa_jax.data_pipeline.datasets.write import write_dataset
+from vasa_jax.data_pipeline.loader import FaceLoader
+from vasa_jax.data_pipeline.loading import pairs
+
+from vasa_jax.config import apply_overrides, get_config
+from vasa_jax.training import run as training
+
+FRAMES = 250
+BATCH = 16
+POINTS = [[0.4, 0.4], [0.6, 0.4], [0.5, 0.5], [0.43, 0.62], [0.57, 0.62]]
+
+
+def picture(size: int, rng: np.random.Generator) -> bytes:
+    small = rng.integers(0, 256, (size // 16, size // 16, 3), np.uint8)
+    smooth = cv2.resize(small, (size, size), interpolation=cv2.INTER_CUBIC).astype(np.int16)
+    grain = rng.integers(-4, 5, smooth.shape)
+    image = np.clip(smooth + grain, 0, 255).astype(np.uint8)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+
+
+def write_clips(out: Path, size: int, clips: int, frames: int = FRAMES) -> Path:
+    """A dataset of `clips` clips of as many people."""
+    rng = np.random.default_rng(0)
+    pool = [picture(size, rng) for _ in range(25)]
+    files = []
+    for number in range(clips):
+        order = rng.integers(0, len(pool), frames)
+        values = {
+            name: rng.uniform(-0.2, 0.2, (frames, width)).astype(np.float32)
+            for name, width in (("rotation", 3), ("translation", 3), ("log_scale", 1), ("gaze", 2),
+                                ("arkit", 52))
+        }  # fmt: skip
+        files.append(out / "clips" / f"{number}.npz")
+        write_clip(
+            files[-1],
+            Clip(
+                clip_id=f"{number}",
+                identity=f"{number}",
+                size=size,
+                frames=[pool[k] for k in order],
+                audio=rng.integers(-3000, 3000, frames * 640).astype(np.int16),
+                points=np.tile(np.float32(POINTS), (frames, 1, 1)),
+                landmarks=rng.integers(0, LANDMARK_UNIT, (frames, 478, 2)).astype(np.int16),
+                **values,
+            ),
+        )
+    write_dataset(out, "video_folder", {"train": files})
+    return out
+
+
+def timed(call, repeats: int = 15) -> float:
+    """Milliseconds, the median."""
+    call()
+    found = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        found.append(time.perf_counter() - start)
+    return round(1e3 * statistics.median(found), 3)
+
+
+def parts(folder: Path, size: int) -> dict:
+    """Milliseconds of each part, one thread."""
+    dataset, rng = open_dataset(folder), np.random.default_rng(0)
+    source, records = dataset.source("train"), dataset.records("train")
+    clip = records[0]
+    labels = {"points": clip.points[:2]}
+    raw = pairs.RawPair(0, (clip.frames[0], clip.frames[1]), None, labels)
+    image = pairs.decode_rgb(clip.frames[0], size)
+    places = augment.thin_plate(augment.draw_warp(rng, 0.02), size)
+    matrix = augment.draw_colours(rng, augment.STRONG)
+    how = pairs.Augment()
+    turn = iter(range(10**9))
+    return {
+        "jpeg_bytes": len(clip.frames[0]),
+        "record_bytes": len(source[0]),
+        "read_record_ms": timed(lambda: source[next(turn) % len(source)]),
+        "read_and_parse_record_ms": timed(lambda: records[next(turn) % len(records)]),
+        "decode_jpeg_ms": timed(lambda: pairs.decode_rgb(clip.frames[0], size)),
+        "recolour_ms": timed(lambda: augment.recolour(image, matrix)),
+        "thin_plate_field_ms": timed(
+            lambda: augment.thin_plate(augment.draw_warp(rng, 0.02), size)
+        ),
+        "warp_ms": timed(lambda: augment.warp(image, places)),
+        "pair_ms": timed(lambda: pairs.make_pair(raw, size, how, rng, False)),
+    }
+
+
+def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> dict:
+    """Batches for some seconds."""
+    config = apply_overrides(get_config("base256"), [f"face.image_size={size}"])
+    loader = FaceLoader(folder, config, BATCH, workers=workers, draws=draws)
+    try:
+        # A block's records are read before its first batch: measure whole blocks.
+        whole = 4 * draws
+        for _ in range(whole if workers == 0 else 2 * whole):
+            next(loader)
+        count, start = 0, time.perf_counter()
+        while count % whole or time.perf_counter() - start < seconds:
+            next(loader)
+            count += 1
+        passed = time.perf_counter() - start
+    finally:
+        loader.close()
+    images = 2 * BATCH * count / passed
+    return {"workers": workers, "pairs_per_read": draws, "batches": count,
+            "images_per_s": round(images, 1),
+            "images_per_s_per_core": round(images / max(1, workers), 1)}  # fmt: skip
+
+
+def wait(name: str, steps: int, folder: Path) -> dict:
+    """The share of a training run's time that it waits for batches, and its step time."""
+    off = [f"face_losses.{k}.weight=0" for k in ("perceptual", "face_features", "cross_identity")]
+    config = apply_overrides(get_config(name), [
+        *off, "face_losses.consistency.perceptual=0", "train_face.log_every=1",
+        f"train_face.batch={BATCH}",
+    ])  # fmt: skip
+    write_clips(folder / "data", config.face.image_size, 32, 100)
+    found = []
+    for workers in (0, 1):
+        loader = FaceLoader(folder / "data", config, workers=workers)
+        work = folder / f"work{workers}"
+        try:
+            training.run(config, "face", work, loader, steps=steps)
+        finally:
+            loader.close()
+        rows = [json.loads(line) for line in (work / "metrics.jsonl").open()][2:]
+        found.append({"workers": workers, "steps": len(rows),
+                      "seconds_per_step": round(statistics.median(1 / r["it/s"] for r in rows), 4),
+                      "share_waited": round(statistics.median(r["data_wait"] for r in rows), 5)})  # fmt: skip
+    return {"config": name, "batch": BATCH, "image_size": config.face.image_size, "runs": found}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--workers", type=int, nargs="+", default=[os.cpu_count()])
+    parser.add_argument("--train", metavar="CONFIG")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("-o", "--output", type=Path)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    sizes, waited = {}, None
+    with tempfile.TemporaryDirectory() as scratch:
+        for size in args.sizes:
+            folder = write_clips(Path(scratch) / str(size), size, args.clips)
+            sizes[size] = parts(folder, size)
+            sizes[size]["rates"] = [
+                rate(folder, size, args.seconds, workers, draws)
+                for workers, draws in [
+                    *((0, d) for d in (1, 2, 4, 8)),
+                    *((w, 4) for w in args.workers),
+                ]
+            ]
+            print(size, json.dumps(sizes[size], indent=1), file=sys.stderr)
+        if args.train:
+            waited = wait(args.train, args.steps, Path(scratch))
+    result = {
+        "sizes": sizes,
+        "training": waited,
+        "clip": {"frames": FRAMES, "clips": args.clips},
+        "device": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "load_average": [round(v, 2) for v in os.getloadavg()],
+        "versions": {"python": platform.python_version(), "jax": jax.__version__,
+                     "opencv": cv2.__version__, "numpy": np.__version__},
+    }  # fmt: skip
+    text = json.dumps(result, indent=1)
+    print(text)
+    if args.output:
+        args.output.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -4,7 +4,8 @@
 
 Clips are made up: 10 s of smooth pictures with some grain, as JPEG of about the bytes of a photo of
 a face, with every label and landmark that `vasa-jax prepare` writes. The first figures are of one
-process with one thread, so per core: pictures that are read, decoded and augmented (source and
+process with one thread, over wall time and over processor time (which other jobs on the machine
+disturb less), so per core: pictures that are read, decoded and augmented (source and
 driver of every pair; the view that is made of the driver is not counted), by how many pairs are
 taken from a record each time it is read. The second are of worker processes. The third is a real
 training run of a small config: the share of its time that it waits for a batch.
@@ -12,6 +13,7 @@ training run of a small config: the share of its time that it waits for a batch.
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -114,6 +116,15 @@ def parts(folder: Path, size: int) -> dict:
     }
 
 
+def cpu_seconds() -> float:
+    """Processor time of this process and its workers (Linux)."""
+    found = sum(os.times()[:2])
+    for child in multiprocessing.active_children():
+        fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+        found += sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+    return found
+
+
 def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> dict:
     """Batches for some seconds."""
     config = apply_overrides(get_config("base256"), [f"face.image_size={size}"])
@@ -123,17 +134,17 @@ def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> d
         whole = 4 * draws
         for _ in range(whole if workers == 0 else 2 * whole):
             next(loader)
-        count, start = 0, time.perf_counter()
+        count, start, before = 0, time.perf_counter(), cpu_seconds()
         while count % whole or time.perf_counter() - start < seconds:
             next(loader)
             count += 1
-        passed = time.perf_counter() - start
+        passed, worked = time.perf_counter() - start, cpu_seconds() - before
     finally:
         loader.close()
     images = 2 * BATCH * count / passed
     return {"workers": workers, "pairs_per_read": draws, "batches": count,
             "images_per_s": round(images, 1),
-            "images_per_s_per_core": round(images / max(1, workers), 1)}  # fmt: skip
+            "images_per_cpu_second": round(2 * BATCH * count / worked, 1)}  # fmt: skip
 
 
 def wait(name: str, steps: int, folder: Path) -> dict:
@@ -153,9 +164,10 @@ def wait(name: str, steps: int, folder: Path) -> dict:
         finally:
             loader.close()
         rows = [json.loads(line) for line in (work / "metrics.jsonl").open()][2:]
-        found.append({"workers": workers, "steps": len(rows),
-                      "seconds_per_step": round(statistics.median(1 / r["it/s"] for r in rows), 4),
-                      "share_waited": round(statistics.median(r["data_wait"] for r in rows), 5)})  # fmt: skip
+        step = statistics.median(1 / row["it/s"] for row in rows)
+        share = statistics.median(row["data_wait"] for row in rows)
+        found.append({"workers": workers, "steps": len(rows), "seconds_per_step": round(step, 4),
+                      "share_waited": round(share, 5)})  # fmt: skip
     return {"config": name, "batch": BATCH, "image_size": config.face.image_size, "runs": found}
 
 
@@ -175,13 +187,8 @@ def main() -> None:
         for size in args.sizes:
             folder = write_clips(Path(scratch) / str(size), size, args.clips)
             sizes[size] = parts(folder, size)
-            sizes[size]["rates"] = [
-                rate(folder, size, args.seconds, workers, draws)
-                for workers, draws in [
-                    *((0, d) for d in (1, 2, 4, 8)),
-                    *((w, 4) for w in args.workers),
-                ]
-            ]
+            plans = [*((0, draws) for draws in (1, 2, 4, 8)), *((w, 4) for w in args.workers)]
+            sizes[size]["rates"] = [rate(folder, size, args.seconds, *plan) for plan in plans]
             print(size, json.dumps(sizes[size], indent=1), file=sys.stderr)
         if args.train:
             waited = wait(args.train, args.steps, Path(scratch))

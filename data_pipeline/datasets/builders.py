@@ -20,6 +20,7 @@ VERSION = "1.0.0"
 SHARD_BYTES = 256 * 2**20
 """A shard is held in memory while it is written."""
 CLIPS, SWAPS = "clips", "swaps"
+NAMES = ("voxceleb2", "video_folder", "synthetic_heads")
 
 
 class Card(NamedTuple):

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.datasets import features
-from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
+from vasa_jax.data_pipeline.datasets.builders import CLIPS, NAMES, SWAPS
 from vasa_jax.data_pipeline.swaps import SwapGroup
 
 from vasa_jax.errors import UserError
 
 INFO_NAME = "dataset_info.json"
-DEPTH = 3
-"""NAME/CONFIG/VERSION: how far below the folder that a user gives the dataset may lie."""
+VERSIONS = "[0-9]*.[0-9]*.[0-9]*"
 
 
 class Index(NamedTuple):
@@ -69,11 +68,14 @@ def find_dataset(folder: Path, kind: str = CLIPS) -> Path | None:
 
     Raises UserError when there are several.
     """
-    found = []
-    for depth in range(DEPTH + 1):
-        for info in sorted(Path(folder).glob("*/" * depth + INFO_NAME)):
-            if not any(part.startswith(".") for part in info.relative_to(folder).parts):
-                found.append(info.parent)
+    # Not a search of everything below: videos or clips may lie there by the million.
+    names = ["", VERSIONS, f"{kind}/{VERSIONS}"]
+    names += [f"{name}/{rest}" for name in NAMES for rest in names[1:]]
+    found = [
+        info.parent
+        for name in names
+        for info in sorted(Path(folder).glob(f"{name}/{INFO_NAME}".lstrip("/")))
+    ]
     fitting = [path for path in found if _metadata(path).get("kind") == kind]
     if len(fitting) > 1:
         raise UserError(f"{folder}: holds {len(fitting)} datasets ({fitting[0]}, {fitting[1]}); "

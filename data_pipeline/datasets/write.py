@@ -19,9 +19,9 @@ from vasa_jax.data_pipeline.swaps import LABELS, SwapGroup, read_group, write_gr
 from vasa_jax.errors import UserError
 
 BUILDERS = {
-    "voxceleb2": (voxceleb2, "VoxCeleb2"),
-    "video_folder": (video_folder, "VideoFolder"),
-    "synthetic_heads": (synthetic_heads, "SyntheticHeads"),
+    voxceleb2.CARD.name: (voxceleb2, "VoxCeleb2"),
+    video_folder.CARD.name: (video_folder, "VideoFolder"),
+    synthetic_heads.CARD.name: (synthetic_heads, "SyntheticHeads"),
 }
 SPLITS = ("train", "val", "test")
 

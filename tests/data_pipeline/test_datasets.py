@@ -217,3 +217,4 @@ def test_folders_without_a_dataset_are_refused(clip_files, tmp_path):
         open_dataset(folder)
     assert read.INFO_NAME in {p.name for p in folder.iterdir()}
     assert folder.name == write.VERSION
+    assert set(write.BUILDERS) == set(builders.NAMES)

@@ -44,7 +44,7 @@ def draw_style(rng: np.random.Generator) -> Style:
         rest=rest,
         lean=float(np.clip(rng.normal(0, 0.35), -0.7, 0.7)),
         lively=float(np.clip(rng.lognormal(0, 0.35), 0.5, 2.2)),
-        articulation=float(np.clip(rng.normal(1.0, 0.13), 0.7, 1.3)),
+        articulation=float(np.clip(rng.normal(1.15, 0.15), 0.8, 1.5)),
         blinking=float(np.clip(rng.lognormal(0, 0.25), 0.6, 1.7)),
         skew=float(np.clip(rng.normal(0, 0.05), -0.12, 0.12)),
     )

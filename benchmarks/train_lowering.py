@@ -11,46 +11,15 @@ dlib's identity network take part with the shapes of their weights.
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import jax
 import numpy as np
 
+from vasa_jax.benchmark.training_questions import training_task
 from vasa_jax.config import get_config
-from vasa_jax.loss_config import CrossIdentityLoss, FaceFeatureLoss, PerceptualLoss
-from vasa_jax.perception.dlib_identity import DlibIdentity
-from vasa_jax.perception.vgg import VGG
-from vasa_jax.training.face_step import face_batch_struct, face_task
 from vasa_jax.training.mesh import single_device
-from vasa_jax.training.motion_step import motion_task
 from vasa_jax.training.program import build_program
-
-
-def task_of(config, stage, frozen):
-    """The stage's task, and its frozen networks as shapes."""
-    if stage == "motion":
-        return motion_task(config)
-    if not frozen:
-        off = {
-            "perceptual": PerceptualLoss(weight=0.0),
-            "face_features": FaceFeatureLoss(weight=0.0),
-            "cross_identity": CrossIdentityLoss(weight=0.0),
-            "consistency": replace(config.face_losses.consistency, perceptual=0.0),
-        }
-        config = replace(config, face_losses=replace(config.face_losses, **off))
-    shapes = {}
-    if frozen:
-        key = jax.random.key(0)
-        image = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
-        chip = jax.ShapeDtypeStruct((1, 150, 150, 3), np.float32)
-        shapes = {
-            "vgg": jax.eval_shape(VGG().init, key, image)["params"],
-            "identity": jax.eval_shape(DlibIdentity().init, key, chip)["params"],
-        }
-    fields = ("source_points", "driver_points", "source_mask", "driver_mask")
-    batch = face_batch_struct(config, config.train_face.batch, fields)
-    return face_task(config, shapes, batch=batch)
 
 
 def count(tree):
@@ -115,7 +84,9 @@ def main():
         "precision": config.precision,
         "device": jax.devices()[0].device_kind,
         "jax": jax.__version__,
-        **measure(task_of(config, arguments.stage, arguments.frozen), arguments.compile),
+        **measure(
+            training_task(config, arguments.stage, frozen=arguments.frozen), arguments.compile
+        ),
     }
     text = json.dumps(report, indent=1)
     print(text)

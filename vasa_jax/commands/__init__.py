@@ -2,7 +2,9 @@
 
 from vasa_jax.commands import (
     batch,
+    benchmark,
     config,
+    evaluate,
     export,
     extract_motion,
     generate,
@@ -21,6 +23,8 @@ COMMANDS = {
     "prepare": prepare,
     "synth": synth,
     "train": train,
+    "benchmark": benchmark,
+    "evaluate": evaluate,
     "export": export,
     "config": config,
     "weights": weights,

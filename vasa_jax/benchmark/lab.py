@@ -1,0 +1,117 @@
+"""The model under measurement, and what its questions were asked to vary."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasa_jax.bundle import Bundle, abstract_params, load_bundle, resolve_folder
+from vasa_jax.config import Config
+from vasa_jax.config_text import apply_overrides
+from vasa_jax.face.conv import fold_weight_standardisation
+from vasa_jax.motion.stats import MotionStats
+from vasa_jax.params import flatten, unflatten
+from vasa_jax.typing import POSE_DIM, SAMPLE_RATE, Float, PortraitArray
+
+
+class Options(NamedTuple):
+    """What the command line may narrow: batch sizes, picture sizes, steps, seconds of a clip.
+
+    full: every combination of a question's settings, not one varied at a time. data: a dataset for
+    the loader. open_loader: (folder, config, batch) -> an endless iterator of batches.
+    """
+
+    batches: tuple[int, ...] | None = None
+    sizes: tuple[int, ...] | None = None
+    steps: tuple[int, ...] | None = None
+    seconds: float = 10.0
+    full: bool = False
+    data: Path | None = None
+    open_loader: Callable[[Path, Config, int], Iterator[Any]] | None = None
+
+
+class Lab:
+    """A config with parameters on the default device.
+
+    Weights are a checkpoint's or shipped ones where there are any, else random numbers of about the
+    right scale, made on the host: how fast a program runs does not depend on them, and drawing
+    millions of them on the device would take minutes to compile.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        overrides: Sequence[str] = (),
+        checkpoint: Path | None = None,
+        options: Options | None = None,
+    ):
+        self.config, self.overrides = config, sorted(overrides)
+        self.options = options or Options()
+        self._checkpoint = checkpoint
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What every row says of the model."""
+        return {
+            "config": self.config.name,
+            "set": self.overrides,
+            "precision": self.config.precision,
+        }
+
+    def change(self, *overrides: str) -> Config:
+        """The config with some keys changed. Raises UserError where they do not fit."""
+        return apply_overrides(self.config, overrides)
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """The whole model."""
+        folder = resolve_folder(self.config.name, self._checkpoint)
+        if folder is not None:
+            return load_bundle(folder, None, self.overrides)
+        params = random_params(abstract_params(self.config))
+        dim = self.config.face.motion_dim
+        std = np.ones(dim, np.float32)
+        std[:POSE_DIM] = 0.05  # a head that stays in the picture
+        return Bundle(self.config, params, MotionStats(np.zeros(dim, np.float32), std), False)
+
+    @cached_property
+    def folded_face(self) -> dict:
+        """The face model's parameters as inference uses them."""
+        return jax.jit(fold_weight_standardisation)(self.bundle.params["face"])
+
+
+def random_params(shapes: Any, seed: int = 0) -> Any:
+    """Numbers in the place of shapes: normal over the square root of the fan-in; scales are 1.
+
+    Leaves are jax Arrays; the same seed gives the same numbers.
+    """
+    rng, made = np.random.default_rng(seed), {}
+    for name, spec in flatten(shapes).items():
+        last = name.rpartition("/")[2]
+        if last in ("scale", "var"):
+            value = np.ones(spec.shape, np.float32)
+        elif len(spec.shape) < 2:
+            value = np.zeros(spec.shape, np.float32)
+        else:
+            value = rng.standard_normal(spec.shape, np.float32)
+            value /= np.sqrt(max(1, value.size // value.shape[-1]))
+        made[name] = jnp.asarray(value, spec.dtype)
+    return unflatten(made)
+
+
+def fake_portrait(size: int) -> PortraitArray:
+    """A smooth picture: what matters is only that it is one."""
+    y, x = np.mgrid[:size, :size] / size
+    picture = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x * y)], axis=-1)
+    return np.round(255 * picture).astype(np.uint8)
+
+
+def fake_speech(seconds: float) -> Float[np.ndarray, " n"]:
+    """A hum with the loudness of syllables, 16 kHz."""
+    t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    hum = 0.4 * np.sin(2 * np.pi * 140 * t) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
+    return hum.astype(np.float32)

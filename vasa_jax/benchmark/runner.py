@@ -1,0 +1,134 @@
+"""Measures cases: compile, warm up, repeat, and write a row."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import jax
+
+from vasa_jax.benchmark.case import Case, Ready
+from vasa_jax.benchmark.environment import forget_peak, memory, program_memory
+from vasa_jax.benchmark.store import Store
+from vasa_jax.errors import UserError
+from vasa_jax.training.progress import peak_flops
+
+OUT_OF_MEMORY = "out of memory"
+LEAST_REPEATS = 3
+
+
+class Effort(NamedTuple):
+    """How much to measure: `repeats` a row, fewer (at least 3) once a row took `row_seconds`;
+    no new row after `deadline` on `time.perf_counter`. again: measure also what is in the file."""
+
+    repeats: int = 20
+    row_seconds: float = 120.0
+    deadline: float | None = None
+    again: bool = False
+
+
+def spread(values: list[float]) -> dict[str, Any]:
+    """Median, smallest and largest of some values, and how many they are."""
+    return {
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+        "repeats": len(values),
+    }
+
+
+def run_cases(
+    cases: Iterable[Case],
+    store: Store,
+    effort: Effort,
+    say: Callable[[dict[str, Any]], None] = lambda row: None,
+    ceilings: dict[str, float] | None = None,
+) -> bool:
+    """Measure what the store lacks, a row at a time; `say` hears of every row, old and new.
+
+    Returns False when the time was up first. ceilings: "matmul" in FLOP/s and "copy" in byte/s.
+    Rows that cannot be measured here hold "skipped" (and are tried again next time) or "failed".
+    """
+    for case in cases:
+        row = None if effort.again else store.find(case.question, case.settings)
+        if row is None or "skipped" in row:
+            if effort.deadline is not None and time.perf_counter() >= effort.deadline:
+                return False
+            row = measure(case, effort, ceilings or {})
+            store.add(row)
+        say(row)
+    return True
+
+
+def measure(case: Case, effort: Effort, ceilings: dict[str, float]) -> dict[str, Any]:
+    """The row of one case."""
+    row: dict[str, Any] = {
+        "question": case.question,
+        "settings": case.settings,
+        "unit": case.unit,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    forget_peak()
+    try:
+        begun = time.perf_counter()
+        ready = case.prepare()
+        row |= {"prepare_s": time.perf_counter() - begun, "compile_s": ready.compile_s}
+        row |= _timed(ready, effort)
+        row |= _rates(ready, row["seconds"], ceilings)
+        row |= {"memory": memory()}
+        if ready.program is not None:
+            row["memory"] |= program_memory(ready.program)
+        if ready.figures is not None:
+            row["figures"] = ready.figures()
+    except UserError as error:
+        row["skipped"] = str(error)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
+            raise
+        row["failed"] = OUT_OF_MEMORY
+    if hasattr(os, "getloadavg"):
+        row["load_average"] = os.getloadavg()[0]
+    return row
+
+
+def _timed(ready: Ready, effort: Effort) -> dict[str, Any]:
+    begun = time.perf_counter()
+    ready.run()
+    warmup = time.perf_counter() - begun
+    if ready.restart is not None:
+        ready.restart()
+    seconds: list[float] = []
+    start = time.perf_counter()
+    while len(seconds) < effort.repeats:
+        begun = time.perf_counter()
+        if len(seconds) >= LEAST_REPEATS and begun - start > effort.row_seconds:
+            break
+        ready.run()
+        seconds.append(time.perf_counter() - begun)
+    return {"warmup_s": warmup, "seconds": spread(seconds)}
+
+
+def _rates(ready: Ready, seconds: dict[str, Any], ceilings: dict[str, float]) -> dict[str, Any]:
+    median = seconds["median"]
+    found: dict[str, Any] = {
+        "units": ready.units,
+        "per_second": {
+            "median": ready.units / median,
+            "min": ready.units / seconds["max"],
+            "max": ready.units / seconds["min"],
+        },
+    }
+    if ready.work is not None:
+        found |= {"flops": ready.work.flops, "bytes": ready.work.bytes}
+        found["tflops_per_second"] = ready.work.flops / median / 1e12
+        found["gbytes_per_second"] = ready.work.bytes / median / 1e9
+        if "matmul" in ceilings:
+            found["share_of_matmul"] = ready.work.flops / median / ceilings["matmul"]
+        if "copy" in ceilings:
+            found["share_of_copy"] = ready.work.bytes / median / ceilings["copy"]
+        precision = "bf16" if ceilings.get("bf16") else "f32"
+        peak = peak_flops(jax.devices()[0].device_kind, precision)
+        if peak is not None:
+            found["share_of_data_sheet"] = ready.work.flops / median / peak
+    return found

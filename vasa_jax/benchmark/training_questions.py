@@ -1,0 +1,136 @@
+"""`train-face`, `train-motion` and `loader`: examples a second, and the share of the peak."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+
+from vasa_jax.benchmark.case import Case, Ready
+from vasa_jax.benchmark.lab import Lab, random_params
+from vasa_jax.benchmark.work import count_jaxpr
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
+from vasa_jax.loss_config import CrossIdentityLoss, FaceFeatureLoss, PerceptualLoss
+from vasa_jax.perception.dlib_identity import DlibIdentity
+from vasa_jax.perception.vgg import VGG
+from vasa_jax.training.face_step import face_batch_struct, face_task
+from vasa_jax.training.fake_data import FakeBatches
+from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_step import motion_task
+from vasa_jax.training.program import build_program, init_state, put_batch
+from vasa_jax.training.task import Task
+
+FACE_TRIES = ((1, "none"), (2, "none"), (4, "dots"), (8, "full"), (16, "full"))
+"""(batch, remat) that one accelerator may hold, small ones first."""
+LOADER_BATCHES = 20
+
+
+def train_face_cases(lab: Lab) -> Iterator[Case]:
+    """One optimiser step of stage 1 with every loss of the config."""
+    tries = FACE_TRIES
+    if lab.options.batches:
+        tries = tuple((batch, lab.config.train_face.remat) for batch in lab.options.batches)
+    elif lab.config.name == "debug":
+        tries = ((lab.config.train_face.batch, "none"),)
+    yield from _steps(lab, "face", tries)
+
+
+def train_motion_cases(lab: Lab) -> Iterator[Case]:
+    """One optimiser step of stage 2."""
+    batches = lab.options.batches or (lab.config.train_motion.batch,)
+    yield from _steps(lab, "motion", [(b, lab.config.train_motion.remat) for b in batches])
+
+
+def _steps(lab: Lab, stage: str, tries: Any) -> Iterator[Case]:
+    for batch, remat in tries:
+        changes = (f"train_{stage}.batch={batch}", f"train_{stage}.remat={remat}")
+        config = lab.change(f"train_{stage}.accumulate=1", *changes)
+        settings = {**lab.settings, "batch": batch, "remat": remat}
+        yield Case(f"train-{stage}", settings, "examples",
+                   lambda config=config: _step(config, stage))  # fmt: skip
+
+
+def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
+    """A stage with its frozen networks as shapes: VGG-19 and dlib's network for the losses.
+
+    frozen=False leaves the losses of stage 1 out that need them.
+    """
+    if stage == "motion":
+        return motion_task(config)
+    losses, shapes = config.face_losses, {}
+    needs_vgg = losses.perceptual.weight or losses.consistency.perceptual
+    if not frozen:
+        losses = replace(
+            losses,
+            perceptual=PerceptualLoss(weight=0.0),
+            face_features=FaceFeatureLoss(weight=0.0),
+            cross_identity=CrossIdentityLoss(weight=0.0),
+            consistency=replace(losses.consistency, perceptual=0.0),
+        )
+        config, needs_vgg = replace(config, face_losses=losses), False
+    key = jax.random.key(0)
+    if needs_vgg:
+        image = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
+        shapes["vgg"] = jax.eval_shape(VGG().init, key, image)["params"]
+    if losses.face_features.weight or losses.cross_identity.weight:
+        chip = jax.ShapeDtypeStruct((1, 150, 150, 3), np.float32)
+        shapes["identity"] = jax.eval_shape(DlibIdentity().init, key, chip)["params"]
+    fields = ("source_points", "driver_points", "source_mask", "driver_mask")
+    batch = face_batch_struct(config, config.train_face.batch, fields)
+    return face_task(config, shapes, batch=batch)
+
+
+def _step(config: Config, stage: str) -> Ready:
+    abstract = training_task(config, stage)
+    # Shapes become numbers where there are any: a motion step without sound has none.
+    frozen = random_params(abstract.frozen) if stage == "face" else abstract.frozen
+    task = replace(abstract, frozen=frozen)
+    program = build_program(task, single_device())
+    state = init_state(task, program)
+    frozen = jax.device_put(task.frozen, program.frozen)
+    batch = put_batch(task, program, next(FakeBatches(task.batch)))
+    begun = time.perf_counter()
+    traced = program.jitted.trace(state, frozen, batch)
+    compiled = traced.lower().compile()
+    compile_s = time.perf_counter() - begun
+    work = count_jaxpr(traced.jaxpr)
+    held = {"state": state}
+    del state  # donated by the first step
+
+    def run():
+        held["state"], metrics, _ = compiled(held["state"], frozen, batch)
+        jax.block_until_ready((held["state"], metrics))
+
+    return Ready(run, task.train.batch, compile_s, work, compiled)
+
+
+def loader_cases(lab: Lab) -> Iterator[Case]:
+    """Batches of stage 1 from a dataset, decoded and augmented, on the host alone."""
+    for batch in lab.options.batches or (lab.config.train_face.batch,):
+        name = None if lab.options.data is None else lab.options.data.name
+        settings = {**lab.settings, "batch": batch, "data": name}
+        yield Case("loader", settings, "examples", lambda batch=batch: _loader(lab, batch))
+
+
+def _loader(lab: Lab, batch: int) -> Ready:
+    if lab.options.data is None or lab.options.open_loader is None:
+        raise UserError("give the dataset whose loader is asked about: --data DIR")
+    begun = time.perf_counter()
+    stream = lab.options.open_loader(lab.options.data, lab.config, batch)
+    next(stream)
+    started = time.perf_counter() - begun
+
+    def run():
+        for _ in range(LOADER_BATCHES):
+            next(stream)
+
+    return Ready(run, LOADER_BATCHES * batch, started,
+                 figures=getattr(stream, "close", None) and (lambda: _close(stream)))  # fmt: skip
+
+
+def _close(stream: Any) -> dict[str, Any]:
+    stream.close()
+    return {}

@@ -1,0 +1,121 @@
+"""Arithmetic and memory traffic of a function, counted from its jaxpr: the same on every machine.
+
+XLA's own count (`cost_analysis`) takes the body of a loop once, and on a GPU it cannot look into
+the libraries that convolve and multiply. This one multiplies by the trips of a scan and counts
+what any compiler must do.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+
+class Work(NamedTuple):
+    """What one call must do.
+
+    flops: of matrix products and convolutions, a multiplication and an addition being two; taps on
+    padding or on the holes of a dilated convolution are not counted.
+    bytes: inputs and outputs of the program, and operands and results of every product,
+    convolution, gather and scatter, each once; elementwise work and reductions are taken as fused
+    into these. A real program moves at least about this much, unless it fuses products too.
+    open_loops: while loops, whose trips are not known and are taken as one.
+    """
+
+    flops: int
+    bytes: int
+    open_loops: int = 0
+
+    def __add__(self, other: Any) -> "Work":
+        return Work(*(a + b for a, b in zip(self, other, strict=True)))
+
+    def times(self, trips: int) -> "Work":
+        """The work of a loop's trips."""
+        return Work(self.flops * trips, self.bytes * trips, self.open_loops)
+
+
+NOTHING = Work(0, 0)
+
+
+def count_work(function: Callable[..., Any], *arguments: Any) -> Work:
+    """The work of `function(*arguments)`; arrays may be given as ShapeDtypeStructs."""
+    closed = jax.make_jaxpr(function)(*arguments)
+    return count_jaxpr(closed)
+
+
+def count_jaxpr(closed: Any) -> Work:
+    """The work of a closed jaxpr, for instance of `jax.jit(f).trace(…).jaxpr`."""
+    jaxpr = closed.jaxpr
+    ends = sum(_bytes(v) for v in (*jaxpr.invars, *jaxpr.constvars, *jaxpr.outvars))
+    return _walk(jaxpr) + Work(0, ends)
+
+
+def _walk(jaxpr) -> Work:
+    total = NOTHING
+    for equation in jaxpr.eqns:
+        total = total + _equation(equation)
+    return total
+
+
+def _equation(equation) -> Work:
+    name, params = equation.primitive.name, equation.params
+    moved = sum(_bytes(v) for v in (*equation.invars, *equation.outvars))
+    if name == "dot_general":
+        return Work(_dot_flops(equation), moved)
+    if name == "conv_general_dilated":
+        return Work(_conv_flops(equation), moved)
+    if name == "gather":
+        return Work(0, _bytes(equation.invars[1]) + 2 * _bytes(equation.outvars[0]))
+    if name.startswith("scatter"):
+        return Work(0, _bytes(equation.invars[1]) + 3 * _bytes(equation.invars[2]))
+    inner = [_walk(jaxpr) for jaxpr in _inner(params)]
+    if name == "scan":
+        return inner[0].times(params["length"])
+    if name == "cond":
+        return max(inner)
+    if name == "while":
+        return inner[0] + inner[1] + Work(0, 0, 1)
+    return sum(inner, NOTHING)
+
+
+def _inner(params) -> Iterator[Any]:
+    for value in params.values():
+        for item in value if isinstance(value, tuple | list) else (value,):
+            jaxpr = getattr(item, "jaxpr", item)
+            if hasattr(jaxpr, "eqns"):
+                yield jaxpr
+
+
+def _bytes(variable) -> int:
+    aval = variable.aval
+    try:
+        return math.prod(aval.shape) * np.dtype(aval.dtype).itemsize
+    except (AttributeError, TypeError):  # keys and tokens
+        return 0
+
+
+def _dot_flops(equation) -> int:
+    (contract, _), _ = equation.params["dimension_numbers"]
+    left = equation.invars[0].aval.shape
+    return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[i] for i in contract)
+
+
+def _conv_flops(equation) -> int:
+    p, (left, right) = equation.params, (v.aval.shape for v in equation.invars)
+    out, numbers = equation.outvars[0].aval.shape, equation.params["dimension_numbers"]
+    flops = 2 * out[numbers.out_spec[0]] * out[numbers.out_spec[1]] * right[numbers.rhs_spec[1]]
+    for i, (low, _) in enumerate(p["padding"]):
+        flops *= _taps(
+            left[numbers.lhs_spec[i + 2]], right[numbers.rhs_spec[i + 2]],
+            out[numbers.out_spec[i + 2]], p["window_strides"][i], low,
+            p["lhs_dilation"][i], p["rhs_dilation"][i],
+        )  # fmt: skip
+    return flops
+
+
+def _taps(size: int, kernel: int, out: int, stride: int, low: int, holes: int, spread: int) -> int:
+    """Pairs (output place, kernel tap) along one axis that meet a real input."""
+    place = np.arange(out)[:, None] * stride + np.arange(kernel) * spread - low
+    return int(((place >= 0) & (place % holes == 0) & (place < size * holes)).sum())

@@ -1,0 +1,111 @@
+"""`vasa-jax benchmark`: how fast each part runs on this device, as a table and as JSON."""
+
+import argparse
+import time
+from pathlib import Path
+
+from vasa_jax.config import DEFAULT_NAME, NAMES
+
+HELP = "measure how fast every part runs on this device"
+NAMES_OF_QUESTIONS = ("decode", "online", "sampler", "end-to-end", "encode", "audio",
+                      "train-motion", "train-face", "loader")  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
+                        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
+    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="weights to use; a timing "
+                        "does not depend on them")  # fmt: skip
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
+                        dest="overrides", help="override a config key, for example "
+                        "precision=bf16; repeatable")  # fmt: skip
+    parser.add_argument("--what", metavar="QUESTION", action="append", default=[],
+                        choices=(*NAMES_OF_QUESTIONS, "all"), help="one of "
+                        f"{', '.join(NAMES_OF_QUESTIONS)}, all; repeatable (default: decode, "
+                        "sampler)")  # fmt: skip
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="JSON to write; rows "
+                        "that it holds for this device and these settings are kept, so a run that "
+                        "was cut off goes on")  # fmt: skip
+    group = parser.add_argument_group("how much")
+    group.add_argument("--repeats", metavar="N", type=int, default=20, help="of each row "
+                       "(default: 20)")  # fmt: skip
+    group.add_argument("--row-seconds", metavar="S", type=float, default=120.0, help="after which "
+                       "a row makes do with fewer repeats, at least 3 (default: 120)")  # fmt: skip
+    group.add_argument("--budget", metavar="S", type=float, help="begin no row after this many "
+                       "seconds")  # fmt: skip
+    group.add_argument("--again", action="store_true", help="measure rows anew that are there")
+    group.add_argument("--batches", metavar="N,N", type=_integers, help="instead of a question's "
+                       "own batch sizes")  # fmt: skip
+    group.add_argument("--sizes", metavar="PX,PX", type=_integers, help="picture sizes of encode "
+                       "and decode (default: the config's, 256 and 512)")  # fmt: skip
+    group.add_argument("--steps", metavar="N,N", type=_integers, help="sampler steps to try "
+                       "(default: the config's, 10, 25, 50)")  # fmt: skip
+    group.add_argument("--seconds", metavar="S", type=float, default=10.0, help="length of the "
+                       "clip of end-to-end and online (default: 10)")  # fmt: skip
+    group.add_argument("--full", action="store_true", help="every combination of the sampler's "
+                       "settings")  # fmt: skip
+    group.add_argument("--data", metavar="DIR", type=Path, help="dataset that the loader reads")
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if not values or min(values) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 1,8,32")
+    return values
+
+
+def run(arguments: argparse.Namespace) -> int:
+    begun = time.perf_counter()
+    from vasa_jax.bundle import resolve_config
+    from vasa_jax.errors import UserError
+
+    config = resolve_config(arguments.config, arguments.checkpoint, arguments.overrides)
+    for name in ("repeats", "seconds", "row_seconds"):
+        if getattr(arguments, name) <= 0:
+            raise UserError(f"--{name.replace('_', '-')} must be more than 0")
+    if arguments.data is not None and not arguments.data.is_dir():
+        raise UserError(f"{arguments.data}: no such data folder; check --data")
+
+    from vasa_jax.benchmark.ceilings import cases as ceiling_cases
+    from vasa_jax.benchmark.ceilings import ceilings
+    from vasa_jax.benchmark.environment import environment
+    from vasa_jax.benchmark.lab import Lab, Options
+    from vasa_jax.benchmark.questions import QUESTIONS
+    from vasa_jax.benchmark.runner import Effort, run_cases
+    from vasa_jax.benchmark.store import Store
+    from vasa_jax.benchmark.table import show
+
+    facts = environment()
+    store = Store(arguments.output, facts)
+    options = Options(
+        arguments.batches, arguments.sizes, arguments.steps, arguments.seconds, arguments.full,
+        arguments.data, _open_loader,
+    )  # fmt: skip
+    lab = Lab(config, arguments.overrides, arguments.checkpoint, options)
+    end = None if arguments.budget is None else begun + arguments.budget
+    effort = Effort(arguments.repeats, arguments.row_seconds, end, arguments.again)
+    chosen = arguments.what or ["decode", "sampler"]
+    names = NAMES_OF_QUESTIONS if "all" in chosen else tuple(dict.fromkeys(chosen))
+    where = f"{facts['device']}, jax {facts['jax']}"
+    done = run_cases(ceiling_cases(config), store, effort._replace(again=False))
+    bounds = ceilings(store, config)
+    for name in names:
+        rows: list[dict] = []
+        done = run_cases(QUESTIONS[name](lab), store, effort, rows.append, bounds) and done
+        if rows:
+            show(rows, f"{name}: {config.name} {config.precision} on {where}")
+    if not done:
+        print("the time is up before all rows were measured: the same command goes on")
+    if arguments.output is not None:
+        print(arguments.output)
+    return 0
+
+
+def _open_loader(folder: Path, config, batch: int):
+    """The one place where the library meets the data pipeline."""
+    from vasa_jax.data_pipeline.loader import FaceLoader
+
+    return FaceLoader(folder, config, batch)

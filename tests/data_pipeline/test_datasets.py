@@ -218,3 +218,16 @@ def test_folders_without_a_dataset_are_refused(clip_files, tmp_path):
     assert read.INFO_NAME in {p.name for p in folder.iterdir()}
     assert folder.name == write.VERSION
     assert set(write.BUILDERS) == set(builders.NAMES)
+
+
+def test_beam_writes_the_same_shards(clip_files, tmp_path, monkeypatch):
+    beam = pytest.importorskip("apache_beam")
+    monkeypatch.setattr(builders, "SHARD_BYTES", 1)
+    runner = beam.runners.DirectRunner()
+    here = write_dataset(tmp_path / "a", "video_folder", clip_files)
+    there = write_dataset(tmp_path / "b", "video_folder", clip_files, beam_runner=runner)
+    shards = sorted(path.name for path in here.glob("*array_record*"))
+    assert len(shards) == 6
+    for name in shards:
+        assert (here / name).read_bytes() == (there / name).read_bytes()
+    assert len(open_dataset(tmp_path / "b").records("train")) == 4

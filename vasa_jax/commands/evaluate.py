@@ -59,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     if found is None and swaps is None:
         raise UserError(f"{arguments.data}: holds neither clips nor swaps; make some by `vasa-jax "
                         "synth` or `vasa-jax prepare`")  # fmt: skip
+    groups = min(arguments.groups, len(swaps.names)) if swaps else 0
+    if not groups and not (found and arguments.clips):
+        raise UserError("with these numbers there is nothing to measure; raise --clips or --groups")
     report = Reporter(options.report_mode(arguments))
     chosen = inputs.choose(found.people, arguments.clips) if found else []
     with report.stage("data", len(chosen)) as advance:
@@ -66,14 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
         for number in chosen:
             clips.append(inputs.to_eval_clip(found.read(number)))
             advance(1)
-    groups = min(arguments.groups, len(swaps.names)) if swaps else 0
     if swaps is None:
         report.note(f"{arguments.data}: holds no exact swaps, so transfers are measured without an "
                     "exact target")  # fmt: skip
     with report.stage("weights"):
         instruments = make_instruments(config.face.image_size, labellers, arguments.fvd)
     pipeline = load_pipeline(arguments, report, batch=max(1, arguments.seeds))
-    if clips:
+    if clips and (arguments.seeds or arguments.sweep_clips):
         pipeline.compile(report)
     settings = Settings(
         frames=arguments.frames,

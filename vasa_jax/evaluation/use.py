@@ -8,10 +8,10 @@ import numpy as np
 
 from vasa_jax.evaluation.statistics import Samples
 from vasa_jax.evaluation.structs import SAME_PERSON, Instruments, Model, Viewed, batches
-from vasa_jax.typing import Float, Frames
+from vasa_jax.typing import Float, Frames, UInt8
 
 
-def to_size(frames: Frames, size: int) -> Frames:
+def to_size(frames: Frames, size: int) -> UInt8[np.ndarray, "t {size} {size} 3"]:
     """Square pictures at the model's size; averaged where they shrink."""
     if frames.shape[1] == frames.shape[2] == size:
         return frames

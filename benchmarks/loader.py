@@ -27,6 +27,7 @@ import jax
 import numpy as np
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip, write_clip
+from vasa_jax.data_pipeline.datasets import features
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset
 from vasa_jax.data_pipeline.loader import FaceLoader
@@ -93,7 +94,8 @@ def parts(folder: Path, size: int) -> dict:
     """Milliseconds of each part, one thread."""
     dataset, rng = open_dataset(folder), np.random.default_rng(0)
     source, records = dataset.source("train"), dataset.records("train")
-    clip = records[0]
+    clip, content = records[0], source[0]
+    dataset_features = features.clip_features()
     labels = {"points": clip.points[:2]}
     raw = pairs.RawPair(0, (clip.frames[0], clip.frames[1]), None, labels)
     image = pairs.decode_rgb(clip.frames[0], size)
@@ -105,7 +107,8 @@ def parts(folder: Path, size: int) -> dict:
         "jpeg_bytes": len(clip.frames[0]),
         "record_bytes": len(source[0]),
         "read_record_ms": timed(lambda: source[next(turn) % len(source)]),
-        "read_and_parse_record_ms": timed(lambda: records[next(turn) % len(records)]),
+        "parse_record_ms": timed(lambda: pairs.read_record(content)),
+        "parse_record_by_tfds_ms": timed(lambda: dataset_features.deserialize_example_np(content)),
         "decode_jpeg_ms": timed(lambda: pairs.decode_rgb(clip.frames[0], size)),
         "recolour_ms": timed(lambda: augment.recolour(image, matrix)),
         "thin_plate_field_ms": timed(

@@ -12,8 +12,9 @@ from vasa_jax.data_pipeline.augment_flip import (
     flip_rotation,
     flip_translation,
 )
-from vasa_jax.data_pipeline.clip import EYE_SPAN
+from vasa_jax.data_pipeline.clip import EYE_SPAN, PER_FRAME
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
+from vasa_jax.data_pipeline.loading.wire import byte_lists
 
 from vasa_jax.typing import Float
 
@@ -64,11 +65,25 @@ class RawPair(NamedTuple):
     labels: dict[str, Float[np.ndarray, "2 ..."]]
 
 
+def read_record(record: bytes) -> dict[str, Any]:
+    """What a pair needs of a clip's record: pictures as views of it, labels as arrays (with no rows
+    where unknown). Raises ValueError for a broken record."""
+    found = byte_lists(record, READ)
+    values: dict[str, Any] = {name: found.get(name, []) for name in ("frames", "masks")}
+    if not values["frames"]:
+        raise ValueError("it holds no frames")
+    for name in FRAME_LABELS:
+        (content,) = found.get(name) or (b"",)
+        values[name] = np.frombuffer(content, np.float32).reshape(-1, *PER_FRAME[name])
+    return values
+
+
 def raw_pair(record: Mapping[str, Any], identity: int, rng: np.random.Generator) -> RawPair:
     """Source and driver out of a decoded record: two different frames where there are two."""
     count = len(record["frames"])
     chosen = rng.choice(count, 2, replace=count < 2)
-    pick = lambda name: tuple(record[name][int(k)] for k in chosen)  # noqa: E731
+    # Copies, so that the rest of the record can be forgotten.
+    pick = lambda name: tuple(bytes(record[name][int(k)]) for k in chosen)  # noqa: E731
     labels = {name: record[name][chosen] for name in FRAME_LABELS if len(record[name])}
     masks = pick("masks") if len(record["masks"]) else None
     return RawPair(identity, pick("frames"), masks, labels)

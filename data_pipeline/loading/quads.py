@@ -12,8 +12,6 @@ from vasa_jax.data_pipeline.swaps import SwapGroup
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
 OWN = 0.25
 """Share of quads whose motion is to be read from the source's own person: self-reenactment."""
-READ = ("group_id", "size", "counts", "identity", "images", "masks", "rotation", "translation",
-        "log_scale", "points", "arkit", "gaze")  # fmt: skip
 
 
 class Picture(NamedTuple):

@@ -56,17 +56,18 @@ class Recipe:
     def _source(self) -> Any:
         import tensorflow_datasets as tfds
 
-        builder = tfds.builder_from_directory(self._folder)
         raw = tfds.decode.DeserializeMethod.RAW_BYTES
-        # What is left out is not decoded: landmarks are a tenth of a record, sound a twentieth.
-        names = pairs.READ if self._kind == CLIPS else quads.READ
-        some = tfds.features.FeaturesDict({name: builder.info.features[name] for name in names})
-        return builder.as_data_source(self._split, deserialize_method=raw), some
+        builder = tfds.builder_from_directory(self._folder)
+        return builder.as_data_source(self._split, deserialize_method=raw), builder.info.features
 
-    def _record(self, number: int) -> Mapping[str, Any]:
-        source, some = self._source
+    def _record(self, number: int) -> Any:
+        """A clip's record by feature, as `pairs` reads it; or a group of swaps."""
+        source, features = self._source
         try:
-            return some.deserialize_example_np(source[self._records[number]])
+            record = source[self._records[number]]
+            if self._kind == CLIPS:
+                return pairs.read_record(record)
+            return swap_from_example(features.deserialize_example_np(record))
         except Exception as error:  # array_record, protobuf and TFDS each have their own
             raise UserError(f"{self._folder}: record {self._ids[number]!r} cannot be read "
                             f"({error}); make the dataset anew") from None  # fmt: skip
@@ -83,14 +84,13 @@ class Recipe:
         for visit, draws in wanted.items():
             number = int(local[visit])
             record = self._record(number)
-            group = None if self._kind == CLIPS else swap_from_example(record)
             for draw in draws:
                 rng = self._plan.rng(block, visit, draw)
-                if group is None:
+                if self._kind == CLIPS:
                     code = self._codes[self._people[number][0]]
                     raw: Any = pairs.raw_pair(record, code, rng)
                 else:
-                    raw = quads.raw_quad(group, self._codes, rng)
+                    raw = quads.raw_quad(record, self._codes, rng)
                 found[visit, draw] = Example(self._ids[number], raw, rng)
         return [[found[place] for place in batch] for batch in batches]
 

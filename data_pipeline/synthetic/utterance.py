@@ -34,7 +34,8 @@ def voices(sex: str, held_out: bool) -> tuple[str, ...]:
 def utter(kokoro: Kokoro, seed: tuple[int, ...], voice: str, frames: int) -> SpeechClip:
     """A clip of `frames` frames: silence, sentences with pauses between them, silence.
 
-    Sentences that would not fit are passed over; one in twelve clips begins with a longer silence.
+    Sentences that would not fit are passed over, but a clip too short for any gets the beginning
+    of one; one in twelve clips begins with a longer silence.
     The level of speech varies by some dB. The same arguments give the same clip.
     """
     rng = np.random.default_rng(seed)
@@ -44,7 +45,7 @@ def utter(kokoro: Kokoro, seed: tuple[int, ...], voice: str, frames: int) -> Spe
     speed = float(np.clip(rng.normal(1.0, 0.08), 0.8, 1.2))
     placed: list[tuple[float, Sentence]] = []
     said: list[str] = []
-    while (chosen := _choose(rng, total / SAMPLE_RATE - clock)) is not None:
+    while (chosen := _choose(rng, total / SAMPLE_RATE - clock, not placed)) is not None:
         letters = chosen.british if voice[0] == "b" else chosen.american
         sentence = _without_ends(kokoro.say(letters, voice, speed))
         length = len(sentence.waveform) / SAMPLE_RATE
@@ -60,14 +61,11 @@ def utter(kokoro: Kokoro, seed: tuple[int, ...], voice: str, frames: int) -> Spe
     return SpeechClip(waveform, _join(placed, total / SAMPLE_RATE), voice, " ".join(said))
 
 
-def _choose(rng: np.random.Generator, room: float) -> Text | None:
-    """A sentence that should fit into `room` seconds, or None."""
-    if room < 0.6:
-        return None
-    for text in rng.permutation(len(sentences()))[:40]:
-        if len(sentences()[text].text) / _LETTERS_PER_SECOND + 0.2 < room:
-            return sentences()[text]
-    return None
+def _choose(rng: np.random.Generator, room: float, must: bool) -> Text | None:
+    """A sentence that should fit into `room` seconds; else one to cut if `must`, else None."""
+    order = [sentences()[i] for i in rng.permutation(len(sentences()))]
+    fitting = (text for text in order[:40] if len(text.text) / _LETTERS_PER_SECOND + 0.2 < room)
+    return next(fitting, order[0] if must else None)
 
 
 def _without_ends(sentence: Sentence, keep: float = 0.08) -> Sentence:

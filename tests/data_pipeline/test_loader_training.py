@@ -1,0 +1,85 @@
+"""The loader under the training loop: a run that stops and goes on is a run that never stopped."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from vasa_jax.data_pipeline.clip import write_clip
+from vasa_jax.data_pipeline.datasets.write import write_dataset
+from vasa_jax.data_pipeline.loader import FaceLoader
+
+from tests.data_pipeline.made import make_clip
+from tests.training.toys import ToyBatch, toy_task
+from vasa_jax import cli
+from vasa_jax.config import get_config
+from vasa_jax.errors import UserError
+from vasa_jax.training.loop import train
+
+CONFIG = get_config("debug")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("dataset")
+    files = [out / f"{n}.npz" for n in range(9)]
+    for number, file in enumerate(files):
+        write_clip(file, make_clip(number, f"p{number}", 6, CONFIG.face.image_size))
+    write_dataset(out, "video_folder", {"train": files})
+    return out
+
+
+def _task(loader):
+    """The toy network learns the source's mean colour from the driver's view, on eight devices."""
+    task = toy_task({"batch": 8, "save_every": 2})
+
+    def step(layout, state, frozen, batch, key):
+        small = batch.driver_view[:, ::4, ::4]
+        return task.step(layout, state, frozen, ToyBatch(small, batch.source.mean((1, 2))), key)
+
+    return dataclasses.replace(task, step=step, batch=loader.struct, samples=None)
+
+
+def _run(folder, workdir, steps, seed=0):
+    loader = FaceLoader(folder, CONFIG, 8, seed, workers=0, draws=2, spread=1)
+    try:
+        return train(_task(loader), workdir, loader, steps=steps)
+    finally:
+        loader.close()
+
+
+def test_a_run_that_stops_is_a_run_that_does_not(folder, tmp_path):
+    straight = _run(folder, tmp_path / "a", 5)
+    assert _run(folder, tmp_path / "b", 3).step == 3
+    resumed = _run(folder, tmp_path / "b", 5)
+    jax.tree.map(np.testing.assert_array_equal, resumed.state.params, straight.state.params)
+    other = _run(folder, tmp_path / "c", 5, seed=1)
+    same = jax.tree.map(np.array_equal, other.state.params, straight.state.params)
+    assert not all(jax.tree.leaves(same))
+    with pytest.raises(UserError, match="others than when the run was saved"):
+        _run(folder, tmp_path / "b", 7, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["face", "--config", "base256"], "64 px, config 'base256' wants 256 px"),
+        (["face", "--config", "debug", "--swaps"], "holds no dataset of swaps"),
+        (["motion", "--config", "debug"], "run `vasa-jax extract-motion"),
+        (["motion", "--config", "debug", "--swaps"], "--swaps is for `train face"),
+        (["face", "--config", "debug", "--workers", "-1"], "must not be negative"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, word, folder, tmp_path, capsys):
+    end = ["--data", str(folder), "--workdir", str(tmp_path / "w")]
+    assert cli.main(["train", *arguments, *end]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error
+    assert word in error
+
+
+def test_a_folder_of_something_else_is_one_line(tmp_path, capsys):
+    (tmp_path / "video.mp4").write_bytes(b"x")
+    end = ["--data", str(tmp_path), "--workdir", str(tmp_path / "w"), "--config", "debug"]
+    assert cli.main(["train", "face", *end]) == 2
+    assert "holds no dataset of clips and no .npz batches" in capsys.readouterr().err

@@ -3,13 +3,15 @@
 import io
 import json
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
 from vasa_jax.data_pipeline.phonemes import INDEX
-from vasa_jax.data_pipeline.prepare.labels import Labellers
+from vasa_jax.data_pipeline.prepare.labels import FaceTrack, Labellers
+from vasa_jax.data_pipeline.prepare.labels.points import MeshPoints
 from vasa_jax.data_pipeline.swaps import write_group
 
 from tests.assets import PORTRAIT
@@ -20,6 +22,7 @@ from vasa_jax.commands import evaluation_inputs as inputs
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.structs import Instruments, Readings
 from vasa_jax.evaluation.use import to_size
+from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.typing import ARKIT
 
 needs_faces = pytest.mark.skipif(
@@ -168,6 +171,22 @@ def test_lpips_instrument_knows_equal_from_different(rng):
     assert found[1] > 0.1
 
 
+@needs_faces
+@pytest.mark.skipif(not zoo.is_cached("dlib-face-recognition"), reason="weights are not cached")
+def test_identity_instrument_knows_a_face_again():
+    photo = np.asarray(Image.open(PORTRAIT).convert("RGB"))
+    photo = cv2.resize(photo[: min(photo.shape[:2]), : min(photo.shape[:2])], (256, 256))
+    points = MeshPoints()
+    tilted = cv2.warpAffine(photo, cv2.getRotationMatrix2D((128, 128), 6, 0.9), (256, 256))
+    frames = np.stack([photo, tilted])
+    marks = np.stack([detect_faces(f)[0].landmarks for f in frames]).astype(np.float32)
+    five = points(FaceTrack(frames, marks))[0].astype(np.float32)
+    one, same = inputs.identity_vectors(256)(frames, five)
+    assert np.linalg.norm(one - same) < 0.3
+    other = frames[:, :, ::-1][:1] // 2 + frames[1:] // 2  # two half-seen faces are nobody
+    assert np.linalg.norm(inputs.identity_vectors(256)(other, five[:1])[0] - one) > 0.3
+
+
 def from_pixels(frames, video):
     """Finite readings of any picture, so that a run without faces goes all the way."""
     means = frames.reshape(len(frames), -1, 3).mean(1) / 255
@@ -220,6 +239,8 @@ def test_the_debug_model_is_measured_from_end_to_end(folder, tmp_path, pixels, c
     assert len(content["offset"]["correlation by lag"]) == 21
     assert [len(s["answers"]) for s in content["sweeps"].values()] == [5, 5, 5, 3, 3, 3, 3]
     assert content["fvd"]["by_divisor"]["n-1"] > 0
+    assert content["clips from"] == "4 files in clips"
+    assert str(tmp_path) not in (out / "report.json").read_text()
     assert all((out / name).is_file() for name in content["sheets"])
     assert len(content["aims"]) == 14
 

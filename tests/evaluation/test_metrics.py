@@ -152,6 +152,8 @@ def test_response_to_a_sweep(rng):
     assert deaf.monotonic == deaf.slope == 0
     assert response.response(commands, -commands).monotonic == 0
     assert np.isnan(response.response(commands[:2], commands[:2]).slope)
+    holed = np.array([-20.0, -10, np.nan, 10, 20])
+    assert response.response(commands, holed) == pytest.approx((1, 0.5, 1))
 
 
 def test_diversity_of_seeds(rng):

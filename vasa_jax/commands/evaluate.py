@@ -94,6 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         report,
     )
     header = _header(pipeline, settings, labellers)
+    header["data"] = arguments.data.resolve().name
     header["clips from"] = found.what if found else "none"
     header["swaps from"] = swaps.what if swaps else "none"
     table = write_report(arguments.output, result, header)

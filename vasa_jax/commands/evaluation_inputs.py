@@ -64,7 +64,7 @@ def find_records(folder: Path, kind: str, split: str | None) -> Found | None:
     field, read = ("identity", read_clip) if kind == CLIPS else ("group_id", read_group)
     people = tuple(_member(file, field) for file in files)
     names = tuple(file.stem for file in files)
-    return Found(names, people, lambda n: read(files[n]), f"{folder}, {len(files)} files")
+    return Found(names, people, lambda n: read(files[n]), f"{len(files)} files in {kind}")
 
 
 def _from_dataset(folder: Path, kind: str, split: str | None) -> Found | None:
@@ -76,9 +76,11 @@ def _from_dataset(folder: Path, kind: str, split: str | None) -> Found | None:
     if chosen is None:
         raise UserError(f"{dataset.folder}: holds no held-out records (splits: {sizes}); make them "
                         "with --test-share, or name a split with --split")  # fmt: skip
+    # A report may be published: it tells no folders of the machine.
+    place = f"{dataset.name} {dataset.folder.name}"
     index, records = dataset.splits[chosen], dataset.records(chosen)
     people = tuple("+".join(names) for names in index.identity)
-    return Found(index.ids, people, records.__getitem__, f"{dataset.folder}, split {chosen}")
+    return Found(index.ids, people, records.__getitem__, f"{place}, split {chosen}")
 
 
 def _member(file: Path, field: str) -> str:

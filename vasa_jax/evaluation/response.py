@@ -11,8 +11,9 @@ from vasa_jax.typing import POSE_DIM, Float
 
 class Response(NamedTuple):
     """correlation: Pearson's, of command and answer. monotonic: share of the steps from one
-    command to the next larger in which the answer grows. slope: answer per command (least
-    squares). NaN where nothing is known or the answer never changes (slope 0 then)."""
+    command to the next larger in which the answer grows; a step from or to an answer that could
+    not be read is none. slope: answer per command (least squares). NaN where fewer than three
+    answers are known; the correlation also where they never change (the slope is 0 then)."""
 
     correlation: float
     monotonic: float
@@ -20,19 +21,17 @@ class Response(NamedTuple):
 
 
 def response(commands: Float[np.ndarray, " n"], answers: Float[np.ndarray, " n"]) -> Response:
-    """How the answers follow the commands; NaN answers are left out, at least three are needed."""
-    known = np.isfinite(answers)
-    x, y = (np.asarray(v, np.float64)[known] for v in (commands, answers))
-    if len(np.unique(x)) < 3:
+    """How the answers follow the commands, which all differ. NaN is an answer that is not known."""
+    order = np.argsort(commands, kind="stable")
+    x, y = (np.asarray(v, np.float64)[order] for v in (commands, answers))
+    known = np.isfinite(y)
+    if known.sum() < 3:
         return Response(float("nan"), float("nan"), float("nan"))
-    order = np.argsort(x, kind="stable")
-    x, y = x[order], y[order]
-    dx, dy = x - x.mean(), y - y.mean()
+    dx, dy = x[known] - x[known].mean(), y[known] - y[known].mean()
     slope = float(dx @ dy / (dx @ dx))
     power = np.sqrt((dx @ dx) * (dy @ dy))
-    together = float(dx @ dy / power) if power > 1e-12 * len(x) else float("nan")
-    steps = np.diff(y)[np.diff(x) > 0]
-    return Response(together, float((steps > 0).mean()), slope)
+    together = float(dx @ dy / power) if power > 1e-12 * len(dx) else float("nan")
+    return Response(together, float((np.diff(y) > 0).mean()), slope)
 
 
 class Diversity(NamedTuple):

@@ -10,6 +10,7 @@ from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
 from vasa_jax.data_pipeline.synthetic.identity import Identity, sample_identity
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_id, name_of, person_seed
+from vasa_jax.data_pipeline.synthetic.recognise import recognise
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, SpeechClip
 from vasa_jax.data_pipeline.synthetic.utterance import utter, voices
 
@@ -44,7 +45,7 @@ def make_clip(job: ClipJob, plan: Plan) -> Clip:
     track = perform((plan.seed, 3, job.person, job.clip), speech)
     frames, labels = render_track(renderer(plan.size, plan.assets), identity, track)
     masks = [png(mask) for mask in labels.pop("masks")]
-    if speech.spans is None:
+    if speech.spans is None or not speech.exact:
         labels["phonemes"] = None
     return Clip(
         clip_id=clip_id(plan, job),
@@ -70,7 +71,7 @@ def say(job: ClipJob, plan: Plan, sex: float) -> SpeechClip:
 
 
 def borrow(job: ClipJob, plan: Plan) -> SpeechClip:
-    """A stretch of one of the plan's sound files, without phonemes; short files end in silence.
+    """A stretch of one of the plan's sound files; short files end in silence.
 
     A person keeps one file, and splits share none where there are files enough. Of four places in
     it the loudest is taken. Raises UserError for an unreadable file and for a silent one.
@@ -89,7 +90,8 @@ def borrow(job: ClipJob, plan: Plan) -> SpeechClip:
         raise UserError(f"{file}: is silent; take it out of the folder of speech")
     piece = np.zeros(total, np.float32)
     piece[: len(taken)] = taken
-    return SpeechClip(piece, None, file.name)
+    spans = recognise(piece) if plan.recognise else None
+    return SpeechClip(piece, spans, file.name, exact=False)
 
 
 def jpeg(frame: np.ndarray, quality: int) -> bytes:

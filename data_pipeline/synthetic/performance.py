@@ -56,8 +56,9 @@ def perform(
     """The movements of a head that speaks `speech`, at 25 fps; as many frames as it has.
 
     Everything that speech does not settle is drawn from `seed`; the same arguments give the same
-    track. Without phonemes the mouth follows the sound alone (`listening`), and the track's
-    phonemes are all -1. Values are float32; coefficients lie in [0, 1].
+    track. Without phonemes the mouth follows the sound alone (`listening`). The track's phonemes
+    are all -1 then, and where they were only recognised. Values are float32; coefficients lie in
+    [0, 1].
     """
     rng = np.random.default_rng(seed)
     drawn = draw_style(rng)
@@ -87,7 +88,7 @@ def perform(
     offset = head.offset + np.array([0.0, 0.0, style.lean])
     frames = speech.frames
     phonemes = np.full(frames, -1, np.int16)
-    if speech.spans is not None:
+    if speech.spans is not None and speech.exact:
         phonemes = frame_labels(speech.spans, frames)
     return MotionTrack(
         arkit=np.clip(at_frames(face, frames), 0, 1).astype(np.float32),

@@ -18,7 +18,8 @@ FORMAT = 1
 
 class Plan(NamedTuple):
     """One corpus. minutes: of all clips together, at least. seconds: of a clip, at most. speech:
-    sound files to speak instead of Kokoro, none for Kokoro. swaps: groups of exact swaps.
+    sound files to speak instead of Kokoro, none for Kokoro; recognise: whether their phonemes are
+    recognised to move the mouth. swaps: groups of exact swaps.
     held_out_voices: whether people outside of train speak with voices that train never hears."""
 
     seed: int
@@ -28,6 +29,7 @@ class Plan(NamedTuple):
     seconds: float = 6.0
     assets: Path | None = None
     speech: tuple[Path, ...] = ()
+    recognise: bool = False
     swaps: int = 0
     val_share: float = 0.1
     test_share: float = 0.1
@@ -144,6 +146,7 @@ def fingerprint(plan: Plan) -> dict[str, object]:
         "jpeg_quality": plan.jpeg_quality,
         "assets": _marks(sorted(plan.assets.rglob("*"))) if plan.assets else "",
         "speech": _marks(plan.speech),
+        "recognise": plan.recognise,
         "shares": [plan.val_share, plan.test_share],
         "held_out_voices": plan.held_out_voices,
     }

@@ -50,12 +50,14 @@ class Spans(NamedTuple):
 
 class SpeechClip(NamedTuple):
     """Speech of t frames at 25 fps. waveform: (t * 640,) float32, mono, 16 kHz, in [-1, 1].
-    spans: what is said when, over the whole clip; None when it is not known."""
+    spans: what is said when, over the whole clip; None when it is not known. exact: whether that
+    is the truth, or was only recognised."""
 
     waveform: Float[np.ndarray, " n"]
     spans: Spans | None
     voice: str = ""
     text: str = ""
+    exact: bool = True
 
     @property
     def frames(self) -> int:

@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from vasa_jax.data_pipeline.synthetic.corpus import synthesise
     from vasa_jax.data_pipeline.synthetic.plan import Plan, find_speech
+    from vasa_jax.data_pipeline.synthetic.recognise import available
     from vasa_jax.errors import UserError
     from vasa_jax.inference.progress import Reporter
 
@@ -60,12 +61,16 @@ def run(arguments: argparse.Namespace) -> int:
         seconds=arguments.seconds,
         assets=arguments.assets,
         speech=find_speech(arguments.speech) if arguments.speech is not None else (),
+        recognise=arguments.speech is not None and available(),
         swaps=arguments.swaps,
         val_share=arguments.val_share,
         test_share=arguments.test_share,
         held_out_voices=not arguments.share_voices,
     )
     report = Reporter(options.report_mode(arguments))
+    if plan.speech and not plan.recognise:
+        report.note("mouths follow the recordings' sound alone, so lips do not close at p, b, m; "
+                    "for that, install the recogniser: pip install 'vasa-jax[phonemes]'")  # fmt: skip
     start = time.perf_counter()
     corpus = synthesise(plan, arguments.output, report, workers)
     drawing = report.seconds.get("draw", time.perf_counter() - start)

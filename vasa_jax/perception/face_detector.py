@@ -71,7 +71,7 @@ class TFLiteNet:
         self._outputs = outputs
         self._lock = threading.Lock()
 
-    def __call__(self, blob: Float[np.ndarray, "1 3 s s"]) -> list[np.ndarray]:
+    def __call__(self, blob: Float[np.ndarray, "1 ..."]) -> list[np.ndarray]:
         with self._lock:
             self._net.setInput(blob)
             return [np.array(out) for out in self._net.forward(self._outputs)]

@@ -69,8 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     report = Reporter(options.report_mode(arguments))
     if plan.speech and not plan.recognise:
-        report.note("mouths follow the recordings' sound alone, so lips do not close at p, b, m; "
-                    "for that, install the recogniser: pip install 'vasa-jax[phonemes]'")  # fmt: skip
+        report.note("lips do not close at p, b, m where mouths follow the sound of recordings "
+                    "alone; install the recogniser: pip install 'vasa-jax[phonemes]'")  # fmt: skip
     start = time.perf_counter()
     corpus = synthesise(plan, arguments.output, report, workers)
     drawing = report.seconds.get("draw", time.perf_counter() - start)

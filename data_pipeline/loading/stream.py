@@ -7,6 +7,8 @@ from vasa_jax.data_pipeline.loading.recipe import Example, Recipe
 
 BLOCKS = 2**40
 """More blocks than any run reads."""
+SMALL = 2**16
+"""Arrays of fewer bytes are sent and not shared."""
 AHEAD = 2
 """Batches that each worker makes ahead."""
 
@@ -59,6 +61,8 @@ class Stream:
         ).map(self._recipe.make)
         if workers:
             _parse_no_flags()
+            options = grain.experimental.DatasetOptions(min_shm_size=SMALL)
+            stream = grain.experimental.WithOptionsIterDataset(stream, options)
             stream = stream.mp_prefetch(
                 grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD),
                 worker_init_fn=_one_thread,

@@ -8,7 +8,8 @@ process with one thread, over wall time and over processor time (which other job
 disturb less), so per core: pictures that are read, decoded and augmented (source and
 driver of every pair; the view that is made of the driver is not counted), by how many pairs are
 taken from a record each time it is read. The second are of worker processes. The third is a real
-training run of a small config: the share of its time that it waits for a batch.
+training run of a small config with the cheap losses alone: the share of its time that it waits for
+a batch.
 """
 
 import argparse
@@ -25,6 +26,8 @@ from pathlib import Path
 import cv2
 import jax
 import numpy as np
+
+from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip, write_clip
 from vasa_jax.data_pipeline.datasets import features
@@ -32,8 +35,6 @@ from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset
 from vasa_jax.data_pipeline.loader import FaceLoader
 from vasa_jax.data_pipeline.loading import pairs
-
-from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.training import run as training
 
 FRAMES = 250
@@ -152,7 +153,12 @@ def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> d
 
 def wait(name: str, steps: int, folder: Path) -> dict:
     """The share of a training run's time that it waits for batches, and its step time."""
-    off = [f"face_losses.{k}.weight=0" for k in ("perceptual", "face_features", "cross_identity")]
+    # The losses that need no second network: the shorter a step, the sooner it would wait.
+    off = [
+        f"face_losses.{k}.weight=0"
+        for k in ("perceptual", "face_features", "cross_identity", "adversarial", "contrast",
+                  "consistency")
+    ]  # fmt: skip
     config = apply_overrides(get_config(name), [
         *off, "face_losses.consistency.perceptual=0", "train_face.log_every=1",
         f"train_face.batch={BATCH}",

@@ -53,8 +53,11 @@ def test_products_agree_with_torch():
         torch.bmm(a, b)
     counted = count_work(jnp.matmul, f32(3, 5, 7), f32(3, 7, 11))
     assert counted.flops == counter.get_total_flops() == 2 * 3 * 5 * 7 * 11
-    # Operands and result once as the program's own, once as the product's.
-    assert counted.bytes == 2 * 4 * 3 * (5 * 7 + 7 * 11 + 5 * 11)
+    assert counted.bytes == 4 * 3 * (5 * 7 + 7 * 11 + 5 * 11)
+    # A cast on the way is read too; what is not used is not.
+    half = lambda a, b, c: (a.astype(jnp.bfloat16) @ b, c)[0]  # noqa: E731
+    counted = count_work(jax.jit(half), f32(2, 3), jax.ShapeDtypeStruct((3, 5), "bfloat16"), f32(9))
+    assert counted.bytes == 4 * 2 * 3 + 2 * (2 * 3 + 3 * 5 + 2 * 5)
 
 
 def test_loops_count_by_their_trips():
@@ -66,7 +69,7 @@ def test_loops_count_by_their_trips():
     nested = lambda x, w: lax.scan(lambda c, _: (lax.scan(body, c, w)[0], None), x, None, 3)  # noqa: E731
     assert count_work(nested, x, w).flops == 15 * once
     loop = lambda x: lax.while_loop(lambda c: c.sum() < 1, lambda c: c @ c, x)  # noqa: E731
-    assert count_work(loop, x) == Work(once, 5 * 4 * 64, 1)
+    assert count_work(loop, x) == Work(once, (2 + 3) * 4 * 64, 1)
     either = lambda p, x: lax.cond(p, lambda x: x @ x @ x, lambda x: x, x)  # noqa: E731
     assert count_work(either, jax.ShapeDtypeStruct((), bool), x).flops == 2 * once
     # Inside jit, remat and a custom gradient it is the same work.

@@ -62,18 +62,18 @@ def _encode(lab: Lab, config: Config, batch: int) -> Ready:
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.integers(0, 256, (batch, size, size, 3), dtype=np.uint8))
     function = jit_encode(build_networks(config, folded=True).face)
-    return _compiled(function, (lab.folded_face, images), batch)
+    return _compiled(function, (lab.params["face"], images), batch)
 
 
 def _decode(lab: Lab, config: Config, batch: int) -> Ready:
     rng = np.random.default_rng(0)
     source = jax.tree.map(
         lambda spec: jnp.asarray(rng.standard_normal(spec.shape, np.float32), spec.dtype),
-        abstract_source(config, lab.folded_face),
+        abstract_source(config, lab.params["face"]),
     )
     vectors = jnp.asarray(0.05 * rng.standard_normal((batch, config.face.motion_dim), np.float32))
     function = jit_decode(build_networks(config, folded=True).face)
-    return _compiled(function, (lab.folded_face, source, vectors), batch)
+    return _compiled(function, (lab.params["face"], source, vectors), batch)
 
 
 def _compiled(function: Any, arguments: tuple, units: int) -> Ready:

@@ -12,7 +12,7 @@ import numpy as np
 from vasa_jax.bundle import Bundle, abstract_params, load_bundle, resolve_folder
 from vasa_jax.config import Config
 from vasa_jax.config_text import apply_overrides
-from vasa_jax.face.conv import fold_weight_standardisation
+from vasa_jax.inference.programs import inference_params
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.params import flatten, unflatten
 from vasa_jax.typing import POSE_DIM, SAMPLE_RATE, Float, PortraitArray
@@ -79,9 +79,9 @@ class Lab:
         return Bundle(self.config, params, MotionStats(np.zeros(dim, np.float32), std), False)
 
     @cached_property
-    def folded_face(self) -> dict:
-        """The face model's parameters as inference uses them."""
-        return jax.jit(fold_weight_standardisation)(self.bundle.params["face"])
+    def params(self) -> dict:
+        """The parameters as inference uses them."""
+        return jax.jit(inference_params, static_argnums=1)(self.bundle.params, self.config.dtype)
 
 
 def random_params(shapes: Any, seed: int = 0) -> Any:

@@ -76,7 +76,7 @@ def _sampler(lab: Lab, config: Config, batch: int) -> Ready:
     plan, weights = make_plan(config.diffusion)
     dims = config.face.motion_dim, config.audio.dim
     arguments = (
-        {"params": lab.bundle.params["motion"]},
+        {"params": lab.params["motion"]},
         initial_carry(batch, config.motion.context, *dims),
         window_inputs(config, batch),
         jax.random.split(jax.random.key(0), batch),

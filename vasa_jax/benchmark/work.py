@@ -18,8 +18,8 @@ class Work(NamedTuple):
 
     flops: of matrix products and convolutions, a multiplication and an addition being two; taps on
     padding or on the holes of a dilated convolution are not counted.
-    bytes: inputs and outputs of the program, and operands and results of every product,
-    convolution, gather and scatter, each once; elementwise work and reductions are taken as fused
+    bytes: operands and results of every product, convolution, gather and scatter, each once, and
+    whatever else the program reads and returns; elementwise work and reductions are taken as fused
     into these. A real program moves at least about this much, unless it fuses products too.
     open_loops: while loops, whose trips are not known and are taken as one.
     """
@@ -37,6 +37,7 @@ class Work(NamedTuple):
 
 
 NOTHING = Work(0, 0)
+PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
 def count_work(function: Callable[..., Any], *arguments: Any) -> Work:
@@ -48,8 +49,17 @@ def count_work(function: Callable[..., Any], *arguments: Any) -> Work:
 def count_jaxpr(closed: Any) -> Work:
     """The work of a closed jaxpr, for instance of `jax.jit(f).trace(…).jaxpr`."""
     jaxpr = closed.jaxpr
-    ends = sum(_bytes(v) for v in (*jaxpr.invars, *jaxpr.constvars, *jaxpr.outvars))
-    return _walk(jaxpr) + Work(0, ends)
+    while len(jaxpr.eqns) == 1 and jaxpr.eqns[0].primitive.name in ("jit", "pjit"):
+        (jaxpr,) = _inner(jaxpr.eqns[0].params)  # of a function that was jitted already
+    counted, used = set(), set(map(id, jaxpr.outvars))
+    for equation in jaxpr.eqns:
+        ends = (*equation.invars, *equation.outvars)
+        used |= set(map(id, ends))
+        if equation.primitive.name in PRODUCTS:
+            counted |= set(map(id, ends))
+    ends = {id(v): v for v in (*jaxpr.invars, *jaxpr.constvars, *jaxpr.outvars)}
+    plain = sum(_bytes(v) for i, v in ends.items() if i in used and i not in counted)
+    return _walk(jaxpr) + Work(0, plain)
 
 
 def _walk(jaxpr) -> Work:

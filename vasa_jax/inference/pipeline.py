@@ -17,9 +17,8 @@ import numpy as np
 from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
-from vasa_jax.face.conv import fold_weight_standardisation
 from vasa_jax.inference.motion_encoder import MotionEncoder
-from vasa_jax.inference.programs import jit_decode, jit_encode
+from vasa_jax.inference.programs import inference_params, jit_decode, jit_encode
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
 from vasa_jax.motion.clips import ClipControls, sample_clips, window_count
@@ -40,10 +39,7 @@ class Pipeline:
         self.config, self.stats, self.trained = bundle.config, bundle.stats, bundle.trained
         self.batch = batch
         self._networks = build_networks(self.config, folded=True)
-        self._params = {
-            **bundle.params,
-            "face": jax.jit(fold_weight_standardisation)(bundle.params["face"]),
-        }
+        self._params = jax.jit(inference_params, static_argnums=1)(bundle.params, self.config.dtype)
         self._plan, self._weights = make_plan(self.config.diffusion)
         self._encode = jit_encode(self._networks.face)
         self._decode = jit_decode(self._networks.face)

@@ -1,13 +1,31 @@
 """The synthetic talking head: a person and a movement in, a picture and its exact labels out."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
+from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT
+from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
+from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
+from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
+from vasa_jax.data_pipeline.synthetic.drawing.maps import surface_maps
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
+from vasa_jax.data_pipeline.synthetic.drawing.person import FLIP, HEAD_WIDTH, Person, Posed
+from vasa_jax.data_pipeline.synthetic.drawing.proxies import read_proxy
+from vasa_jax.data_pipeline.synthetic.drawing.scene import Ball, Scene
+from vasa_jax.data_pipeline.synthetic.drawing.skin import SIZE, paint
 from vasa_jax.data_pipeline.synthetic.identity import Identity
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
+from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, UInt8
+
+_CLOTH = "helper-tights"
+_TEETH = ("helper-upper-teeth", "helper-lower-teeth")
+_WHITE = (1.0, 1.0, 1.0)
+_LASHES = tuple(f"helper-{s}-eyelashes-{k}" for s in "lr" for k in (1, 2))
 
 
 class Rendered(NamedTuple):
@@ -15,7 +33,7 @@ class Rendered(NamedTuple):
 
     image: sRGB. mask: 255 where the person is, grey at edges. gaze: the line of sight as drawn:
     as asked for, unless the eyes would have to turn further in the head than eyes can.
-    landmarks: shares of width and height, in the order of `labels.LANDMARKS`.
+    landmarks: shares of width and height, in the order of `anchors.find_anchors`.
     """
 
     image: UInt8[np.ndarray, "s s 3"]
@@ -42,7 +60,12 @@ class HeadRenderer:
     """
 
     def __init__(self, size: int, supersample: int = 2, assets: Path | None = None):
-        raise NotImplementedError
+        self.size = size
+        self._assets = None if assets is None else find_assets(Path(assets))
+        self._mesh = load_mesh()
+        self._scene = Scene(size * supersample)
+        self._maps = surface_maps(self._scene.context, self._mesh)
+        self._anchors = find_anchors(self._mesh)
 
     def __enter__(self) -> "HeadRenderer":
         return self
@@ -52,9 +75,59 @@ class HeadRenderer:
 
     def close(self) -> None:
         """Gives the context back."""
+        self._scene.close()
 
     def load(self, identity: Identity) -> None:
         """Makes `identity` the person to draw (a second or so: textures are painted)."""
+        scene, mesh = self._scene, self._mesh
+        scene.clear()
+        worn = self._worn(identity)
+        self._identity = identity
+        self._person = Person(identity, mesh, [proxy for _, proxy in worn], self._anchors)
+        self._focal = EYE_SPAN * np.exp(identity.log_scale) * identity.distance * HEAD_WIDTH
+        self._focal /= self._person.span  # in picture widths
+        self._behind = backdrop(identity.background, self.size)
+        scene.light(identity.light, self._focal)
+        photo = None
+        if identity.skin.texture:
+            photo = _adjusted(self._assets.skins[identity.skin.texture], identity.skin)
+        skin = scene.texture(paint(identity, self._maps, photo))
+        scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0)
+        for name, colour, depth, shine, softness in (
+            (_CLOTH, identity.shirt, 1.0, 0.05, 0.3),
+            *((tooth, (0.86, 0.82, 0.74), 0.62, 0.5, 0.5) for tooth in _TEETH),
+            ("helper-tongue", (0.62, 0.30, 0.29), 0.6, 0.5, 1.0),
+        ):
+            texture = scene.plain(colour, depth)
+            scene.add(mesh.parts[name], 0, "skin", texture, shine=shine, softness=softness)
+        iris = tuple(float(c) ** 2.2 for c in identity.iris)
+        for k in range(2):
+            scene.add_ball(k, centre=(0.0, 0.0, 0.0), iris=iris, white=(0.80, 0.76, 0.72),
+                           seed=float(identity.skin.seed % 97))  # fmt: skip
+        if identity.lashes == "painted":
+            strip = scene.plain((0.06, 0.045, 0.04), 0.55)
+            for name in _LASHES:
+                scene.add(mesh.parts[name], 0, "hair", strip, tint=_WHITE, floor_alpha=0.02)
+        for (kind, proxy), start in zip(worn, self._person.starts, strict=True):
+            picture = cv2.cvtColor(_read(proxy.picture), cv2.COLOR_BGRA2RGBA)
+            colour = {"hair": identity.hair_colour, "brows": identity.brow_colour}.get(kind)
+            tint = _WHITE if colour is None else _tint(picture, colour)
+            texture = scene.texture(picture)
+            # Whole strands of hair first, so that their soft edges blend over them.
+            for floor in (0.75, 0.35) if kind == "hair" else (0.06,):
+                scene.add(proxy.part, int(start), "hair", texture, tint=tint, floor_alpha=floor)
+
+    def _worn(self, identity):
+        rooms = {} if self._assets is None else {
+            "brows": self._assets.brows, "lashes": self._assets.lashes, "hair": self._assets.hair,
+        }  # fmt: skip
+        found = []
+        for kind, names in rooms.items():
+            folder = names.get(getattr(identity, kind))
+            proxy = None if folder is None else _proxy(folder)
+            if proxy is not None:
+                found.append((kind, proxy))
+        return found
 
     def render(
         self,
@@ -64,7 +137,58 @@ class HeadRenderer:
         gaze: Float[np.ndarray, "2"],
     ) -> Rendered:
         """One picture of the loaded person; the arguments are one row of a `MotionTrack`."""
-        raise NotImplementedError
+        posed = self._person.pose(arkit, rotation, gaze)
+        depth = self._identity.distance * HEAD_WIDTH
+        x, y = (p * depth / (2 * self._focal) for p in self._identity.place)
+        rest = np.array([x, y, depth]) + np.asarray(offset, float) * HEAD_WIDTH
+        return self._draw(posed, rotation, rest - self._person.middle * FLIP)
+
+    def render_at(
+        self,
+        arkit: Float[np.ndarray, "52"],
+        rotation: Float[np.ndarray, "3"],
+        translation: Float[np.ndarray, "3"],
+        log_scale: Float[np.ndarray, "1"],
+        gaze: Float[np.ndarray, "2"],
+    ) -> Rendered:
+        """The same with the head exactly where labels say: two people get the same head pose."""
+        posed = self._person.pose(arkit, rotation, gaze)
+        depth = self._focal * self._person.span / (EYE_SPAN * np.exp(float(log_scale[0])))
+        place = np.array([*(np.asarray(translation[:2], float) * depth / (2 * self._focal)), depth])
+        return self._draw(posed, rotation, place - posed.middle)
+
+    def _draw(self, posed: Posed, rotation, move) -> Rendered:
+        rows = np.concatenate([posed.vertices + move, posed.normals], 1).astype("f4")
+        person, turn = self._person, posed.rotation
+        balls = [Ball(self._eye_place(k, turn) + move, person.eye_radii[k], turn) for k in (0, 1)]
+        fine = self._scene.draw(rows, balls, posed.eyes)
+        drawn = cv2.resize(fine, (self.size, self.size), interpolation=cv2.INTER_AREA)
+        mask = drawn[..., 3]
+        behind = self._behind * (1 - mask[..., None] / np.float32(255))
+        image = np.clip(drawn[..., :3] + behind + 0.5, 0, 255).astype(np.uint8)
+        return Rendered(image, mask, *self._labels(posed, rotation, move))
+
+    def _eye_place(self, k, turn):
+        person = self._person
+        return ((person.eye_centres[k] - person.pivot) * FLIP) @ turn.T + person.pivot * FLIP
+
+    def _labels(self, posed: Posed, rotation, move):
+        person, anchors = self._person, self._anchors
+        middle = posed.middle + move
+        scale = self._focal * person.span / middle[2] / EYE_SPAN
+        translation = [*(2 * self._focal * middle[:2] / middle[2]), 0.0]
+        ahead = posed.rotation @ np.array([0.0, 0.0, -1.0])
+        eyes = [self._eye_place(k, posed.rotation) + ahead * person.eye_radii[k] for k in (1, 0)]
+        spots = posed.vertices[[anchors.nose, *anchors.mouth]]
+        five = np.concatenate([eyes, spots]) + move
+        landmarks = posed.vertices[anchors.landmarks] + move
+        f32 = lambda x: np.asarray(x, np.float32)  # noqa: E731
+        return (f32(rotation), f32(translation), f32([np.log(scale)]), f32(self._project(five)),
+                f32(self._project(landmarks)), f32(posed.gaze))  # fmt: skip
+
+    def _project(self, points):
+        """Shares of width and height of points in camera axes."""
+        return 0.5 + self._focal * points[:, :2] / points[:, 2:]
 
 
 def render_track(
@@ -76,4 +200,57 @@ def render_track(
     phonemes (int16), main_gaze, distance, emotion (of the clip), and masks: (t, s, s) uint8, yet to
     be encoded. Deterministic; loads the identity.
     """
-    raise NotImplementedError
+    renderer.load(identity)
+    drawn = [
+        renderer.render(*row)
+        for row in zip(track.arkit, track.rotation, track.offset, track.gaze, strict=True)
+    ]
+
+    def stack(name):
+        return np.stack([getattr(picture, name) for picture in drawn])
+
+    labels = {
+        name: stack(name) for name in ("rotation", "translation", "log_scale", "gaze", "points")
+    }
+    labels["arkit"] = track.arkit.astype(np.float32)
+    labels["landmarks"] = np.round(stack("landmarks") * LANDMARK_UNIT).astype(np.int16)
+    labels["phonemes"] = track.phonemes.astype(np.int16)
+    labels["main_gaze"] = np.median(labels["gaze"], 0).astype(np.float32)
+    labels["distance"] = np.exp(-labels["log_scale"].mean()).astype(np.float32)
+    labels["emotion"] = track.emotion.astype(np.float32)
+    labels["masks"] = stack("mask")
+    return stack("image"), labels
+
+
+@lru_cache(maxsize=64)
+def _proxy(folder: Path):
+    return read_proxy(folder, load_mesh().kept)
+
+
+def _read(path: Path):
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None or picture.ndim != 3:
+        raise UserError(f"{path}: is not a colour picture; get MakeHuman's assets anew")
+    if picture.shape[2] == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_BGR2BGRA)
+    return picture
+
+
+def _adjusted(path: Path, skin):
+    """A skin of the assets, its redness turned and its lightness changed."""
+    picture = cv2.cvtColor(_read(path), cv2.COLOR_BGRA2RGB)
+    picture = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    picture *= skin.lightness * (1 + 0.08 * skin.hue * np.array([1.0, -0.1, -1.0]))
+    return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def _tint(picture, colour):
+    """Factors in linear light that bring a texture's mean colour to the wanted one."""
+    solid = (
+        picture[picture[..., 3] > 128][:, :3]
+        if (picture[..., 3] > 128).any()
+        else picture[..., :3].reshape(-1, 3)
+    )
+    mean = ((solid / 255.0) ** 2.2).mean(0)
+    wanted = np.array(colour) ** 2.2
+    return tuple(float(v) for v in np.clip(wanted / np.maximum(mean, 0.004), 0.05, 6.0))

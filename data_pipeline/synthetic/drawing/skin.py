@@ -49,7 +49,8 @@ def hairline(place: np.ndarray, height: float) -> np.ndarray:
     edge = np.interp(z, [0.05, 0.3, 0.55, 0.95, 1.2], [6.62, 6.95, 7.38, 0.0, 0.0])
     blend = step(z, 0.55, 0.95)
     edge = np.where(z > 0.55, (1 - blend) * 7.38 + blend * front, edge)
-    return y - edge
+    # An ear is bare, however high it reaches.
+    return y - edge - 2.0 * step(np.abs(x), 0.74, 0.78) * step(-y, -7.62, -7.5)
 
 
 def paint(
@@ -116,7 +117,7 @@ def paint(
         brow *= step(side, 0.07, 0.14) * (side < 0.63)
         cover(np.clip(brow * (0.72 + 0.13 * strokes), 0, 0.92), identity.brow_colour)
     if identity.hair in ("cropped", "short", "full"):
-        ragged = 0.03 * noise(rng, SIZE, 200, 2)
+        ragged = 0.014 * noise(rng, SIZE, 200, 2)
         hair = step(hairline(maps.place, identity.hairline) + ragged, -0.03, 0.05)
         lines = cv2.GaussianBlur(noise(rng, SIZE, 500, 1), (0, 0), sigmaX=0.7, sigmaY=7.0)
         lines = lines / lines.std()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 
 from vasa_jax import zoo
+from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 from vasa_jax.errors import UserError
 from vasa_jax.perception.face_detector import TFLiteNet
 from vasa_jax.typing import ARKIT, Float

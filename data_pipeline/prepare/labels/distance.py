@@ -1,6 +1,7 @@
 """Head distance from the head's size in a crop box that does not move."""
 
 import numpy as np
+
 from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 
 

@@ -3,9 +3,9 @@
 import cv2
 import jax
 import numpy as np
-from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 
 from vasa_jax import zoo
+from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 from vasa_jax.perception.expression import CHIP_SIZE, CLASSES, ExpressionNet, load
 from vasa_jax.typing import EMOTIONS, Float, PortraitArray, UInt8
 

@@ -1,8 +1,8 @@
 """2D face points for alignment and region losses, straight from the mesh."""
 
 import numpy as np
-from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 
+from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 from vasa_jax.typing import Float
 
 EYES = ((33, 160, 158, 133, 153, 144), (263, 387, 385, 362, 380, 373))

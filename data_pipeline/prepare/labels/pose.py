@@ -1,11 +1,11 @@
 """Head pose from landmarks: the canonical face laid over them under weak perspective."""
 
 import numpy as np
+
+from vasa_jax import zoo
 from vasa_jax.data_pipeline.clip import EYE_SPAN
 from vasa_jax.data_pipeline.prepare.labels.canonical import read_canonical_face
 from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack, HeadPose
-
-from vasa_jax import zoo
 from vasa_jax.perception.face_detector import EYE_CORNERS
 from vasa_jax.typing import Float
 

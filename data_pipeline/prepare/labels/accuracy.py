@@ -1,0 +1,203 @@
+"""How far the labellers are from the truth, on clips that have it.
+
+    python -m vasa_jax.data_pipeline.prepare.labels.accuracy CLIPS [--labeller KIND=MODULE:NAME]
+
+CLIPS is a folder of `Clip` files (.npz) with exact labels, such as `dataset/clips` of `vasa-jax
+synth`. The pictures are labelled anew, and a table in Markdown says how far off that is.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from vasa_jax.data_pipeline.clip import Clip, read_clip
+from vasa_jax.data_pipeline.prepare.labels.pose import rotation_matrices
+from vasa_jax.data_pipeline.prepare.labels.protocols import Labellers, parse_choices
+from vasa_jax.errors import UserError
+from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames
+
+ONE_CLIP_LABELS = ("main_gaze", "distance", "emotion")
+
+
+class Pairs(NamedTuple):
+    """True and found labels by name: rows are frames, or clips for `ONE_CLIP_LABELS`.
+
+    missed: of `frames`, those without a face for the detector.
+    """
+
+    truth: dict[str, np.ndarray]
+    found: dict[str, np.ndarray]
+    frames: int
+    missed: int
+
+
+def decode(frames: Sequence[bytes]) -> Frames:
+    """The pictures of a clip, RGB."""
+    import cv2
+
+    pictures = [cv2.imdecode(np.frombuffer(f, np.uint8), cv2.IMREAD_COLOR) for f in frames]
+    return np.stack([cv2.cvtColor(p, cv2.COLOR_BGR2RGB) for p in pictures])
+
+
+def find_landmarks(
+    frames: Frames,
+) -> tuple[Float[np.ndarray, "t 478 3"], Bool[np.ndarray, " t"]]:
+    """Landmarks frame by frame, and where there was a face; rows without one are zero."""
+    from vasa_jax.perception.face_detector import detect_faces, track_landmarks
+
+    found, landmarks = np.zeros(len(frames), bool), np.zeros((len(frames), 478, 3), np.float32)
+    previous = None
+    for i, frame in enumerate(frames):
+        points = None if previous is None else track_landmarks(frame, previous)
+        if points is None:
+            faces = detect_faces(frame)
+            points = faces[0].landmarks if faces else None
+        previous = points
+        if points is not None:
+            found[i], landmarks[i] = True, points
+    return landmarks, found
+
+
+def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
+    """Labels every clip anew. Clips in which no face is found count as missed frames only."""
+    names = ("rotation", "log_scale", "gaze", "points", "arkit", *ONE_CLIP_LABELS)
+    truth: dict[str, list] = {name: [] for name in names}
+    found: dict[str, list] = {name: [] for name in names}
+    frames = missed = 0
+    for clip in clips:
+        pictures = decode(clip.frames)
+        landmarks, seen = find_landmarks(pictures)
+        frames, missed = frames + len(seen), missed + int((~seen).sum())
+        if not seen.any():
+            continue
+        labels = labellers.label(pictures[seen], landmarks[seen])
+        for name in names:
+            true = getattr(clip, name)
+            if true is None:
+                continue
+            whole = name in ONE_CLIP_LABELS
+            truth[name].append(true[None] if whole else true[seen])
+            found[name].append(labels[name][None] if whole else labels[name])
+    join = lambda table: {k: np.concatenate(v) for k, v in table.items() if v}  # noqa: E731
+    return Pairs(join(truth), join(found), frames, missed)
+
+
+def angle_between(
+    a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, " n"]:
+    """Degrees between lines of sight given by yaw and pitch in radians (axes as in `Clip`)."""
+
+    def direction(gaze: np.ndarray) -> np.ndarray:
+        (yaw, pitch) = np.float64(gaze).T
+        return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
+
+    return np.degrees(np.arccos(np.clip((direction(a) * direction(b)).sum(0), -1, 1)))
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's, or NaN where one of them does not move."""
+    if min(np.std(a), np.std(b)) < 1e-6:
+        return float("nan")
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def table(pairs: Pairs) -> str:
+    """The errors as Markdown: per label the mean and median error, the bias and the correlation."""
+    lines = [f"{pairs.frames} frames, no face found in {pairs.missed}.", "",
+             "| label | mean error | median | 95 % below | bias | correlation |",
+             "|---|---|---|---|---|---|"]  # fmt: skip
+
+    def row(
+        name: str, error: np.ndarray, bias: object = "", r: object = "", unit: str = ""
+    ) -> None:
+        numbers = (error.mean(), np.median(error), np.percentile(error, 95))
+        cells = [f"{v:.2f}{unit}" for v in numbers]
+        texts = [v if isinstance(v, str) else f"{v:.2f}" for v in (bias, r)]
+        lines.append(f"| {name} | {' | '.join(cells + texts)} |")
+
+    truth, found = pairs.truth, pairs.found
+    if "rotation" in truth:
+        a, b = (np.float64(t["rotation"]) for t in (truth, found))
+        product = rotation_matrices(a).swapaxes(1, 2) @ rotation_matrices(b)
+        cosine = (np.trace(product, axis1=1, axis2=2) - 1) / 2
+        row("head rotation, deg", np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+        for i, name in enumerate(("pitch", "yaw", "roll")):
+            d = np.degrees(b[:, i] - a[:, i])
+            row(f"head {name}, deg", np.abs(d), d.mean(), correlation(a[:, i], b[:, i]))
+    for name in ("gaze", "main_gaze"):
+        if name in truth:
+            a, b = truth[name], found[name]
+            row(f"{name}, deg", angle_between(a, b))
+            for i, axis in enumerate(("yaw", "pitch")):
+                d = np.degrees(b[:, i] - a[:, i])
+                row(f"{name} {axis}, deg", np.abs(d), d.mean(), correlation(a[:, i], b[:, i]))
+    if "distance" in truth:
+        a, b = truth["distance"], found["distance"]
+        row("distance", 100 * np.abs(b / a - 1), 100 * (b / a - 1).mean(), correlation(a, b), " %")
+    if "points" in truth:
+        d = np.linalg.norm(found["points"] - truth["points"], axis=2)
+        row("face points, share of width", 100 * d.mean(1), "", "", " %")
+    if "emotion" in truth:
+        a, b = truth["emotion"], found["emotion"]
+        row("emotion, sum of share errors", np.abs(a - b).sum(1), "", correlation(a, b))
+        same = np.mean(a.argmax(1) == b.argmax(1))
+        lines.append(f"| emotion, largest share is the same | {100 * same:.0f} % | | | | |")
+        # Neutral hides how much of the rest is seen.
+        rest = [i for i, name in enumerate(EMOTIONS) if name != "neutral"]
+        felt = a[:, rest].max(1) > 0.3
+        if felt.any():
+            same = np.mean(a[felt][:, rest].argmax(1) == b[felt][:, rest].argmax(1))
+            lines.append(f"| likewise without neutral, where felt (> 0.3) | {100 * same:.0f} % "
+                         "| | | | |")  # fmt: skip
+    if "arkit" in truth:
+        jaw = ARKIT.index("jawOpen")
+        a, b = truth["arkit"], found["arkit"]
+        d = b[:, jaw] - a[:, jaw]
+        row("mouth opening (jawOpen)", np.abs(d), d.mean(), correlation(a[:, jaw], b[:, jaw]))
+        lines += ["", *_arkit_table(a, b)]
+    return "\n".join(lines)
+
+
+def _arkit_table(a: Float[np.ndarray, "n 52"], b: Float[np.ndarray, "n 52"]) -> list[str]:
+    """R2 as it is, and after the best line through it (the square of the correlation)."""
+    lines = ["| ARKit coefficient | spread of the truth | R2 | R2 after a line |",
+             "|---|---|---|---|"]  # fmt: skip
+    for i, name in enumerate(ARKIT):
+        spread = float(np.std(a[:, i]))
+        if spread < 0.01:
+            continue
+        r2 = 1 - np.mean((a[:, i] - b[:, i]) ** 2) / spread**2
+        lines.append(
+            f"| {name} | {spread:.2f} | {r2:.2f} | {correlation(a[:, i], b[:, i]) ** 2:.2f} |"
+        )
+    return lines
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("clips", type=Path, metavar="CLIPS", help="a folder of .npz clips")
+    parser.add_argument("--labeller", action="append", default=[], metavar="KIND=MODULE:ATTRIBUTE")
+    parser.add_argument("--limit", type=int, default=None, metavar="N", help="the first N clips")
+    arguments = parser.parse_args(argv)
+    try:
+        files = sorted(arguments.clips.rglob("*.npz"))[: arguments.limit]
+        if not files:
+            raise UserError(f"{arguments.clips}: has no .npz clips; `vasa-jax synth` makes some")
+        labellers = Labellers(parse_choices(arguments.labeller))
+        pairs = compare((read_clip(file) for file in files), labellers)
+        if not pairs.truth:
+            raise UserError(f"{arguments.clips}: its clips have no labels, or show no face")
+        print(table(pairs))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

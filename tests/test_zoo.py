@@ -318,6 +318,7 @@ def test_tfjs_dequantises(tmp_path):
         ("vgg16-lpips", 31, 14_716_160),
         ("i3d-kinetics-400", 230, 12_704_544),
         ("dlib-face-recognition", 117, 5_614_592),
+        ("face-expression", 49, 323_687),
         ("whisper-tiny.en", 67, 8_208_384),
     ],
 )

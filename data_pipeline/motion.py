@@ -5,10 +5,10 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.datasets.read import Dataset
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
-
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, Frames
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from vasa_jax.data_pipeline.clip import INTEGER, PER_CLIP, PER_FRAME, Clip
 from vasa_jax.data_pipeline.swaps import LABELS, SwapGroup
 

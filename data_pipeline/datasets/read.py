@@ -8,7 +8,6 @@ from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.datasets import features
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, NAMES, SWAPS
 from vasa_jax.data_pipeline.swaps import SwapGroup
-
 from vasa_jax.errors import UserError
 
 INFO_NAME = "dataset_info.json"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from vasa_jax.data_pipeline.datasets import synthetic_heads, video_folder, voxceleb2
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS, VERSION
 from vasa_jax.data_pipeline.datasets.features import OPTIONAL
 from vasa_jax.data_pipeline.swaps import LABELS, SwapGroup, read_group, write_group
-
 from vasa_jax.errors import UserError
 
 BUILDERS = {

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.augment_flip import (
     flip_arkit,
@@ -15,7 +16,6 @@ from vasa_jax.data_pipeline.augment_flip import (
 from vasa_jax.data_pipeline.clip import EYE_SPAN, PER_FRAME
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
 from vasa_jax.data_pipeline.loading.wire import byte_lists
-
 from vasa_jax.typing import Float
 
 POSE = ("rotation", "translation", "log_scale")

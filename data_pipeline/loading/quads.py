@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.datasets.builders import CLIPS
 from vasa_jax.data_pipeline.datasets.features import swap_from_example
 from vasa_jax.data_pipeline.loading import pairs, quads
 from vasa_jax.data_pipeline.loading.pairs import Augment
 from vasa_jax.data_pipeline.loading.plan import Plan
-
 from vasa_jax.errors import UserError
 
 

@@ -2,9 +2,9 @@
 
 import cv2
 import numpy as np
+
 from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip
 from vasa_jax.data_pipeline.swaps import SwapGroup
-
 from vasa_jax.typing import ARKIT, EMOTIONS
 
 

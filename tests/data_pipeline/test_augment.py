@@ -5,6 +5,8 @@ import pytest
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation
 from skimage.color import rgb2yiq, yiq2rgb
+
+from tests.data_pipeline.made import picture
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.augment_flip import (
     SWAPPED_ARKIT,
@@ -15,8 +17,6 @@ from vasa_jax.data_pipeline.augment_flip import (
     flip_translation,
 )
 from vasa_jax.data_pipeline.loading.pairs import Augment, face_box, make_view
-
-from tests.data_pipeline.made import picture
 from vasa_jax.typing import ARKIT
 
 

@@ -8,13 +8,13 @@ import sys
 import cv2
 import numpy as np
 import pytest
+
+from tests.data_pipeline.made import make_clip, make_group
 from vasa_jax.data_pipeline.clip import read_clip, write_clip
 from vasa_jax.data_pipeline.datasets import builders, read, write
 from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
 from vasa_jax.data_pipeline.swaps import SwapGroup, read_group, write_group
-
-from tests.data_pipeline.made import make_clip, make_group
 from vasa_jax.errors import UserError
 
 

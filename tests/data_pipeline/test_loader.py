@@ -8,6 +8,9 @@ import cv2
 import jax
 import numpy as np
 import pytest
+
+from tests.data_pipeline.made import make_clip, make_group, picture
+from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
@@ -21,9 +24,6 @@ from vasa_jax.data_pipeline.loader import (
 from vasa_jax.data_pipeline.loading import recipe
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
 from vasa_jax.data_pipeline.loading.plan import Plan, spread_out
-
-from tests.data_pipeline.made import make_clip, make_group, picture
-from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.training.task import CheckpointableIterator

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+
+from tests.data_pipeline.made import make_clip
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset
 from vasa_jax.data_pipeline.loading.pairs import FRAME_LABELS, read_record
 from vasa_jax.data_pipeline.loading.wire import byte_lists
-
-from tests.data_pipeline.made import make_clip
 
 
 @pytest.fixture(scope="module")

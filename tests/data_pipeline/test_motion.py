@@ -5,16 +5,16 @@ import json
 import jax
 import numpy as np
 import pytest
-from vasa_jax.data_pipeline.clip import write_clip
-from vasa_jax.data_pipeline.datasets.read import open_dataset
-from vasa_jax.data_pipeline.datasets.write import write_dataset
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
-from vasa_jax.data_pipeline.motion import mean_distance, prepared_clips
 
 from tests.data_pipeline.made import make_clip
 from vasa_jax import cli
 from vasa_jax.bundle import save_bundle
 from vasa_jax.config import get_config
+from vasa_jax.data_pipeline.clip import write_clip
+from vasa_jax.data_pipeline.datasets.read import open_dataset
+from vasa_jax.data_pipeline.datasets.write import write_dataset
+from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.motion import mean_distance, prepared_clips
 from vasa_jax.errors import UserError
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.training.motion_clips import MotionClips, read_clip
@@ -93,9 +93,7 @@ def test_stage_two_reads_the_labels(made):
     assert batch.has_gaze.all()
     assert batch.has_distance.all()
     assert batch.has_emotion.all()
-    np.testing.assert_allclose(
-        np.unique(batch.distance.round(5)), [5 / 6, 7 / 6], atol=1e-4
-    )
+    np.testing.assert_allclose(np.unique(batch.distance.round(5)), [5 / 6, 7 / 6], atol=1e-4)
     held = next(MotionClips(made, config, 1, split="test"))
     assert not held.has_gaze.any()
 

@@ -129,7 +129,8 @@ def _loss_networks(config, arguments: argparse.Namespace):
     from vasa_jax.training.face_step import Perception
 
     losses, frozen, perception = config.face_losses, {}, Perception()
-    if losses.perceptual.weight or losses.consistency.perceptual:
+    exact = losses.exact.weight and losses.exact.perceptual
+    if losses.perceptual.weight or losses.consistency.perceptual or exact:
         if arguments.vgg is None:
             frozen["vgg"] = lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
             perception = Perception(vgg=VGG(blocks=VGG16_BLOCKS))

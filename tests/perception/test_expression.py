@@ -10,7 +10,7 @@ from skimage import data
 
 from vasa_jax import zoo
 from vasa_jax.errors import UserError
-from vasa_jax.perception.expression import CLASSES, ExpressionNet, load
+from vasa_jax.perception.expression import CLASSES, DepthwiseConv, ExpressionNet, load
 
 GOLDEN = Path(__file__).parent / "golden" / "face_expression.json"
 needs_weights = pytest.mark.skipif(
@@ -49,3 +49,17 @@ def test_another_network_is_refused(tmp_path):
     )
     with pytest.raises(UserError, match="face_expression_model"):
         load(tmp_path / "m.bin")
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(7, 9), (8, 6), (5, 8)])
+def test_shifted_products_are_a_grouped_convolution(stride, size):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, *size, 4)).astype(np.float32)
+    kernel = rng.normal(size=(3, 3, 1, 4)).astype(np.float32)
+    ours = DepthwiseConv(stride).apply({"params": {"kernel": kernel}}, jax.numpy.asarray(x))
+    theirs = jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), "SAME", feature_group_count=4,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest",
+    )  # fmt: skip
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)

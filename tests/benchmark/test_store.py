@@ -127,5 +127,13 @@ def test_a_place_that_cannot_be_written_is_found_out_first(tmp_path):
         Store(tmp_path / "file" / "r.json", HERE)
 
 
+def test_a_trace_is_written_where_it_is_asked_for(tmp_path):
+    store = Store(None, HERE)
+    double = jax.jit(lambda x: x * 2)
+    case = Bench().case(1, lambda: double(1.0).block_until_ready())
+    run_cases([case], store, Effort(repeats=3, profile=tmp_path))
+    assert list((tmp_path / "toy").rglob("*.xplane.pb"))
+
+
 def test_spread():
     assert spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0, "repeats": 3}

@@ -47,11 +47,11 @@ def _offline(lab: Lab, video: bool) -> Ready:
     compile_s = time.perf_counter() - begun
     stages: list[dict[str, float]] = []
     make = _to_file if video else _to_memory
-    folder = tempfile.TemporaryDirectory(prefix="vasa_jax_benchmark_")
 
     def run():
         report = Reporter("quiet")
-        made = make(pipeline, portrait, sound, report, Path(folder.name))
+        with tempfile.TemporaryDirectory(prefix="vasa_jax_benchmark_") as folder:
+            made = make(pipeline, portrait, sound, report, Path(folder))
         if made != frames:
             raise RuntimeError(f"made {made} frames, not {frames}")
         stages.append(report.seconds)
@@ -59,7 +59,6 @@ def _offline(lab: Lab, video: bool) -> Ready:
     def figures() -> dict[str, Any]:
         medians = {name: float(np.median([s[name] for s in stages])) for name in stages[0]}
         whole = sum(medians.values())
-        folder.cleanup()
         return {"stage_seconds": medians, "times_real_time": lab.options.seconds / whole}
 
     return Ready(run, frames, compile_s, figures=figures, restart=stages.clear)

@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -20,12 +21,14 @@ LEAST_REPEATS = 3
 
 class Effort(NamedTuple):
     """How much to measure: `repeats` a row, fewer (at least 3) once a row took `row_seconds`;
-    no new row after `deadline` on `time.perf_counter`. again: measure also what is in the file."""
+    no new row after `deadline` on `time.perf_counter`. again: measure also what is in the file.
+    profile: a folder that gets a profiler's trace of one more run of each row."""
 
     repeats: int = 20
     row_seconds: float = 120.0
     deadline: float | None = None
     again: bool = False
+    profile: Path | None = None
 
 
 def spread(values: list[float]) -> dict[str, Any]:
@@ -81,6 +84,9 @@ def measure(case: Case, effort: Effort, ceilings: dict[str, float]) -> dict[str,
             row["memory"] |= program_memory(ready.program)
         if ready.figures is not None:
             row["figures"] = ready.figures()
+        if effort.profile is not None:
+            with jax.profiler.trace(str(effort.profile / case.question)):
+                ready.run()
     except UserError as error:
         row["skipped"] = str(error)
     except jax.errors.JaxRuntimeError as error:

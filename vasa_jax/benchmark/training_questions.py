@@ -25,7 +25,8 @@ from vasa_jax.training.task import Task
 
 FACE_TRIES = ((1, "none"), (2, "none"), (4, "dots"), (8, "full"), (16, "full"))
 """(batch, remat) that one accelerator may hold, small ones first."""
-LOADER_BATCHES = 20
+LOADER_BATCHES = 16
+"""A block of the loader: its records are read before its first batch."""
 
 
 def train_face_cases(lab: Lab) -> Iterator[Case]:

@@ -45,6 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--full", action="store_true", help="every combination of the sampler's "
                        "settings")  # fmt: skip
     group.add_argument("--data", metavar="DIR", type=Path, help="dataset that the loader reads")
+    group.add_argument("--profile", metavar="DIR", type=Path, help="also write a trace of one run "
+                       "of each row that is measured, for XProf or Perfetto")  # fmt: skip
 
 
 def _integers(text: str) -> tuple[int, ...]:
@@ -86,11 +88,13 @@ def run(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     lab = Lab(config, arguments.overrides, arguments.checkpoint, options)
     end = None if arguments.budget is None else begun + arguments.budget
-    effort = Effort(arguments.repeats, arguments.row_seconds, end, arguments.again)
+    effort = Effort(
+        arguments.repeats, arguments.row_seconds, end, arguments.again, arguments.profile
+    )
     chosen = arguments.what or ["decode", "sampler"]
     names = NAMES_OF_QUESTIONS if "all" in chosen else tuple(dict.fromkeys(chosen))
     where = f"{facts['device']}, jax {facts['jax']}"
-    done = run_cases(ceiling_cases(config), store, effort._replace(again=False))
+    done = run_cases(ceiling_cases(config), store, effort._replace(again=False, profile=None))
     bounds = ceilings(store, config)
     for name in names:
         rows: list[dict] = []

@@ -1,0 +1,153 @@
+"""Everything worth knowing about one accelerator, in the order of its worth; goes on when cut off.
+
+    python benchmarks/accelerator.py                       # a slice of ten minutes
+    python benchmarks/accelerator.py --minutes 25 -o FILE
+
+Writes benchmarks/results/DEVICE-DATE.json (or FILE) after every row, and a Markdown table beside
+it. Run it again, with the same file, until it says that nothing is left: rows that are there are
+not measured again. Each part is a process of its own, so that one that breaks or runs out of memory
+costs only itself. Needs jax, flax, optax, orbax, OpenCV and the package; where PyAV, torch, grain
+or tensorflow-datasets are missing, the rows that need them are left out with a line.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+LEAST_SECONDS = 30
+"""No part is started with less time than this left."""
+
+
+def parts(config, quick):
+    """(name, arguments of `vasa-jax benchmark` or of a script) in the order of worth."""
+    own, bf16 = ["--config", config], ["--set", "precision=bf16"]
+    small = ["--repeats", "3", "--row-seconds", "2", "--seconds", "1"] if quick else []
+
+    def ask(name, *words):
+        return name, ["-m", "vasa_jax.cli", "benchmark", *own, *bf16, "--what", *words, *small]
+
+    one = [] if not quick else ["--batches", "2"]
+    size = [] if quick else ["--sizes", "512"]
+    yield ask(
+        "decode, the bar of 135 frames/s", "decode", *size, *(one or ["--batches", "8,1,16,32"])
+    )
+    yield ask("online, the first frame", "online", *(one or ["--batches", "2,4"]))
+    yield ask("sampler", "sampler", *(one or ["--batches", "1,16,64"]))
+    yield ask("end-to-end", "end-to-end")
+    yield ask("train-motion", "train-motion", *one)
+    yield ask("encode", "encode", *size)
+    yield ask("audio", "audio")
+    yield ask("train-face", "train-face", *one)
+    yield ask("decode, all sizes", "decode", *one)
+    yield ask("sampler, few steps by DPM-Solver++", "sampler", "--set", "diffusion.sampler=dpmpp2m",
+              *(one or ["--batches", "1"]))  # fmt: skip
+    if not quick:
+        yield ask("sampler, cuDNN attention", "sampler", "--set", "motion.attention_backend=cudnn",
+                  "--batches", "1,64")  # fmt: skip
+        demo = ["-m", "vasa_jax.cli", "benchmark", "--config", "demo", *bf16]
+        yield "demo", [*demo, "--what", "decode", "--what", "online", "--batches", "1,8,32"]
+
+
+def peers(config, quick):
+    """The comparison with torch: its own file, since its rows are ratios."""
+    count = ["--pairs", "2" if quick else "7"]
+    batch = [] if quick else ["--batch", "8", "--compile"]
+    yield ["benchmarks/peers/run.py", "--config", config, *count, *batch]
+
+
+def slug(text):
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def device_name():
+    """The accelerator's name, asked in a process of its own: ours must not hold its memory."""
+    ask = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        sys.exit(f"jax finds no device: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout.strip().splitlines()[-1]
+
+
+def run(words, end, environment):
+    """One part, ended when the slice is over; True if it came to its own end."""
+    left = end - time.monotonic()
+    try:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env=environment, timeout=max(left, 1)
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    if done.returncode:
+        print(f"  (ended with code {done.returncode}; the rest goes on)", flush=True)
+    return True
+
+
+def table(output):
+    """Results as Markdown beside the JSON."""
+    sys.path.insert(0, str(ROOT))
+    from vasa_jax.benchmark.table import markdown
+
+    data = json.loads(output.read_text())
+    text = "".join(
+        f"## {facts['device']}, jax {facts['jax']}, driver {facts['driver']}\n\n"
+        + markdown([row for row in data["rows"] if row["environment"] == name])
+        for name, facts in data["environments"].items()
+    )
+    output.with_suffix(".md").write_text(text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", default="vasa1")
+    parser.add_argument("--minutes", type=float, default=9.5, help="of this slice")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repeats, small batches: a rehearsal"
+    )
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    end = time.monotonic() + 60 * arguments.minutes
+    device = device_name()
+    date = time.strftime("%Y-%m-%d", time.gmtime())
+    output = arguments.output or ROOT / "benchmarks" / "results" / f"{slug(device)}-{date}.json"
+    output = output.resolve()
+    print(f"{device}: {output}", flush=True)
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONUNBUFFERED": "1"}
+    # The allocator's pool would make one process's peak look like the whole card.
+    environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    whole = True
+    for name, words in parts(arguments.config, arguments.quick):
+        left = end - time.monotonic()
+        if left < LEAST_SECONDS:
+            whole = False
+            break
+        print(f"== {name} ({left:.0f} s left)", flush=True)
+        # The part stops by itself between rows; the hard end is the slice's.
+        budget = ["--budget", f"{max(left - 20, 1):.0f}"]
+        whole = run([*words, *budget, "-o", str(output)], end, environment) and whole
+    if importlib.util.find_spec("torch") is None:
+        print("== torch is not installed: no comparison with it")
+    else:
+        for words in peers(arguments.config, arguments.quick):
+            ratios = output.with_name(f"{output.stem}-peers.json")
+            if ratios.exists() and not arguments.quick:
+                continue
+            if end - time.monotonic() < LEAST_SECONDS:
+                whole = False
+                break
+            print("== against torch", flush=True)
+            whole = run([*words, "-o", str(ratios)], end, environment) and whole
+    if output.exists():
+        table(output)
+    print("all parts had their turn: once more tells whether rows are left" if whole else
+          "the slice is over: run the same command again to go on")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

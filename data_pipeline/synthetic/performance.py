@@ -42,7 +42,7 @@ def draw_style(rng: np.random.Generator) -> Style:
         emotion=draw_emotion(rng),
         main_gaze=main,
         rest=rest,
-        lean=float(np.clip(rng.normal(0, 0.35), -0.7, 0.7)),
+        lean=float(np.clip(rng.normal(0, 0.3), -0.5, 0.5)),
         lively=float(np.clip(rng.lognormal(0, 0.35), 0.5, 2.2)),
         articulation=float(np.clip(rng.normal(1.15, 0.15), 0.8, 1.5)),
         blinking=float(np.clip(rng.lognormal(0, 0.25), 0.6, 1.7)),

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.prepare.clip_job import CLIPS
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.plots import draw_plots
 from vasa_jax.data_pipeline.prepare.report import step_totals
 from vasa_jax.data_pipeline.prepare.split import SPLITS
-
 from vasa_jax.media.files import PendingFile
 from vasa_jax.typing import EMOTIONS, FPS, Float
 

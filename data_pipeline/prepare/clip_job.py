@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from vasa_jax.data_pipeline.clip import Clip, write_clip
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.facts import Facts, look_at, one_field
@@ -17,6 +18,7 @@ from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.quality import frame_quality, worst_tenth
 from vasa_jax.data_pipeline.prepare.report import (
+    STEPS,
     Discard,
     KeptClip,
     SourceReport,
@@ -28,7 +30,6 @@ from vasa_jax.data_pipeline.prepare.segments import NO_FACE, Stretch, stretches
 from vasa_jax.data_pipeline.prepare.shots import ShotDetector
 from vasa_jax.data_pipeline.prepare.sources import Source
 from vasa_jax.data_pipeline.prepare.track import FaceTracker
-
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.video import read_video
@@ -178,7 +179,7 @@ class _Job:
             clips=tuple(self.clips),
             discards=tuple(self.discards),
             notes=notes,
-            lines=self.lines,
+            lines={step: self.lines[step] for step in STEPS if step in self.lines},
             seconds={step: round(value, 3) for step, value in self.seconds.items()},
             message=message,
         )

@@ -10,9 +10,9 @@ from vasa_jax.typing import FPS, PortraitArray
 
 LOOKED_AT = 10
 """Frames decoded for the notes on the picture."""
-COMBED = 0.004
-"""Share of pixels that lie off both their neighbours above and below: a still or progressive
-picture stays below, also one with fine horizontal stripes as large as a hat."""
+COMBED = 0.012
+"""Largest `comb_share` of a progressive picture: 72 photos, drawings and video frames
+gave 0.0105 at most; a face that moved by 2 px between its fields gave 0.03."""
 _COMB_STEP = 12
 
 
@@ -100,14 +100,13 @@ def _timing(container: Any, stream: Any) -> list[str]:
 
 
 def comb_share(frame: PortraitArray) -> float:
-    """Share of pixels that differ, the same way and clearly, from the lines above and below while
-    those two agree: what a moving edge leaves in an interlaced picture."""
+    """Share of pixels from which four lines alternate clearly between two values: what a moving
+    edge leaves in an interlaced picture."""
     grey = frame[..., 1].astype(np.int16)
-    above, line, below = grey[:-2], grey[1:-1], grey[2:]
-    off = np.minimum(np.abs(line - above), np.abs(line - below)) > _COMB_STEP
-    same_way = (line - above > 0) == (line - below > 0)
-    agree = np.abs(above - below) < _COMB_STEP
-    return float((off & same_way & agree).mean())
+    one, two, three, four = grey[:-3], grey[1:-2], grey[2:-1], grey[3:]
+    low = np.minimum(np.minimum(np.abs(one - two), np.abs(two - three)), np.abs(three - four))
+    same = np.maximum(np.abs(one - three), np.abs(two - four))
+    return float(((low > _COMB_STEP) & (same < _COMB_STEP)).mean())
 
 
 def one_field(frame: PortraitArray) -> PortraitArray:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from vasa_jax.data_pipeline.prepare.report import SourceReport
 
+from vasa_jax.data_pipeline.prepare.report import SourceReport
 from vasa_jax.typing import EMOTIONS, FPS
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def draw_plots(
              "seconds": labels.seconds},
         )  # fmt: skip
         plots["Emotion, mean share over all clips"] = _bars(
-            folder / "emotion.png", dict(zip(EMOTIONS, labels.emotion.mean(0), strict=True)), ""
+            folder / "emotion.png",
+            dict(zip(EMOTIONS, labels.emotion.mean(0).tolist(), strict=True)),
+            "",
         )
     lost: Counter = Counter()
     for report in reports:

@@ -1,18 +1,16 @@
 """Blind image quality of a clip, higher is better."""
 
-from collections.abc import Sequence
-
 import numpy as np
-from vasa_jax.data_pipeline.prepare.brisque import Svr, brisque
 
-from vasa_jax.typing import Float, PortraitArray
+from vasa_jax.data_pipeline.prepare.brisque import Svr, brisque
+from vasa_jax.typing import Float, Frames
 
 EVERY = 5
 """Frames between two that are scored: neighbours hardly differ."""
 
 
 def frame_quality(
-    frames: Sequence[PortraitArray], every: int = EVERY, svr: Svr | None = None
+    frames: Frames, every: int = EVERY, svr: Svr | None = None
 ) -> Float[np.ndarray, " n"]:
     """100 - BRISQUE of every so many frames, at least one."""
     scores = [100.0 - brisque(frame, svr) for frame in frames[::every]]

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from vasa_jax import zoo
 from vasa_jax.data_pipeline.prepare.clip_job import CLIPS, failed, prepare_source
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
@@ -19,8 +20,6 @@ from vasa_jax.data_pipeline.prepare.report import (
 )
 from vasa_jax.data_pipeline.prepare.sources import Source, find_sources
 from vasa_jax.data_pipeline.prepare.split import SPLITS, split_of
-
-from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from vasa_jax.data_pipeline.prepare.track import Seen
 
+from vasa_jax.data_pipeline.prepare.track import Seen
 from vasa_jax.typing import Float
 
 NO_FACE = "no face"

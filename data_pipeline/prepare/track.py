@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.perception.face_detector import Face, detect_faces, track_landmarks
+from vasa_jax.perception.face_detector import detect_faces, track_landmarks
 from vasa_jax.typing import Float, PortraitArray
 
 SAME_FACE = 0.3
@@ -29,8 +29,8 @@ class Seen(NamedTuple):
 class FaceTracker:
     """Feed it the frames of a video in turn; `restart` where a shot begins.
 
-    every: frames between two searches for all faces; between them, and after a face was lost, only
-    the landmark network runs. other_face: a face counts from this share of the main one's size.
+    every: frames between two searches for all faces; between them only the landmark network runs.
+    other_face: a face counts from this share of the main one's size.
     path: the bundle of networks, None for the zoo's.
     """
 
@@ -46,36 +46,44 @@ class FaceTracker:
     def __call__(self, frame: PortraitArray) -> Seen:
         """What is seen in the next frame, (h, w, 3) uint8 RGB. Raises UserError without weights."""
         previous, followed = self._landmarks, None
-        if previous is not None and self._age < self._every:
+        if previous is not None:
             followed = track_landmarks(frame, previous, self._path)
             if followed is not None and overlap(followed, previous) < SAME_FACE:
                 followed = None
-        if followed is not None:
-            self._age += 1
-            self._landmarks = followed
-            return Seen(followed, self._people, fresh=False, counted=False)
         # Where there is no face at all, every frame would be searched at many scales.
-        if previous is None and 0 < self._age < max(self._every // 3, 1):
+        elif 0 < self._age < max(self._every // 3, 1):
             self._age += 1
             return Seen(None, 0, fresh=True, counted=False)
-        return self._search(frame, previous)
+        if followed is None or self._age >= self._every:
+            return self._search(frame, followed if followed is not None else previous, followed)
+        self._age += 1
+        self._landmarks = followed
+        return Seen(followed, self._people, fresh=False, counted=False)
 
-    def _search(self, frame: PortraitArray, previous: np.ndarray | None) -> Seen:
-        faces = detect_faces(frame, self._path)
-        self._age = 1
-        if not faces:
-            self._landmarks, self._people = None, 0
+    def _search(
+        self, frame: PortraitArray, before: np.ndarray | None, followed: np.ndarray | None
+    ) -> Seen:
+        """Count the faces. before: where the face is or was; followed: where it is, if known. What
+        is followed stays as it is: the detector would jump a little, and misses profiles."""
+        faces = [face.landmarks for face in detect_faces(frame, self._path)]
+        self._age, fresh, main = 1, True, None
+        if before is not None:
+            same = [face for face in faces if overlap(face, before) >= SAME_FACE]
+            if followed is not None and (same or not faces):
+                main = followed
+            elif same:
+                main = max(same, key=lambda face: overlap(face, before))
+            fresh = main is None
+        if main is None and faces:
+            main = max(faces, key=hull_side)
+        self._landmarks = main
+        if main is None:
+            self._people = 0
             return Seen(None, 0, fresh=True, counted=True)
-        main = max(faces, key=hull_side)
-        fresh = True
-        if previous is not None:
-            same = max(faces, key=lambda face: overlap(face.landmarks, previous))
-            if overlap(same.landmarks, previous) >= SAME_FACE:
-                main, fresh = same, False
         least = self._other * hull_side(main)
-        self._people = sum(hull_side(face) >= least for face in faces)
-        self._landmarks = main.landmarks
-        return Seen(main.landmarks, self._people, fresh, counted=True)
+        others = [f for f in faces if overlap(f, main) < SAME_FACE and hull_side(f) >= least]
+        self._people = 1 + len(others)
+        return Seen(main, self._people, fresh, counted=True)
 
 
 def hull(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "4"]:
@@ -83,9 +91,9 @@ def hull(landmarks: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, "4"]:
     return np.concatenate([landmarks[:, :2].min(0), landmarks[:, :2].max(0)])
 
 
-def hull_side(face: Face) -> float:
+def hull_side(landmarks: Float[np.ndarray, "478 3"]) -> float:
     """Mean of width and height of a face's hull, pixels."""
-    left, top, right, bottom = hull(face.landmarks)
+    left, top, right, bottom = hull(landmarks)
     return float(right - left + bottom - top) / 2
 
 

@@ -3,11 +3,11 @@
 import cv2
 import numpy as np
 import pytest
+
+from vasa_jax import zoo
 from vasa_jax.data_pipeline.prepare import brisque as module
 from vasa_jax.data_pipeline.prepare.brisque import brisque, features, load_svr
 from vasa_jax.data_pipeline.prepare.quality import frame_quality, worst_tenth
-
-from vasa_jax import zoo
 from vasa_jax.errors import UserError
 
 # What the package printed for scikit-image's astronaut, 512 x 512, and its crop of 256 x 256.
@@ -61,9 +61,9 @@ def _damaged(picture):
 
 def test_damage_lowers_the_quality(astronaut, svr):
     crop = np.ascontiguousarray(astronaut[:256, 96:352])
-    sharp = frame_quality([crop], svr=svr)[0]
+    sharp = frame_quality(crop[None], svr=svr)[0]
     for name, picture in _damaged(crop).items():
-        assert frame_quality([picture], svr=svr)[0] < sharp - 20, name
+        assert frame_quality(picture[None], svr=svr)[0] < sharp - 20, name
 
 
 def test_a_flat_picture_is_bad_and_finite(svr):
@@ -77,7 +77,7 @@ def test_clips_are_as_good_as_their_worst_tenth():
 
 
 def test_every_fifth_frame_is_scored(svr):
-    frames = [np.full((32, 32, 3), 90, np.uint8)] * 11
+    frames = np.full((11, 32, 32, 3), 90, np.uint8)
     assert len(frame_quality(frames, 5, svr)) == 3
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
 from vasa_jax.data_pipeline.prepare.segments import stretches
@@ -9,7 +10,6 @@ from vasa_jax.data_pipeline.prepare.shots import ShotDetector
 from vasa_jax.data_pipeline.prepare.sources import find_sources
 from vasa_jax.data_pipeline.prepare.split import split_of
 from vasa_jax.data_pipeline.prepare.track import Seen
-
 from vasa_jax.errors import UserError
 
 

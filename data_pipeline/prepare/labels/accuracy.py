@@ -18,7 +18,7 @@ from vasa_jax.data_pipeline.clip import Clip, read_clip
 from vasa_jax.data_pipeline.prepare.labels.pose import rotation_matrices
 from vasa_jax.data_pipeline.prepare.labels.protocols import Labellers, parse_choices
 from vasa_jax.errors import UserError
-from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames
+from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames, Int
 
 ONE_CLIP_LABELS = ("main_gaze", "distance", "emotion")
 
@@ -26,11 +26,13 @@ ONE_CLIP_LABELS = ("main_gaze", "distance", "emotion")
 class Pairs(NamedTuple):
     """True and found labels by name: rows are frames, or clips for `ONE_CLIP_LABELS`.
 
-    missed: of `frames`, those without a face for the detector.
+    clip: which clip a row of frames is of. missed: of `frames`, those without a face for the
+    detector.
     """
 
     truth: dict[str, np.ndarray]
     found: dict[str, np.ndarray]
+    clip: Int[np.ndarray, " n"]
     frames: int
     missed: int
 
@@ -68,13 +70,15 @@ def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
     truth: dict[str, list] = {name: [] for name in names}
     found: dict[str, list] = {name: [] for name in names}
     frames = missed = 0
-    for clip in clips:
+    rows: list[np.ndarray] = [np.zeros(0, np.int64)]
+    for number, clip in enumerate(clips):
         pictures = decode(clip.frames)
         landmarks, seen = find_landmarks(pictures)
         frames, missed = frames + len(seen), missed + int((~seen).sum())
         if not seen.any():
             continue
         labels = labellers.label(pictures[seen], landmarks[seen])
+        rows.append(np.full(seen.sum(), number))
         for name in names:
             true = getattr(clip, name)
             if true is None:
@@ -83,7 +87,7 @@ def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
             truth[name].append(true[None] if whole else true[seen])
             found[name].append(labels[name][None] if whole else labels[name])
     join = lambda table: {k: np.concatenate(v) for k, v in table.items() if v}  # noqa: E731
-    return Pairs(join(truth), join(found), frames, missed)
+    return Pairs(join(truth), join(found), np.concatenate(rows), frames, missed)
 
 
 def angle_between(
@@ -158,6 +162,10 @@ def table(pairs: Pairs) -> str:
         a, b = truth["arkit"], found["arkit"]
         d = b[:, jaw] - a[:, jaw]
         row("mouth opening (jawOpen)", np.abs(d), d.mean(), correlation(a[:, jaw], b[:, jaw]))
+        each = [pairs.clip == number for number in np.unique(pairs.clip)]
+        r = np.array([correlation(a[i, jaw], b[i, jaw]) for i in each])
+        if np.isfinite(r).any():
+            lines.append(f"| mouth opening, mean over clips | | | | | {np.nanmean(r):.2f} |")
         lines += ["", *_arkit_table(a, b)]
     return "\n".join(lines)
 

@@ -98,6 +98,25 @@ def test_a_step_of_stage_1(tmp_path):
     assert rows(path, "train-face")[0]["units"] == 2
 
 
+@pytest.mark.parametrize("stage", ["motion"])
+def test_recomputing_is_no_work_of_the_model(stage):
+    from vasa_jax.benchmark.training_questions import _model_work, training_task
+    from vasa_jax.benchmark.work import count_jaxpr
+    from vasa_jax.training.mesh import single_device
+    from vasa_jax.training.program import build_program
+
+    def hardware(config):
+        task = training_task(config, stage)
+        program = build_program(task, single_device())
+        return count_jaxpr(
+            program.jitted.trace(program.abstract_state, task.frozen, task.batch).jaxpr
+        )
+
+    plain, full = (get_config("debug", [f"train_{stage}.remat={r}"]) for r in ("none", "full"))
+    assert _model_work(full, stage) == hardware(plain)
+    assert hardware(full).flops > 1.1 * hardware(plain).flops
+
+
 def test_loader_needs_a_dataset(tmp_path):
     path = tmp_path / "r.json"
     assert benchmark(path, "--what", "loader") == 0

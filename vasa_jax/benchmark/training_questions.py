@@ -10,7 +10,7 @@ import numpy as np
 
 from vasa_jax.benchmark.case import Case, Ready
 from vasa_jax.benchmark.lab import Lab, random_params
-from vasa_jax.benchmark.work import count_jaxpr
+from vasa_jax.benchmark.work import Work, count_jaxpr
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.loss_config import CrossIdentityLoss, FaceFeatureLoss, PerceptualLoss
@@ -84,6 +84,14 @@ def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
     return face_task(config, shapes, batch=batch)
 
 
+def _model_work(config: Config, stage: str) -> Work:
+    """The work of one step without what remat computes twice: the M of MFU is the model's."""
+    plain = replace(getattr(config, f"train_{stage}"), remat="none")
+    task = training_task(replace(config, **{f"train_{stage}": plain}), stage)
+    program = build_program(task, single_device())
+    return count_jaxpr(program.jitted.trace(program.abstract_state, task.frozen, task.batch).jaxpr)
+
+
 def _step(config: Config, stage: str) -> Ready:
     abstract = training_task(config, stage)
     # Shapes become numbers where there are any: a motion step without sound has none.
@@ -97,7 +105,9 @@ def _step(config: Config, stage: str) -> Ready:
     traced = program.jitted.trace(state, frozen, batch)
     compiled = traced.lower().compile()
     compile_s = time.perf_counter() - begun
-    work = count_jaxpr(traced.jaxpr)
+    done = count_jaxpr(traced.jaxpr)
+    recomputed = getattr(config, f"train_{stage}").remat != "none"
+    work = _model_work(config, stage) if recomputed else done
     held = {"state": state}
     del state  # donated by the first step
 
@@ -105,7 +115,8 @@ def _step(config: Config, stage: str) -> Ready:
         held["state"], metrics, _ = compiled(held["state"], frozen, batch)
         jax.block_until_ready((held["state"], metrics))
 
-    return Ready(run, task.train.batch, compile_s, work, compiled)
+    figures = lambda: {"recomputed_share": done.flops / work.flops - 1}  # noqa: E731
+    return Ready(run, task.train.batch, compile_s, work, compiled, figures)
 
 
 def loader_cases(lab: Lab) -> Iterator[Case]:

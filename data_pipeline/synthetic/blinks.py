@@ -1,8 +1,8 @@
 """When eyes blink, and how."""
 
 import numpy as np
-from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 
+from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 from vasa_jax.typing import Float
 
 TALKING_RATE, IDLE_RATE = 22.0, 17.0

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
+
 from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.prepare.split import split_of
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
@@ -13,7 +14,6 @@ from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_id, name_o
 from vasa_jax.data_pipeline.synthetic.recognise import recognise
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, SpeechClip
 from vasa_jax.data_pipeline.synthetic.utterance import utter, voices
-
 from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS, SAMPLE_RATE
 

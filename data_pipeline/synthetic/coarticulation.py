@@ -8,6 +8,7 @@ leave lips open at /p b m/, so the rules of JALI (Edwards et al. 2016, section 4
 from typing import NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.phonemes import (
     BILABIAL,
     LABIODENTAL,
@@ -19,7 +20,6 @@ from vasa_jax.data_pipeline.phonemes import (
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 from vasa_jax.data_pipeline.synthetic.speech import Spans
 from vasa_jax.data_pipeline.synthetic.visemes import GROUPS, SHAPES, Pose, channels, poses, vector
-
 from vasa_jax.typing import ARKIT, Float
 
 LEAD_AFTER_PAUSE = 0.14

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from vasa_jax import zoo
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
 from vasa_jax.data_pipeline.prepare.split import SPLITS
@@ -20,8 +21,6 @@ from vasa_jax.data_pipeline.synthetic.plan import (
     fingerprint,
     swap_jobs,
 )
-
-from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import PendingFile
 

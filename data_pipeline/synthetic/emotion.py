@@ -1,8 +1,8 @@
 """Emotions on a synthetic face: known amounts of them, known changes of ARKit's coefficients."""
 
 import numpy as np
-from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
 
+from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
 from vasa_jax.typing import ARKIT, EMOTIONS, Float
 
 FACES: dict[str, dict[str, float]] = {

@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE
-
 from vasa_jax.typing import Float
 
 MAIN_RANGE = np.radians([20.0, 12.0])

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.phonemes import PHONEMES, VOWELS
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 from vasa_jax.data_pipeline.synthetic.speech import Spans
-
 from vasa_jax.typing import Float
 
 PHRASE_SD = np.radians([2.5, 2.0, 1.0])

@@ -6,10 +6,10 @@ sound, and lips meet in those that are sudden.
 """
 
 import numpy as np
+
 from vasa_jax.data_pipeline.synthetic.coarticulation import Mouth
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 from vasa_jax.data_pipeline.synthetic.visemes import SHAPES, channels, vector
-
 from vasa_jax.typing import SAMPLE_RATE, Float
 
 _WINDOW = 512

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.synthetic.blinks import blink_curve, blink_times
 from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
 from vasa_jax.data_pipeline.synthetic.emotion import brow_flashes, draw_emotion, expression
@@ -13,7 +14,6 @@ from vasa_jax.data_pipeline.synthetic.prosody import RATE, analyse, at_frames, s
 from vasa_jax.data_pipeline.synthetic.speech import SpeechClip, frame_labels
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE
-
 from vasa_jax.typing import Float
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from vasa_jax.data_pipeline.prepare.split import SPLITS, split_of
 
+from vasa_jax.data_pipeline.prepare.split import SPLITS, split_of
 from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS
 

@@ -8,9 +8,9 @@ import functools
 import importlib.util
 
 import numpy as np
+
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.synthetic.speech import Spans
-
 from vasa_jax.typing import SAMPLE_RATE, Float
 
 LATE = 0.08

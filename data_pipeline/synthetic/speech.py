@@ -7,9 +7,9 @@ of 25 ms, and the decoder draws exactly that many, so the durations are the trut
 from typing import NamedTuple
 
 import numpy as np
+
 from vasa_jax.data_pipeline.phonemes import INDEX, LETTERS
 from vasa_jax.data_pipeline.synthetic.resample import to_16k
-
 from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Int
 

@@ -1,13 +1,13 @@
 """A group of exact swaps: two people in every pose with every expression (`SwapGroup`)."""
 
 import numpy as np
+
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.data_pipeline.synthetic.clipmaker import jpeg, person_of, png, renderer
 from vasa_jax.data_pipeline.synthetic.emotion import draw_emotion, expression
 from vasa_jax.data_pipeline.synthetic.gaze import look_coefficients
 from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
-
 from vasa_jax.typing import Float
 
 POSES, DYNAMICS = 3, 3

@@ -1,9 +1,9 @@
 """Sentences, pauses and silence of a chosen length: what one clip says."""
 
 import numpy as np
+
 from vasa_jax.data_pipeline.synthetic.sentences import Text, sentences
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, Sentence, Spans, SpeechClip
-
 from vasa_jax.typing import FPS, SAMPLE_RATE, Float
 
 HELD_OUT = (

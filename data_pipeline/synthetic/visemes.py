@@ -8,8 +8,8 @@ open tables that were compared (OpenFaceFX and three further ones): no vendor pu
 from typing import NamedTuple
 
 import numpy as np
-from vasa_jax.data_pipeline.phonemes import PHONEMES
 
+from vasa_jax.data_pipeline.phonemes import PHONEMES
 from vasa_jax.typing import ARKIT, Float, Int
 
 PLACE = {name: i for i, name in enumerate(ARKIT)}

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from vasa_jax.data_pipeline.phonemes import INDEX, PAUSE, PHONEMES, VOICELESS, VOWELS
-from vasa_jax.data_pipeline.synthetic.speech import Spans, SpeechClip
 
 from vasa_jax import zoo
+from vasa_jax.data_pipeline.phonemes import INDEX, PAUSE, PHONEMES, VOICELESS, VOWELS
+from vasa_jax.data_pipeline.synthetic.speech import Spans, SpeechClip
 
 HERE = all(zoo.is_cached(f"kokoro-{n}") for n in (1, 2, 3, 4)) and zoo.is_cached("kokoro-voices")
 needs_kokoro = pytest.mark.skipif(not HERE, reason="Kokoro is not in the cache")

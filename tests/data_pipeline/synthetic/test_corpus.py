@@ -8,6 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from tests.data_pipeline.synthetic.talk import chatter
+from vasa_jax import zoo
+from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.swaps import read_group
@@ -25,10 +29,6 @@ from vasa_jax.data_pipeline.synthetic.plan import (
 )
 from vasa_jax.data_pipeline.synthetic.swapping import rotation_matrix, turn_gaze
 from vasa_jax.data_pipeline.synthetic.utterance import HELD_OUT
-
-from tests.data_pipeline.synthetic.talk import chatter
-from vasa_jax import zoo
-from vasa_jax.cli import main
 from vasa_jax.errors import UserError
 from vasa_jax.inference.progress import Reporter
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import scipy.ndimage
+
+from tests.data_pipeline.synthetic.talk import chatter, talk
 from vasa_jax.data_pipeline.synthetic.blinks import blink_curve, blink_times
 from vasa_jax.data_pipeline.synthetic.coarticulation import CLOSE, JAW
 from vasa_jax.data_pipeline.synthetic.emotion import FACES, draw_emotion, expression
@@ -17,8 +19,6 @@ from vasa_jax.data_pipeline.synthetic.performance import draw_style, perform
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, analyse, at_frames, smooth
 from vasa_jax.data_pipeline.synthetic.speech import SpeechClip
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
-
-from tests.data_pipeline.synthetic.talk import chatter, talk
 from vasa_jax.typing import ARKIT, EMOTIONS
 
 MINUTES = 20

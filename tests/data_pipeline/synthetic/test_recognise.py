@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+
+from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro
 from vasa_jax.data_pipeline.phonemes import PHONEMES
 from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
 from vasa_jax.data_pipeline.synthetic.performance import perform
@@ -10,8 +12,6 @@ from vasa_jax.data_pipeline.synthetic.recognise import available, recognise, spa
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, SpeechClip
 from vasa_jax.data_pipeline.synthetic.utterance import utter
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE
-
-from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro
 
 
 def test_spans_from_beginnings():

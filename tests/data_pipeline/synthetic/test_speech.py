@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import scipy.signal
+
+from tests.data_pipeline.synthetic.talk import needs_kokoro
 from vasa_jax.data_pipeline.phonemes import LETTERS, PHONEMES, VOWELS
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, analyse
 from vasa_jax.data_pipeline.synthetic.resample import to_16k
@@ -17,8 +19,6 @@ from vasa_jax.data_pipeline.synthetic.speech import (
     trim,
 )
 from vasa_jax.data_pipeline.synthetic.utterance import HELD_OUT, utter, voices
-
-from tests.data_pipeline.synthetic.talk import needs_kokoro
 from vasa_jax.errors import UserError
 from vasa_jax.zoo.kokoro import PARTS, VOICES
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+
+from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro, spans_from, talk
 from vasa_jax.data_pipeline.phonemes import INDEX, PAUSE, PHONEMES
 from vasa_jax.data_pipeline.synthetic.coarticulation import CLOSE, JAW, articulate, enforce
 from vasa_jax.data_pipeline.synthetic.listening import mouth_of_sound
@@ -16,8 +18,6 @@ from vasa_jax.data_pipeline.synthetic.visemes import (
     poses,
     vector,
 )
-
-from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro, spans_from, talk
 
 
 def mouth(clip):

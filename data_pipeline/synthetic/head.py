@@ -11,6 +11,8 @@ from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
+from vasa_jax.data_pipeline.synthetic.drawing.lashes import NAMES as LASHES
+from vasa_jax.data_pipeline.synthetic.drawing.lashes import lash_part, lash_texture
 from vasa_jax.data_pipeline.synthetic.drawing.maps import surface_maps
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.person import FLIP, HEAD_WIDTH, Person, Posed
@@ -23,9 +25,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, UInt8
 
 _CLOTH = "helper-tights"
-_TEETH = ("helper-upper-teeth", "helper-lower-teeth")
 _WHITE = (1.0, 1.0, 1.0)
-_LASHES = tuple(f"helper-{s}-eyelashes-{k}" for s in "lr" for k in (1, 2))
 
 
 class Rendered(NamedTuple):
@@ -95,7 +95,8 @@ class HeadRenderer:
         scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0)
         for name, colour, depth, shine, softness in (
             (_CLOTH, identity.shirt, 1.0, 0.05, 0.3),
-            *((tooth, (0.86, 0.82, 0.74), 0.62, 0.5, 0.5) for tooth in _TEETH),
+            ("helper-upper-teeth", (0.86, 0.82, 0.74), 0.6, 0.5, 0.5),
+            ("helper-lower-teeth", (0.78, 0.74, 0.66), 0.4, 0.3, 0.5),
             ("helper-tongue", (0.62, 0.30, 0.29), 0.6, 0.5, 1.0),
         ):
             texture = scene.plain(colour, depth)
@@ -105,9 +106,10 @@ class HeadRenderer:
             scene.add_ball(k, centre=(0.0, 0.0, 0.0), iris=iris, white=(0.80, 0.76, 0.72),
                            seed=float(identity.skin.seed % 97))  # fmt: skip
         if identity.lashes == "painted":
-            strip = scene.plain((0.06, 0.045, 0.04), 0.55)
-            for name in _LASHES:
-                scene.add(mesh.parts[name], 0, "hair", strip, tint=_WHITE, floor_alpha=0.02)
+            strip = scene.texture(lash_texture(np.random.default_rng((identity.seed, 17))))
+            for name in LASHES:
+                part = lash_part(mesh, name)
+                scene.add(part, 0, "hair", strip, tint=_WHITE, floor_alpha=0.02)
         for (kind, proxy), start in zip(worn, self._person.starts, strict=True):
             picture = cv2.cvtColor(_read(proxy.picture), cv2.COLOR_BGRA2RGBA)
             colour = {"hair": identity.hair_colour, "brows": identity.brow_colour}.get(kind)

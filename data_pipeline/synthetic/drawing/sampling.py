@@ -23,6 +23,8 @@ IRIS = np.array([
     [0.30, 0.18, 0.11], [0.42, 0.26, 0.14], [0.52, 0.37, 0.20], [0.44, 0.50, 0.30],
     [0.36, 0.52, 0.64], [0.48, 0.62, 0.76], [0.54, 0.58, 0.60],
 ])  # fmt: skip
+COVERS_AN_EYE = ("bob01", "bob02")
+"""Hair behind which gaze and blinks would be labelled and not seen."""
 _DARK_EYED = np.array([0.4, 0.35, 0.15, 0.04, 0.03, 0.02, 0.01])
 _LIGHT_EYED = np.array([0.12, 0.18, 0.18, 0.14, 0.14, 0.14, 0.10])
 
@@ -108,7 +110,8 @@ def _worn(rng, assets: Assets | None, main: str, sex: float, age: float):
     fitting = [name for name in assets.skins if f"_{main}_{kind}" in name]
     fitting = fitting or [name for name in assets.skins if name.rpartition("_")[2].startswith(kind)]
     texture = str(rng.choice(fitting)) if fitting and rng.random() < 0.7 else ""
-    hair = str(rng.choice(sorted(assets.hair))) if assets.hair and rng.random() < 0.65 else painted
+    cuts = sorted(set(assets.hair) - set(COVERS_AN_EYE))
+    hair = str(rng.choice(cuts)) if cuts and rng.random() < 0.65 else painted
     brows = str(rng.choice(sorted(assets.brows))) if assets.brows else "painted"
     lashes = str(rng.choice(sorted(assets.lashes))) if assets.lashes else "painted"
     eyes = str(rng.choice(sorted(assets.eyes))) if assets.eyes else ""

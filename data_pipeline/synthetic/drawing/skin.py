@@ -101,9 +101,10 @@ def paint(
             (0.85, 0.78, 0.72),
         )
     if look.stubble > 0:
-        beard = step(-y, -6.86, -6.62) * step(z, 0.35, 0.65) * step(y, 6.0, 6.15)
+        beard = step(-y, -6.86, -6.62) * step(z, 0.45, 0.75) * step(y, 6.2, 6.4)
         beard = np.maximum(beard, near(0, 6.83, 0.28, 0.07, 1.1))
-        beard *= (1 - maps.lips) * (0.65 + 0.35 * np.clip(fine, -1, 1))
+        grain = np.clip(noise(rng, SIZE, 450, 1), -1.5, 1.5)
+        beard *= (1 - maps.lips) * (0.7 + 0.2 * grain)
         cover(np.clip(look.stubble * beard * 0.75, 0, 1), np.array(identity.brow_colour) * 0.9)
     if photo is None or look.lips > 0:
         shade = maps.lips * (1 + 0.06 * fine)
@@ -125,7 +126,7 @@ def paint(
         alpha = hair * (0.72 if identity.hair == "cropped" else 0.98)
         colour = colour + alpha[..., None] * (ground - colour)
     inside = maps.mouth
-    colour = colour + inside[..., None] * (np.array([0.45, 0.16, 0.15]) - colour)
-    light = 1 - 0.72 * inside
+    colour = colour + inside[..., None] * (np.array([0.38, 0.13, 0.12]) - colour)
+    light = 1 - 0.82 * inside
     rgba = np.concatenate([colour, light[..., None]], -1)
     return (np.clip(rgba, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -91,8 +91,10 @@ def _timing(container: Any, stream: Any) -> list[str]:
         notes.append("variable frame rate: the frame nearest to every 1/25 s is taken")
     elif middle > 0 and abs(1 / middle - FPS) > 0.2:
         notes.append(f"{1 / middle:.5g} frames/s: the frame nearest to every 1/25 s is taken")
+    stated = (container.duration or 0) / 1_000_000  # Matroska tells of the whole file alone
     if stream.duration and stream.time_base:
         stated = float(stream.duration * stream.time_base)
+    if stated:
         found = max(times) - min(times) + max(spans, middle)
         if stated - found > max(0.5, 0.02 * stated):
             notes.append(f"truncated: {found:.1f} of {stated:.1f} s are there")

@@ -21,7 +21,7 @@ def cut_sound(waveform: Float[np.ndarray, " n"], start: int, stop: int) -> Int[n
 def loudness(audio: Int[np.ndarray, " n"]) -> float:
     """Root mean square in dB below full scale (a square wave of full scale is 0); -120 for none."""
     power = float(np.mean(np.square(audio.astype(np.float64) / 32768))) if len(audio) else 0.0
-    return 10 * np.log10(max(power, 1e-12))
+    return 10 * float(np.log10(max(power, 1e-12)))
 
 
 def energy(audio: Int[np.ndarray, " n"]) -> Float[np.ndarray, " t"]:

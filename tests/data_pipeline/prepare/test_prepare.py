@@ -75,7 +75,7 @@ def prepared(corpus, tmp_path_factory, request):
     out = tmp_path_factory.mktemp("dataset")
     from tests.data_pipeline.prepare.conftest import plain
 
-    options = OPTIONS._replace(min_quality=10.0)
+    options = OPTIONS._replace(min_quality=30.0)
     result = prepare_folder(
         corpus, out, options, Reporter("quiet"), labellers=plain(), workers=0, val_share=0.3,
         test_share=0.2,
@@ -129,7 +129,7 @@ def test_a_clip_holds_what_the_video_showed(prepared, face_picture):
     clip = read_clip(out / "clips" / kept.file)
     assert (clip.clip_id, clip.identity, clip.size) == ("good/a-000000", "good", 128)
     assert len(clip.frames) == 45
-    assert clip.quality > 10
+    assert clip.quality > 30
     left, top, side = kept.facts["box"]
     picture = cv2.imdecode(np.frombuffer(clip.frames[0], np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     wanted = wobble(face_picture, 1)[0][top : top + side, left : left + side]
@@ -180,7 +180,7 @@ def test_finished_videos_are_skipped_and_changed_ones_made_anew(
     prepared, corpus, plain_labellers, monkeypatch, tmp_path
 ):
     out = prepared[0]
-    options = OPTIONS._replace(min_quality=10.0)
+    options = OPTIONS._replace(min_quality=30.0)
     video = tmp_path / "a.mp4"
     video.write_bytes((corpus / "good/a.mp4").read_bytes())
     source = Source(video, "copy/a", "copy")
@@ -281,7 +281,7 @@ def test_beam_does_the_same(corpus, prepared, tmp_path):
         file = next((corpus / name).iterdir())
         (videos / name / file.name).write_bytes(file.read_bytes())
     result = prepare_folder(
-        videos, tmp_path / "out", OPTIONS._replace(min_quality=10.0), Reporter("quiet"),
+        videos, tmp_path / "out", OPTIONS._replace(min_quality=30.0), Reporter("quiet"),
         labellers=plain(), run=beam_jobs(""), beam_runner=beam_runner(""),
     )  # fmt: skip
     assert {r.identity: len(r.clips) for r in result.reports} == {"deep": 1, "good": 1, "none": 0}

@@ -7,18 +7,18 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from vasa_jax.data_pipeline.clip import write_clip
-from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
-from vasa_jax.data_pipeline.phonemes import INDEX
-from vasa_jax.data_pipeline.prepare.labels import FaceTrack, Labellers
-from vasa_jax.data_pipeline.prepare.labels.points import MeshPoints
-from vasa_jax.data_pipeline.swaps import write_group
 
 from tests.assets import PORTRAIT
 from tests.data_pipeline.made import make_clip, make_group
 from tests.evaluation.toy import differ
 from vasa_jax import cli, zoo
 from vasa_jax.commands import evaluation_inputs as inputs
+from vasa_jax.data_pipeline.clip import write_clip
+from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
+from vasa_jax.data_pipeline.phonemes import INDEX
+from vasa_jax.data_pipeline.prepare.labels import FaceTrack, Labellers
+from vasa_jax.data_pipeline.prepare.labels.points import MeshPoints
+from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.structs import Instruments, Readings
 from vasa_jax.evaluation.use import to_size

@@ -44,7 +44,8 @@ def test_the_truth_is_perfect(perfect):
         "self.distance_error": 0, "self.mouth_error": 0, "self.face_found": 1,
         "self.pose_error_own": 0, "cross.same_person": 1, "cross.identity_distance": 0,
         "cross.pose_error": 0, "cross.gaze_error": 0, "cross.distance_error": 0,
-        "strangers.same_person": 0, "floor.same_person": 1,
+        "cross.nearer_source": 1, "swap.nearer_source": 1, "strangers.same_person": 0,
+        "floor.same_person": 1,
         "swap.psnr": 100, "swap.lpips": 0, "swap.same_person": 1, "swap.pose_error": 0,
         "pose_only.lpips": 0, "dyn_only.lpips": 0, "pose_only.gain": 1, "dyn_only.gain": 1,
         "pose_only.expression_share": 0, "dyn_only.pose_share": 0,
@@ -114,6 +115,33 @@ def test_another_face_is_another_person():
     found = run(other_face=16)  # two units in each of two directions
     assert mean(found, "cross.same_person") == mean(found, "swap.same_person") == 0
     assert mean(found, "cross.identity_distance") == pytest.approx(np.sqrt(8))
+
+
+def test_a_face_that_leans_to_the_driver():
+    # The people of a group are 50 levels of green apart: one now looks like the other, the other
+    # like nobody, but more like itself than like the first.
+    found = run(other_face=45)
+    assert mean(found, "swap.nearer_source") == 0.5
+
+
+def test_an_instrument_that_mixes_things_up_does_not_blame_the_model(perfect):
+    def mixing(frames, video):
+        seen = toy.read(frames, video)
+        look = seen.expression.copy()
+        look[:, 2] += 0.5 * seen.rotation[:, 1]  # a turned head looks like an open mouth
+        tilt = seen.rotation.copy()
+        tilt[:, 0] += 0.2 * seen.mouth
+        return seen._replace(expression=look, rotation=tilt)
+
+    found = run(toy.INSTRUMENTS._replace(reader=mixing))
+    assert mean(found, "exact.pose_only.expression_share") == pytest.approx(0.25, abs=0.002)
+    assert mean(found, "exact.dyn_only.pose_share") > 0.3
+    for key in ("pose_only.expression_share", "dyn_only.pose_share"):
+        assert mean(found, key) == pytest.approx(0, abs=1e-6)
+    # With a model that leaks as much again, the model's part alone is reported.
+    leaking = run(toy.INSTRUMENTS._replace(reader=mixing), leak=0.5)
+    share = mean(leaking, "pose_only.expression_share")
+    assert share == pytest.approx(mean(run(leak=0.5), "pose_only.expression_share"), abs=0.002)
 
 
 @pytest.mark.parametrize("late", [-2, 3])

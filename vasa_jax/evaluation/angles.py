@@ -26,11 +26,26 @@ def pose_error(
 ) -> Float[np.ndarray, "*t"]:
     """Geodesic distance of two head rotations in degrees: the angle of R_a^T R_b.
 
-    a, b: (pitch, yaw, roll) in radians. By the chord, which is exact near 0, where the arc cosine
-    of the trace is not.
+    a, b: (pitch, yaw, roll) in radians.
     """
-    difference = rotation_matrices(a) - rotation_matrices(b)
-    chord = np.sqrt(np.square(difference).sum((-2, -1)))
+    return angle_between(rotation_matrices(a), rotation_matrices(b))
+
+
+def turn(
+    a: Float[np.ndarray, "*t 3"], b: Float[np.ndarray, "*#t 3"]
+) -> Float[np.ndarray, "*t 3 3"]:
+    """The rotation that brings head b to head a, in b's own axes: R_b^T R_a."""
+    return np.swapaxes(rotation_matrices(b), -1, -2) @ rotation_matrices(a)
+
+
+def angle_between(
+    a: Float[np.ndarray, "*t 3 3"], b: Float[np.ndarray, "*t 3 3"]
+) -> Float[np.ndarray, "*t"]:
+    """Geodesic distance of two rotation matrices in degrees.
+
+    By the chord, which is exact near 0, where the arc cosine of the trace is not.
+    """
+    chord = np.sqrt(np.square(a - b).sum((-2, -1)))
     # |R_a - R_b| = 2 sqrt(2) sin(angle / 2)
     return np.degrees(2 * np.arcsin(np.clip(chord / np.sqrt(8.0), 0, 1)))
 

@@ -25,6 +25,7 @@ _IDENTITY = {
     "identity_distance": Figure("identity distance to the source (dlib)", "", "0"),
     "same_person": Figure(f"same person (distance below {SAME_PERSON})", "share", "1"),
 }
+_RIVAL = {"nearer_source": Figure("nearer to the source than to the driver", "share", "1")}
 _READ = {
     "pose_error": Figure("pose error against the true picture's reading", "deg", "0"),
     "gaze_error": Figure("gaze error against the true picture's reading", "deg", "0"),
@@ -69,8 +70,8 @@ def _under(prefix: str, *groups: Mapping[str, Figure], words: str = "") -> dict[
 SECTIONS: dict[str, dict[str, Figure]] = {
     "Self-reenactment": _under("self.", _PICTURES, _IDENTITY, _READ, _LABEL, _OWN)
     | {"self.mouth_error": Figure("mouth opening error", "% of the eyes' distance", "0")},
-    "Cross-reenactment": _under("cross.", _IDENTITY, _READ, _LABEL, _OWN),
-    "Exact swaps: full transfer": _under("swap.", _PICTURES, _IDENTITY, _READ, _OWN),
+    "Cross-reenactment": _under("cross.", _IDENTITY, _RIVAL, _READ, _LABEL, _OWN),
+    "Exact swaps: full transfer": _under("swap.", _PICTURES, _IDENTITY, _RIVAL, _READ, _OWN),
     "Exact swaps: one factor alone": _under("pose_only.", _PICTURES, words="pose only: ")
     | _under("dyn_only.", _PICTURES, words="dynamics only: ")
     | {

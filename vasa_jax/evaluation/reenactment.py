@@ -52,17 +52,17 @@ def measure_clips(
         add_identity(samples, "floor", clip.identity, instruments, driver, source)
         samples.add("floor.face_found", clip.identity, driver.readings.found())
         _add_labels(samples, "floor", clip.identity, driver.readings, clip, numbers)
-        runs = [("self", clip.identity, ours, source)]
+        runs = [("self", clip.identity, ours, source, None)]
         other = _somebody_else(clips, place)
         if other is not None:
             face = view(to_size(other.pictures([0]), size), False)
             swapped = view(decode(model, face.frames[0], motion), True)
-            runs.append(("cross", other.identity, swapped, face))
+            runs.append(("cross", other.identity, swapped, face, driver))
             add_identity(samples, "strangers", other.identity, instruments, driver, face)
             row = face.frames[0], driver.frames[-1], swapped.frames[-1]
             gallery.keep(gallery.reenactments, row)
-        for name, who, made, face in runs:
-            add_identity(samples, name, who, instruments, made, face)
+        for name, who, made, face, rival in runs:
+            add_identity(samples, name, who, instruments, made, face, rival)
             add_readings(samples, name, who, made.readings, driver.readings)
             _add_labels(samples, name, who, made.readings, clip, numbers)
             turned = pose_error(encode_motion(model, made.frames)[:, :3], motion[:, :3])

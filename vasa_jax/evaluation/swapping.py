@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from vasa_jax.evaluation.angles import pose_error
+from vasa_jax.evaluation.angles import angle_between, pose_error, turn
 from vasa_jax.evaluation.image import response_gain
 from vasa_jax.evaluation.reenactment import add_pictures, add_readings
 from vasa_jax.evaluation.response import dyn_change
@@ -53,8 +53,9 @@ def measure_swaps(
     The share of the other factor: on a transfer of the pose alone, how much the expression changes
     against our own picture of the source's motion, over its change on a full transfer; likewise the
     head's turn on a transfer of the dynamics alone. Once by the reader, once (`_own`) by the
-    model's encoders. `exact.*`: the same shares read from the exact pictures, where they ought to
-    be 0: what the instruments cannot tell apart. Groups are the driven people.
+    model's encoders; in both cases less what the same instrument sees on the exact pictures, where
+    nothing changes. `exact.*`: that, as a share: what the instrument mixes up. Groups are the
+    driven people.
     """
     rng = np.random.default_rng((settings.seed, 1))
     size = model.config.face.image_size
@@ -108,48 +109,59 @@ def _measure(one: _Transfer, model: Model, instruments: Instruments, samples: Sa
         changes = (_float(ours) - _float(one.stay), _float(exact) - _float(one.source))
         samples.add(f"{name}.gain", who, response_gain(*changes))
     own_std = model.stats.std[POSE_DIM:]
-    views = {}
-    for prefix, pictures in (
-        ("", (one.stay, one.full, one.pose, one.dyn)),
-        ("exact.", (one.source, one.exact_full, one.exact_pose, one.exact_dyn)),
-    ):
-        read = [instruments.reader(p, False) for p in pictures]
-        codes = [encode_motion(model, p) for p in pictures]
-        seen = [(r.rotation, r.expression) for r in read]
-        _add_shares(samples, prefix, "", who, seen, None)
-        split = [(c[:, :3], c[:, POSE_DIM:]) for c in codes]
-        _add_shares(samples, prefix, "_own", who, split, own_std)
-        views[prefix] = read, codes
-    (ours, own), (exact, of_exact) = views[""], views["exact."]
-    add_readings(samples, "swap", who, ours[1], exact[1])
-    full, source = Viewed(one.full, ours[1]), Viewed(one.source, exact[0])
-    add_identity(samples, "swap", who, instruments, full, source)
-    samples.add("swap.pose_error_own", who, pose_error(own[1][:, :3], of_exact[1][:, :3]))
+    ours = (one.stay, one.full, one.pose, one.dyn)
+    exact = (one.source, one.exact_full, one.exact_pose, one.exact_dyn)
+    read, read_exact = ([instruments.reader(p, False) for p in v] for v in (ours, exact))
+    code, code_exact = ([encode_motion(model, p) for p in v] for v in (ours, exact))
+    for suffix, std, mine, true in (
+        ("", np.ones(read[0].expression.shape[-1]), *(
+            [(r.rotation, r.expression) for r in v] for v in (read, read_exact))),
+        ("_own", own_std, *([(c[:, :3], c[:, POSE_DIM:]) for c in v] for v in (code, code_exact))),
+    ):  # fmt: skip
+        _add_shares(samples, suffix, who, mine, true, std)
+    add_readings(samples, "swap", who, read[1], read_exact[1])
+    full, source = Viewed(one.full, read[1]), Viewed(one.source, read_exact[0])
+    drivers = Viewed(one.drivers, instruments.reader(one.drivers, False))
+    add_identity(samples, "swap", who, instruments, full, source, drivers)
+    samples.add("swap.pose_error_own", who, pose_error(code[1][:, :3], code_exact[1][:, :3]))
+
+
+Views = list[tuple[Float[np.ndarray, "_ 3"], Float[np.ndarray, "_ k"]]]
+"""Rotations and expressions of the source's own motion (one row), and of the full, the pose-only
+and the dynamics-only transfer."""
 
 
 def _add_shares(
     samples: Samples,
-    prefix: str,
     suffix: str,
     who: str,
-    views: list[tuple[Float[np.ndarray, "_ 3"], Float[np.ndarray, "_ k"]]],
-    std: Float[np.ndarray, " k"] | None,
+    ours: Views,
+    exact: Views,
+    std: Float[np.ndarray, " k"],
 ) -> None:
-    """views: (rotations, expressions) of stay (one row), full, pose only and dyn only."""
-    (turn, look), full, pose, dyn = views
-    std = np.ones(look.shape[-1]) if std is None else std
-    samples.add_ratio(
-        f"{prefix}pose_only.expression_share{suffix}",
-        who,
-        dyn_change(pose[1], np.broadcast_to(look, pose[1].shape), std),
-        dyn_change(full[1], np.broadcast_to(look, full[1].shape), std),
-    )
-    samples.add_ratio(
-        f"{prefix}dyn_only.pose_share{suffix}",
-        who,
-        pose_error(dyn[0], np.broadcast_to(turn, dyn[0].shape)),
-        pose_error(full[0], np.broadcast_to(turn, full[0].shape)),
-    )
+    """The other factor's change on a partial transfer, of its change on a full one.
+
+    An instrument that takes a turned head for another expression shows it on the exact pictures,
+    too: what it sees there, where nothing has changed, is taken off the change of ours.
+    """
+    looks = [[look for _, look in view] for view in (ours, exact)]
+    heads = [[head for head, _ in view] for view in (ours, exact)]
+    (stay, full, pose, _), (source, exact_full, exact_pose, _) = looks
+    seen = exact_pose - source
+    none = np.zeros_like(seen)
+    key = f"pose_only.expression_share{suffix}"
+    parts = dyn_change(pose - stay, seen, std), dyn_change(full - stay, seen, std)
+    samples.add_ratio(key, who, *parts)
+    parts = dyn_change(seen, none, std), dyn_change(exact_full - source, none, std)
+    samples.add_ratio(f"exact.{key}", who, *parts)
+    (stay, full, _, dyn), (source, exact_full, _, exact_dyn) = heads
+    turned = turn(exact_dyn, source)
+    key = f"dyn_only.pose_share{suffix}"
+    parts = angle_between(turn(dyn, stay), turned), angle_between(turn(full, stay), turned)
+    samples.add_ratio(key, who, *parts)
+    still = np.broadcast_to(np.eye(3), turned.shape)
+    parts = angle_between(turned, still), angle_between(turn(exact_full, source), still)
+    samples.add_ratio(f"exact.{key}", who, *parts)
 
 
 def _float(frames: Frames) -> Float[np.ndarray, "t h w 3"]:

@@ -58,26 +58,39 @@ def add_identity(
     instruments: Instruments,
     ours: Viewed,
     source: Viewed,
+    driver: Viewed | None = None,
 ) -> None:
     """`prefix`.identity_distance and .same_person of pictures against one source picture.
 
-    A picture in which no face is found is not the same person; without a face in the source
-    nothing can be said. Points are read from the pictures themselves.
+    driver: of each picture, somebody else: adds `prefix`.nearer_source, whether ours is nearer to
+    the source than to its driver, which needs no threshold. A picture in which no face is found is
+    neither the same person nor nearer; without a face in the source (or driver) nothing can be
+    said. Points are read from the pictures themselves.
     """
     if instruments.embed is None:
         return
-    count = len(ours.frames)
-    distance, same = np.full(count, np.nan), np.full(count, np.nan)
-    if source.readings.found()[0]:
-        known = ours.readings.found()
-        if known.any():
-            one = _embed(instruments, source, np.array([True]))
-            distance[known] = np.linalg.norm(_embed(instruments, ours, known) - one, axis=-1)
-        same = (np.nan_to_num(distance, nan=np.inf) < SAME_PERSON).astype(np.float64)
+    one = vectors(instruments, source)
+    mine = vectors(instruments, ours)
+    distance = np.linalg.norm(mine - one, axis=-1)
+    judged = source.readings.found()[0]
+    reached = np.nan_to_num(distance, nan=np.inf)
+    same = np.where(judged, reached < SAME_PERSON, np.nan)
     samples.add(f"{prefix}.identity_distance", group, distance)
     samples.add(f"{prefix}.same_person", group, same)
+    if driver is not None:
+        away = np.linalg.norm(mine - vectors(instruments, driver), axis=-1)
+        judged = judged & driver.readings.found()
+        nearer = reached < np.nan_to_num(away, nan=-np.inf)
+        samples.add(f"{prefix}.nearer_source", group, np.where(judged, nearer, np.nan))
 
 
-def _embed(instruments: Instruments, viewed: Viewed, rows: np.ndarray) -> np.ndarray:
-    points = viewed.readings.points[rows].astype(np.float32)
-    return instruments.embed(viewed.frames[rows], points)
+def vectors(instruments: Instruments, viewed: Viewed) -> Float[np.ndarray, "t e"]:
+    """Identity vectors of pictures; rows of NaN where no face is found."""
+    known = viewed.readings.found()
+    if not known.any():
+        return np.full((len(known), 1), np.nan)
+    points = viewed.readings.points[known].astype(np.float32)
+    found = np.asarray(instruments.embed(viewed.frames[known], points))
+    rows = np.full((len(known), found.shape[-1]), np.nan)
+    rows[known] = found
+    return rows

@@ -178,13 +178,18 @@ class MotionConfig:
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """Noise schedule, sampler and guidance (VASA-1 3.2: 50 steps, lambda_A 0.5, lambda_g 1.0)."""
+    """Noise schedule, sampler and guidance (VASA-1 3.2: 50 steps, lambda_A 0.5, lambda_g 1.0).
+
+    unroll: sampler steps compiled one after another in a trip of the loop. More cost compile time;
+    whether they save launches on a device is for `vasa-jax benchmark` to say.
+    """
 
     timesteps: int = 1000
     schedule: str = "cosine"
     sampler: str = "ddim"
     spacing: str = "trailing"
     steps: int = 50
+    unroll: int = 1
     eta: float = 0.0
     guidance_audio: float = 0.5
     guidance_gaze: float = 1.0
@@ -202,6 +207,7 @@ class DiffusionConfig:
             0 < self.steps <= self.timesteps,
             f"diffusion.steps={self.steps} must lie in 1..{self.timesteps}",
         )
+        _require(self.unroll > 0, f"diffusion.unroll={self.unroll} must be at least 1")
         _require(0.0 <= self.eta <= 1.0, f"diffusion.eta={self.eta} must lie in 0..1")
         for key in ("drop_condition", "drop_context", "drop_tail"):
             value = getattr(self, key)

@@ -195,3 +195,20 @@ def test_results_are_the_same_bits():
         for p in (narrow, wide)
     ]  # fmt: skip
     np.testing.assert_array_equal(*map(np.asarray, motion))
+
+
+def test_unrolled_steps_are_the_same_steps():
+    config = get_config("debug", ["diffusion.steps=5"])
+    network = LinenNetwork(build_networks(config).motion)
+    params = {"params": init_bundle(config).params["motion"]}
+    carry = initial_carry(1, config.motion.context, config.face.motion_dim, config.audio.dim)
+    arguments = params, carry, window_inputs(config, 1), jax.random.split(jax.random.key(1), 1)
+    (plan, weights), (unrolled, _) = (
+        make_plan(get_config("debug", ["diffusion.steps=5", f"diffusion.unroll={n}"]).diffusion)
+        for n in (1, 2)
+    )
+    one, two = (sample_windows(network, p, *arguments, weights)[1] for p in (plan, unrolled))
+    np.testing.assert_allclose(one, two, atol=1e-5)
+    works = [count_work(lambda *a, p=p: sample_windows(network, p, *a, weights), *arguments)
+             for p in (plan, unrolled)]  # fmt: skip
+    assert works[0].flops == works[1].flops

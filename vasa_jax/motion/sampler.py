@@ -60,19 +60,21 @@ class Plan:
     """Everything about sampling that is fixed at compile time: hashable, so a static argument.
 
     branches: the guided conditions; their weights are given to each call, in this order.
+    unroll: steps in one trip of the loop.
     """
 
     sampler: Sampler
     schedule: Schedule
     steps: int
     branches: tuple[str, ...]
+    unroll: int = 1
 
 
 def make_plan(config: DiffusionConfig) -> tuple[Plan, Float[Array, " branches"]]:
     """The plan that `config` describes, and the guidance weights of its branches."""
     weights = guidance_weights(config)
     schedule = Schedule(config.schedule, config.timesteps)
-    plan = Plan(make_sampler(config), schedule, config.steps, tuple(weights))
+    plan = Plan(make_sampler(config), schedule, config.steps, tuple(weights), config.unroll)
     return plan, jnp.asarray(list(weights.values()), jnp.float32)
 
 
@@ -159,7 +161,8 @@ def sample_window(
     numbers = jnp.arange(1, plan.steps + 1)
     start = _normal(keys, 0, shape)
     rows = jax.tree.map(jnp.asarray, table)
-    (x, _), _ = jax.lax.scan(body, (start, jnp.zeros_like(start)), (numbers, rows))
+    carry = start, jnp.zeros_like(start)
+    (x, _), _ = jax.lax.scan(body, carry, (numbers, rows), unroll=plan.unroll)
     return x
 
 

@@ -49,6 +49,8 @@ def parts(config, quick):
     yield ask("sampler, few steps by DPM-Solver++", "sampler", "--set", "diffusion.sampler=dpmpp2m",
               *(one or ["--batches", "1"]))  # fmt: skip
     if not quick:
+        yield ask("sampler, five steps in a trip", "sampler", "--set", "diffusion.unroll=5",
+                  "--steps", "50", "--batches", "1")  # fmt: skip
         yield ask("sampler, cuDNN attention", "sampler", "--set", "motion.attention_backend=cudnn",
                   "--batches", "1,64")  # fmt: skip
         demo = ["-m", "vasa_jax.cli", "benchmark", "--config", "demo", *bf16]
@@ -92,15 +94,9 @@ def run(words, end, environment):
 def table(output):
     """Results as Markdown beside the JSON."""
     sys.path.insert(0, str(ROOT))
-    from vasa_jax.benchmark.table import markdown
+    from vasa_jax.benchmark.table import report
 
-    data = json.loads(output.read_text())
-    text = "".join(
-        f"## {facts['device']}, jax {facts['jax']}, driver {facts['driver']}\n\n"
-        + markdown([row for row in data["rows"] if row["environment"] == name])
-        for name, facts in data["environments"].items()
-    )
-    output.with_suffix(".md").write_text(text)
+    output.with_suffix(".md").write_text(report(json.loads(output.read_text())))
 
 
 def main():

@@ -65,6 +65,19 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def report(data: dict[str, Any]) -> str:
+    """A whole file of results in Markdown, a part for each environment."""
+    parts = []
+    for name, facts in data["environments"].items():
+        rows = [row for row in data["rows"] if row["environment"] == name]
+        if rows:
+            known = [f"jax {facts['jax']}", facts.get("driver") and f"driver {facts['driver']}",
+                     facts.get("xla_flags")]  # fmt: skip
+            parts.append(f"## {', '.join([facts['device'], *filter(None, known)])}\n\n"
+                         f"{markdown(rows)}")  # fmt: skip
+    return "\n".join(parts)
+
+
 def show(rows: Iterable[dict[str, Any]], title: str) -> None:
     """A table on the terminal."""
     from rich.console import Console

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from vasa_jax.data_pipeline.clip import Clip, check_clip, read_clip, write_clip
 
+from vasa_jax.data_pipeline.clip import Clip, check_clip, read_clip, write_clip
 from vasa_jax.errors import UserError
 
 

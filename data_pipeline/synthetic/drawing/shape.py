@@ -12,7 +12,8 @@ _HEADS = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "squa
 _EARS = ("pointed", "round", "square", "triangle")
 # Not a matter of identity (the macro shapes hold it), or out of the picture, or the head's place.
 _LEFT_OUT = ("head-age", "head-trans", "head-angle", "measure-neck", "neck-trans", "neck-double",
-             "mouth-trans-in", "nose-trans-in", "mouth-dimples", "chin-jaw-drop", "chin-cleft")  # fmt: skip
+             "mouth-trans-in", "nose-trans-in", "mouth-dimples", "chin-jaw-drop",
+             "chin-cleft")  # fmt: skip
 _STRENGTH = {
     "head": 0.38, "forehead": 0.38, "eyebrows": 0.45, "eye": 0.38, "nose": 0.42, "mouth": 0.38,
     "cheek": 0.45, "chin": 0.38, "ear": 0.45, "neck": 0.28, "asym": 0.18, "asymm": 0.18,

@@ -59,6 +59,10 @@ class Drawing:
         return Rendered(image, mask, rotation, zeros, zeros[:1], np.zeros((5, 2), np.float32),
                         np.zeros((7, 2), np.float32), gaze)  # fmt: skip
 
+    def render_at(self, arkit, rotation, translation, log_scale, gaze):
+        drawn = self.render(arkit, rotation, None, gaze)
+        return drawn._replace(translation=translation, log_scale=log_scale)
+
 
 def draw_track(engine, identity, track):
     engine.load(identity)
@@ -178,6 +182,8 @@ def test_the_labels_of_a_clip(quick, tmp_path):
     group = read_group(place_of(tmp_path, PLAN, swap_jobs(PLAN)[0]))
     assert group.counts() == (2, 3, 3)
     assert len(set(group.identity)) == 2
+    for pose in (group.rotation, group.translation, group.log_scale):
+        np.testing.assert_array_equal(pose[0], pose[1])  # so one's pose can be given to the other
 
 
 def test_voices_of_held_out_people_are_held_out(quick, monkeypatch):

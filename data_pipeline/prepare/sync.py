@@ -2,8 +2,8 @@
 
 The opening of the lips follows the loudness of speech, loosely: where the correlation over time has
 one clear peak far from lag 0, the sound was shifted; where it has none, nothing is said. On 52
-clips of 29 real videos none is refused, 6 are with their sound shifted by 10 frames, and none of 452
-with the sound of another: it finds what is plain only. A SyncNet would find more.
+clips of 29 real videos none is refused, 6 are with their sound shifted by 10 frames, and none of
+452 pairs of a picture with another's sound: it finds what is plain only.
 """
 
 from typing import NamedTuple

@@ -247,12 +247,9 @@ def _adjusted(path: Path, skin):
 
 
 def _tint(picture, colour):
-    """Factors in linear light that bring a texture's mean colour to the wanted one."""
-    solid = (
-        picture[picture[..., 3] > 128][:, :3]
-        if (picture[..., 3] > 128).any()
-        else picture[..., :3].reshape(-1, 3)
-    )
-    mean = ((solid / 255.0) ** 2.2).mean(0)
-    wanted = np.array(colour) ** 2.2
-    return tuple(float(v) for v in np.clip(wanted / np.maximum(mean, 0.004), 0.05, 6.0))
+    """Factors in linear light that bring a texture's mean grey to the wanted colour: its own hues,
+    which may be faint and odd in a dark texture, are not stretched."""
+    solid = picture[picture[..., 3] > 128][:, :3]
+    grey = ((solid / 255.0) ** 2.2).mean() if len(solid) else 1.0
+    factors = np.array(colour) ** 2.2 / max(grey, 0.004)
+    return tuple(float(v) for v in np.clip(factors, 0.02, 6.0))

@@ -23,7 +23,7 @@ IRIS = np.array([
     [0.30, 0.18, 0.11], [0.42, 0.26, 0.14], [0.52, 0.37, 0.20], [0.44, 0.50, 0.30],
     [0.36, 0.52, 0.64], [0.48, 0.62, 0.76], [0.54, 0.58, 0.60],
 ])  # fmt: skip
-COVERS_AN_EYE = ("bob01", "bob02")
+COVERS_AN_EYE = ("bob02", "braid01", "short03")
 """Hair behind which gaze and blinks would be labelled and not seen."""
 _DARK_EYED = np.array([0.4, 0.35, 0.15, 0.04, 0.03, 0.02, 0.01])
 _LIGHT_EYED = np.array([0.12, 0.18, 0.18, 0.14, 0.14, 0.14, 0.10])

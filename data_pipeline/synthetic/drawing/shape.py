@@ -15,8 +15,8 @@ _LEFT_OUT = ("head-age", "head-trans", "head-angle", "measure-neck", "neck-trans
              "mouth-trans-in", "nose-trans-in", "mouth-dimples", "chin-jaw-drop",
              "chin-cleft")  # fmt: skip
 _STRENGTH = {
-    "head": 0.38, "forehead": 0.38, "eyebrows": 0.45, "eye": 0.38, "nose": 0.42, "mouth": 0.38,
-    "cheek": 0.45, "chin": 0.38, "ear": 0.45, "neck": 0.28, "asym": 0.18, "asymm": 0.18,
+    "head": 0.33, "forehead": 0.34, "eyebrows": 0.45, "eye": 0.38, "nose": 0.42, "mouth": 0.38,
+    "cheek": 0.42, "chin": 0.35, "ear": 0.32, "neck": 0.28, "asym": 0.18, "asymm": 0.18,
 }  # fmt: skip
 
 

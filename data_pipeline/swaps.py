@@ -4,14 +4,13 @@ Only a renderer can make it. Out of one group come true targets for transfers th
 another identity with the same motion, one head's pose with another's expression, and so on.
 """
 
-import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.data_pipeline.arrays import read_arrays, write_arrays
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFile
 from vasa_jax.typing import ARKIT, Float
 
 
@@ -80,35 +79,17 @@ def write_group(path: Path, group: SwapGroup) -> None:
     check_group(group)
     arrays = {k: v for k, v in group._asdict().items() if isinstance(v, np.ndarray)}
     arrays |= {k: np.array(getattr(group, k)) for k in ("group_id", "size", "identity")}
-    for name in ("images", "masks"):
-        pictures = getattr(group, name)
-        if pictures is not None:
-            arrays[name] = np.frombuffer(b"".join(pictures), np.uint8)
-            arrays[f"{name}_sizes"] = np.array([len(p) for p in pictures], np.int64)
-    content = io.BytesIO()
-    np.savez(content, **arrays)
-    pending = PendingFile(path, "group of swaps")
-    try:
-        pending.temporary.write_bytes(content.getvalue())
-        pending.commit()
-    finally:
-        pending.discard()
+    write_arrays(path, "group of swaps", arrays, {"images": group.images, "masks": group.masks})
 
 
 def read_group(path: Path) -> SwapGroup:
     """The group of a file. Raises UserError for one that cannot be read, naming it."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        for name in ("images", "masks"):
-            if name in arrays:
-                ends = np.cumsum(arrays.pop(f"{name}_sizes"))
-                joined = arrays[name].tobytes()
-                arrays[name] = [joined[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+        arrays, pictures = read_arrays(path, ("images", "masks"))
         arrays["identity"] = tuple(str(name) for name in arrays["identity"])
         for name, kind in (("group_id", str), ("size", int)):
             arrays[name] = kind(arrays[name])
-        group = SwapGroup(**arrays)
+        group = SwapGroup(**arrays, **pictures)
         check_group(group)
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise UserError(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.data_pipeline.synthetic.clipmaker import jpeg, person_of, png, renderer
 from vasa_jax.data_pipeline.synthetic.emotion import draw_emotion, expression
@@ -79,19 +80,5 @@ def turn_gaze(
 ) -> Float[np.ndarray, "p d 2"]:
     """Directions in the head (yaw and pitch as in `Clip.gaze` of a head that faces the camera),
     turned by poses: against the camera's axes."""
-    yaw, pitch = eyes[:, 0], eyes[:, 1]
-    ahead = np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], 1)
-    turned = np.einsum("pij,dj->pdi", rotation_matrix(rotation), ahead)
-    across, down, away = np.moveaxis(turned, -1, 0)
-    return np.stack([np.arctan2(across, -away), np.arcsin(np.clip(-down, -1, 1))], -1)
-
-
-def rotation_matrix(rotation: Float[np.ndarray, "p 3"]) -> Float[np.ndarray, "p 3 3"]:
-    """Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll), as in `vasa_jax.typing.Pose`."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(rotation).T, np.sin(rotation).T
-    rows = [
-        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
-        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
-        [-sy, cy * sx, cy * cx],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0)
+    turned = np.einsum("pij,dj->pdi", rotation_matrices(rotation), gaze_directions(eyes))
+    return gaze_angles(turned)

@@ -2,23 +2,10 @@
 
 import numpy as np
 
+from vasa_jax.angles import gaze_directions, rotation_matrices
 from vasa_jax.typing import Float
 
 NORMS = ("geodesic", "l1", "l2")
-
-
-def rotation_matrices(angles: Float[np.ndarray, "*t 3"]) -> Float[np.ndarray, "*t 3 3"]:
-    """R = Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll) in radians (`vasa_jax.typing.Pose`)."""
-    angles = np.asarray(angles, np.float64)
-    (sx, sy, sz), (cx, cy, cz) = (
-        (f(angles[..., 0]), f(angles[..., 1]), f(angles[..., 2])) for f in (np.sin, np.cos)
-    )
-    rows = (
-        (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
-        (sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
-        (-sy, cy * sx, cy * cx),
-    )
-    return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
 def pose_error(
@@ -48,12 +35,6 @@ def angle_between(
     chord = np.sqrt(np.square(a - b).sum((-2, -1)))
     # |R_a - R_b| = 2 sqrt(2) sin(angle / 2)
     return np.degrees(2 * np.arcsin(np.clip(chord / np.sqrt(8.0), 0, 1)))
-
-
-def gaze_directions(gaze: Float[np.ndarray, "*t 2"]) -> Float[np.ndarray, "*t 3"]:
-    """Unit vectors of yaw (> 0 right of picture) and pitch (> 0 up) in radians, camera axes."""
-    yaw, pitch = np.moveaxis(np.asarray(gaze, np.float64), -1, 0)
-    return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)], -1)
 
 
 def gaze_error(

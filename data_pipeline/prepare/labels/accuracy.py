@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.angles import gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.clip import Clip, read_clip
-from vasa_jax.data_pipeline.prepare.labels.pose import rotation_matrices
 from vasa_jax.data_pipeline.prepare.labels.protocols import Labellers, parse_choices
 from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames, Int
@@ -94,12 +94,8 @@ def angle_between(
     a: Float[np.ndarray, "n 2"], b: Float[np.ndarray, "n 2"]
 ) -> Float[np.ndarray, " n"]:
     """Degrees between lines of sight given by yaw and pitch in radians (axes as in `Clip`)."""
-
-    def direction(gaze: np.ndarray) -> np.ndarray:
-        (yaw, pitch) = np.float64(gaze).T
-        return np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
-
-    return np.degrees(np.arccos(np.clip((direction(a) * direction(b)).sum(0), -1, 1)))
+    cosine = (gaze_directions(a) * gaze_directions(b)).sum(-1)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -3,8 +3,9 @@
 import numpy as np
 
 from vasa_jax import zoo
+from vasa_jax.angles import rotation_matrices
 from vasa_jax.data_pipeline.prepare.labels.canonical import read_canonical_face
-from vasa_jax.data_pipeline.prepare.labels.pose import rotation_matrices, weighted_similarity
+from vasa_jax.data_pipeline.prepare.labels.pose import weighted_similarity
 from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 from vasa_jax.typing import Float
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vasa_jax import zoo
+from vasa_jax.angles import euler_angles
 from vasa_jax.data_pipeline.clip import EYE_SPAN
 from vasa_jax.data_pipeline.prepare.labels.canonical import read_canonical_face
 from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack, HeadPose
@@ -29,25 +30,6 @@ def weighted_similarity(
     rotation = np.einsum("tij,tj,tjk->tik", u, sign, vt)
     scale = (spread * sign).sum(1) / (weights @ (a**2).sum(1))
     return rotation, scale, target_mean - scale[:, None] * (rotation @ source_mean)
-
-
-def euler_angles(rotation: Float[np.ndarray, "t 3 3"]) -> Float[np.ndarray, "t 3"]:
-    """Pitch, yaw and roll in radians, R = Rz(roll) Ry(yaw) Rx(pitch); |yaw| below 90 degrees."""
-    pitch = np.arctan2(rotation[:, 2, 1], rotation[:, 2, 2])
-    yaw = np.arcsin(np.clip(-rotation[:, 2, 0], -1, 1))
-    roll = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
-    return np.stack([pitch, yaw, roll], 1)
-
-
-def rotation_matrices(angles: Float[np.ndarray, "t 3"]) -> Float[np.ndarray, "t 3 3"]:
-    """R = Rz(roll) Ry(yaw) Rx(pitch) of pitch, yaw and roll in radians."""
-    (sx, sy, sz), (cx, cy, cz) = np.sin(angles).T, np.cos(angles).T
-    rows = (
-        (cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx),
-        (sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx),
-        (-sy, cy * sx, cy * cx),
-    )
-    return np.stack([np.stack(row, 1) for row in rows], 1)
 
 
 class CanonicalFacePose:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import Proxy, fit
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights, neutral_head
@@ -24,28 +25,6 @@ _LIDS_DOWN = 0.3
 """eyeLookDown of the lids of a lifted head that looks straight ahead."""
 EYES_MOST = np.radians([32.0, 24.0])
 """How far eyes turn in the head: yaw and pitch."""
-
-
-def rotation_matrix(rotation: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    """Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll) in radians, as in `vasa_jax.typing.Pose`."""
-    (cx, cy, cz), (sx, sy, sz) = np.cos(rotation), np.sin(rotation)
-    return np.array([
-        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
-        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
-        [-sy, cy * sx, cy * cx],
-    ])  # fmt: skip
-
-
-def sight(gaze: Float[np.ndarray, "2"]) -> Float[np.ndarray, "3"]:
-    """The direction of yaw and pitch (`Clip.gaze`) in the axes that they are measured against."""
-    yaw, pitch = gaze
-    return np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
-
-
-def angles(direction: Float[np.ndarray, "3"]) -> Float[np.ndarray, "2"]:
-    """Yaw and pitch of a unit vector: the inverse of `sight`."""
-    return np.array([np.arctan2(direction[0], -direction[2]),
-                     np.arcsin(np.clip(-direction[1], -1, 1))])  # fmt: skip
 
 
 class Posed(NamedTuple):
@@ -123,7 +102,7 @@ class Person:
         self.middle, self.span = (right + left) / 2, float(np.linalg.norm(left - right))
         head, neck = (bare[mesh.joints[f"joint-{n}"]].mean(0) for n in ("head", "neck"))
         self.pivot = 0.75 * head + 0.25 * neck
-        lift = rotation_matrix(np.array([-LIFT, 0.0, 0.0]))
+        lift = rotation_matrices(np.array([-LIFT, 0.0, 0.0]))
         self.rest = lift @ ((self.middle - self.pivot) * FLIP) + self.pivot * FLIP
         self._rest = np.zeros(len(ARKIT), np.float32)
         self._rest[[ARKIT.index(f"eyeLookDown{s}") for s in ("Left", "Right")]] = _LIDS_DOWN
@@ -139,15 +118,15 @@ class Person:
             vertices[lids] = centre + out * np.maximum(1, _CLEARANCE * radius / distance)
         hung = [fit(proxy, vertices) for proxy in self.proxies]
         vertices = np.concatenate([vertices, *hung])
-        matrix = rotation_matrix(rotation)
-        lifted = matrix @ rotation_matrix(np.array([-LIFT, 0.0, 0.0]))
+        matrix = rotation_matrices(rotation)
+        lifted = matrix @ rotation_matrices(np.array([-LIFT, 0.0, 0.0]))
         turn = (FLIP[:, None] * lifted * FLIP).astype(np.float32)  # in mesh axes
         normals = self._normals(vertices)
         turned = (vertices - self.pivot) @ turn.T + self.pivot
         vertices = vertices + self._turn * (turned - vertices)
         normals = normals + self._turn * (normals @ turn.T - normals)
-        in_head = np.clip(angles(matrix.T @ sight(gaze)), -EYES_MOST, EYES_MOST)
-        eyes = sight(in_head)
+        in_head = np.clip(gaze_angles(matrix.T @ gaze_directions(gaze)), -EYES_MOST, EYES_MOST)
+        eyes = gaze_directions(in_head)
         middle = turn @ (self.middle - self.pivot) + self.pivot
-        gaze = angles(matrix @ eyes)
+        gaze = gaze_angles(matrix @ eyes)
         return Posed(vertices * FLIP, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP)

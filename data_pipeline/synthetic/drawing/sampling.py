@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vasa_jax.angles import gaze_directions
 from vasa_jax.data_pipeline.synthetic.drawing.assets import Assets, find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.shape import draw_shape
@@ -120,10 +121,7 @@ def _worn(rng, assets: Assets | None, main: str, sex: float, age: float):
 
 def _light(rng) -> Light:
     def towards(yaw, pitch):
-        return tuple(
-            float(v)
-            for v in (np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch))
-        )
+        return tuple(float(v) for v in gaze_directions(np.array([yaw, pitch])))
 
     warm = 1 + 0.07 * rng.uniform(-1, 1) * np.array([1.0, 0.1, -1.0])
     side = rng.choice([-1, 1])

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from tests.assets import PORTRAIT
 from vasa_jax import zoo
+from vasa_jax.angles import rotation_matrices
 from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT, Clip, check_clip
 from vasa_jax.data_pipeline.prepare.labels import (
     FaceTrack,
@@ -118,14 +119,6 @@ def test_weighted_similarity_is_scipys():
         np.testing.assert_allclose(scale[i] * rotation[i] @ middle + shift[i], centre, atol=1e-9)
 
 
-def test_euler_angles_are_scipys():
-    angles = np.random.default_rng(0).uniform(-1.4, 1.4, (50, 3))
-    matrices = pose.rotation_matrices(angles)
-    theirs = Rotation.from_euler("ZYX", angles[:, ::-1]).as_matrix()
-    np.testing.assert_allclose(matrices, theirs, atol=1e-12)
-    np.testing.assert_allclose(pose.euler_angles(matrices), angles, atol=1e-12)
-
-
 @needs_weights
 def test_rotation_is_mediapipes(face, cases):
     """Where MediaPipe's camera is as good as infinitely narrow; 0.5 degrees measured."""
@@ -168,7 +161,7 @@ def test_blendshapes_are_mediapipes(cases):
 def test_gaze_of_a_modelled_eye(face, turned, look):
     """Irises laid where a ball of that size shows them, whatever way the head is turned."""
     points = posed(face, turned)
-    turn = pose.rotation_matrices(np.radians([turned]))[0]
+    turn = rotation_matrices(np.radians([turned]))[0]
     yaw, pitch = np.radians(look)
     sight = np.array([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), -np.cos(yaw) * np.cos(pitch)])
     for corners, iris in gaze.EYES:

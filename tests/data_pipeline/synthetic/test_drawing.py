@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from vasa_jax import zoo
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
-from vasa_jax.data_pipeline.synthetic.drawing.person import angles, rotation_matrix, sight
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import fit, read_proxy
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights
 from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals, sphere
@@ -17,22 +15,6 @@ from vasa_jax.typing import ARKIT
 
 RNG = np.random.default_rng(0)
 STILL = np.zeros(3)
-
-
-def test_rotation_is_scipys():
-    rotation = RNG.normal(size=3)
-    pitch, yaw, roll = rotation
-    want = Rotation.from_euler("ZYX", [roll, yaw, pitch]).as_matrix()
-    np.testing.assert_allclose(rotation_matrix(rotation), want, atol=1e-12)
-
-
-def test_lines_of_sight_come_back():
-    gaze = np.array([0.4, -0.3])
-    direction = sight(gaze)
-    assert direction[0] > 0  # right of the picture
-    assert direction[1] > 0  # down
-    np.testing.assert_allclose(angles(direction), gaze, atol=1e-12)
-    np.testing.assert_allclose(sight(np.zeros(2)), [0, 0, -1])
 
 
 def test_normals_of_a_ball_point_outwards():

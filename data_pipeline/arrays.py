@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.media.files import PendingFile
+from vasa_jax.media.files import write_whole
 
 
 def write_arrays(
@@ -26,12 +26,7 @@ def write_arrays(
             content[f"{name}_sizes"] = np.array([len(image) for image in images], np.int64)
     stream = io.BytesIO()
     np.savez(stream, **content)
-    pending = PendingFile(path, what)
-    try:
-        pending.temporary.write_bytes(stream.getvalue())
-        pending.commit()
-    finally:
-        pending.discard()
+    write_whole(path, what, stream.getvalue())
 
 
 def read_arrays(

@@ -11,9 +11,8 @@ import numpy as np
 
 from vasa_jax.data_pipeline.arrays import read_arrays, write_arrays
 from vasa_jax.errors import UserError
-from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLE_RATE, Float, Int
+from vasa_jax.typing import ARKIT, EMOTIONS, SAMPLES_PER_FRAME, Float, Int
 
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 EYE_SPAN = 0.28
 """Width of a head of log_scale 0: its outer eye corners, seen from the front, are this share of the
 picture's width apart."""

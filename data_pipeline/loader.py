@@ -5,6 +5,7 @@ Stage 2 reads motion that a face model made of the same dataset: see `vasa-jax e
 """
 
 import os
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def default_workers() -> int:
     return min(MOST_WORKERS, max(1, (cores or 1) - 1))
 
 
-class _Loader:
+class _Loader(ABC):
     """What both loaders share. An endless, shuffled, checkpointable iterator.
 
     Every record is visited once an epoch, in an order that depends on seed and epoch, and gives
@@ -144,11 +145,13 @@ class _Loader:
         """End the worker processes."""
         self._stream.close()
 
-    def _shapes(self, batch, pixels):
-        raise NotImplementedError
+    @abstractmethod
+    def _shapes(self, batch: int, pixels: int) -> Any:
+        """The struct of a global batch."""
 
-    def _assemble(self, arrays):
-        raise NotImplementedError
+    @abstractmethod
+    def _assemble(self, arrays: dict[str, np.ndarray]) -> Any:
+        """A batch out of its fields by name."""
 
 
 def _unit(value: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ __all__ = [
     "EMOTIONS",
     "FPS",
     "POSE_DIM",
+    "SAMPLES_PER_FRAME",
     "SAMPLE_RATE",
     "Array",
     "AudioFeatures",
@@ -40,6 +41,7 @@ __all__ = [
 
 FPS = 25
 SAMPLE_RATE = 16_000
+SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 POSE_DIM = 7
 EMOTIONS = (
     "anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",

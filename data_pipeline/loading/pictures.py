@@ -1,4 +1,4 @@
-"""Encoded pictures to arrays."""
+"""Pictures to bytes and back."""
 
 import numpy as np
 
@@ -24,3 +24,18 @@ def decode_grey(content: bytes, size: int) -> UInt8[np.ndarray, "h w 1"]:
     if found is None or found.shape[:2] != (size, size):
         raise UserError(f"a mask is broken, or not {size} x {size}")
     return found[..., None]
+
+
+def encode_jpeg(picture: PortraitArray, quality: int) -> bytes:
+    """JPEG bytes of an RGB picture."""
+    import cv2
+
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)[1].tobytes()
+
+
+def encode_png(mask: UInt8[np.ndarray, "h w"]) -> bytes:
+    """PNG bytes of a grey picture."""
+    import cv2
+
+    return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes()

@@ -13,7 +13,7 @@ from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.plots import draw_plots
 from vasa_jax.data_pipeline.prepare.report import step_totals
 from vasa_jax.data_pipeline.prepare.split import SPLITS
-from vasa_jax.media.files import PendingFile
+from vasa_jax.media.files import write_whole
 from vasa_jax.typing import EMOTIONS, FPS, Float
 
 if TYPE_CHECKING:
@@ -74,12 +74,7 @@ def write_card(out: Path, result: "Result", options: PrepareOptions, labellers: 
             _choices(options, labellers),
         ]
     )
-    pending = PendingFile(out / NAME, "data card")
-    try:
-        pending.temporary.write_text(text.rstrip() + "\n")
-        pending.commit()
-    finally:
-        pending.discard()
+    write_whole(out / NAME, "data card", text.rstrip() + "\n")
     return out / NAME
 
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import Clip, write_clip
+from vasa_jax.data_pipeline.loading.pictures import encode_jpeg
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.facts import Facts, look_at, one_field
 from vasa_jax.data_pipeline.prepare.labels import Labellers
@@ -253,7 +253,7 @@ class _Job:
                 clip_id=name,
                 identity=self.source.identity,
                 size=options.size,
-                frames=[_jpeg(picture, options.jpeg_quality) for picture in pictures],
+                frames=[encode_jpeg(picture, options.jpeg_quality) for picture in pictures],
                 audio=audio,
                 quality=quality,
                 **labels,
@@ -316,9 +316,3 @@ class _Unreadable(Exception):
 def _frames(path: Path, facts: Facts) -> Iterator[PortraitArray]:
     frames = read_video(path)
     return (one_field(frame) for frame in frames) if facts.interlaced else frames
-
-
-def _jpeg(picture: PortraitArray, quality: int) -> bytes:
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    _, content = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    return content.tobytes()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vasa_jax.media.files import PendingFile
+from vasa_jax.media.files import write_whole
 from vasa_jax.typing import FPS
 
 STEPS = ("read", "shots", "track", "crop", "sound", "quality", "sync", "labels", "write")
@@ -85,12 +85,7 @@ def write_json(path: Path, content: Any) -> None:
     lines = path.suffix == ".jsonl"
     text = "".join(json.dumps(row) + "\n" for row in content) if lines else (
         json.dumps(content, indent=1) + "\n")  # fmt: skip
-    pending = PendingFile(path, "report")
-    try:
-        pending.temporary.write_text(text)
-        pending.commit()
-    finally:
-        pending.discard()
+    write_whole(path, "report", text)
 
 
 class StepTotal(NamedTuple):

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Int
-
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+from vasa_jax.typing import SAMPLES_PER_FRAME, Float, Int
 
 
 def frames_with_sound(waveform: Float[np.ndarray, " n"]) -> int:

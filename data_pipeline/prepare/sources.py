@@ -4,9 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from vasa_jax.errors import UserError
+from vasa_jax.media.files import find_videos
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
 _VOXCELEB = re.compile(r"id\d{5}")
 """A person's folder in VoxCeleb2: id00012/21Uxsk56VDQ/00001.mp4."""
 
@@ -26,16 +25,7 @@ def find_sources(folder: Path, identity_from: str = "auto") -> list[Source]:
     takes the folder idNNNNN of VoxCeleb2's layout, else the first folder, and the file where it
     lies in none. Raises UserError for a folder that is missing or holds no video.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that holds the videos")
-    files = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in VIDEOS and not file.name.startswith(".") and not file.is_dir()
-    )
-    if not files:
-        raise UserError(f"{folder}: holds no videos ({', '.join(VIDEOS)})")
+    files = find_videos(folder)
     names = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
     sources = []
     for file, name in zip(files, names, strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import Clip
+from vasa_jax.data_pipeline.loading.pictures import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.prepare.split import split_of
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
 from vasa_jax.data_pipeline.synthetic.identity import Identity, sample_identity
@@ -44,14 +45,14 @@ def make_clip(job: ClipJob, plan: Plan) -> Clip:
     speech = say(job, plan, identity.sex)
     track = perform((plan.seed, 3, job.person, job.clip), speech)
     frames, labels = render_track(renderer(plan.size, plan.assets), identity, track)
-    masks = [png(mask) for mask in labels.pop("masks")]
+    masks = [encode_png(mask) for mask in labels.pop("masks")]
     if speech.spans is None or not speech.exact:
         labels["phonemes"] = None
     return Clip(
         clip_id=clip_id(plan, job),
         identity=name_of(plan, job.person),
         size=plan.size,
-        frames=[jpeg(frame, plan.jpeg_quality) for frame in frames],
+        frames=[encode_jpeg(frame, plan.jpeg_quality) for frame in frames],
         audio=np.round(np.clip(speech.waveform, -1, 1) * 32767).astype(np.int16),
         masks=masks,
         **labels,
@@ -92,18 +93,3 @@ def borrow(job: ClipJob, plan: Plan) -> SpeechClip:
     piece[: len(taken)] = taken
     spans = recognise(piece) if plan.recognise else None
     return SpeechClip(piece, spans, file.name, exact=False)
-
-
-def jpeg(frame: np.ndarray, quality: int) -> bytes:
-    """JPEG bytes of an RGB picture."""
-    import cv2
-
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    return cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), options)[1].tobytes()
-
-
-def png(mask: np.ndarray) -> bytes:
-    """PNG bytes of a grey picture."""
-    import cv2
-
-    return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes()

@@ -22,7 +22,7 @@ from vasa_jax.data_pipeline.synthetic.plan import (
     swap_jobs,
 )
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFile
+from vasa_jax.media.files import write_whole
 
 RECORD = "plan.json"
 _WEIGHTS = ("anny-heads",)
@@ -125,12 +125,7 @@ def _claim(out: Path, record: dict[str, Any]) -> None:
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
-        pending = PendingFile(path, "plan")
-        try:
-            pending.temporary.write_text(json.dumps(record, indent=1) + "\n")
-            pending.commit()
-        finally:
-            pending.discard()
+        write_whole(path, "plan", json.dumps(record, indent=1) + "\n")
         return
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); choose another folder") from None

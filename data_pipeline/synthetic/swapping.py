@@ -3,8 +3,9 @@
 import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
+from vasa_jax.data_pipeline.loading.pictures import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.swaps import SwapGroup
-from vasa_jax.data_pipeline.synthetic.clipmaker import jpeg, person_of, png, renderer
+from vasa_jax.data_pipeline.synthetic.clipmaker import person_of, renderer
 from vasa_jax.data_pipeline.synthetic.emotion import draw_emotion, expression
 from vasa_jax.data_pipeline.synthetic.gaze import look_coefficients
 from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
@@ -40,8 +41,8 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
         for p in range(POSES):
             for d in range(DYNAMICS):
                 drawn = engine.render_at(faces[d], rotation[p], place[p], scale[p], gaze[p, d])
-                images.append(jpeg(drawn.image, plan.jpeg_quality))
-                masks.append(png(drawn.mask))
+                images.append(encode_jpeg(drawn.image, plan.jpeg_quality))
+                masks.append(encode_png(drawn.mask))
                 rows.append(drawn)
 
     def table(name: str) -> np.ndarray:

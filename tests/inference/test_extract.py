@@ -14,11 +14,12 @@ from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.bundle import build_networks
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driving import driving_crops, driving_motion
-from vasa_jax.inference.extract import Sound, extract_clip, extract_folder, find_videos, split_of
+from vasa_jax.inference.extract import Sound, extract_clip, extract_folder, split_of
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.portrait import apply_crop, choose_face, crop_portrait
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
+from vasa_jax.media.files import find_videos
 from vasa_jax.media.video import read_video
 from vasa_jax.media.writer import VideoWriter
 from vasa_jax.perception.face_detector import detect_faces

@@ -26,10 +26,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME, num_frames
+from vasa_jax.audio.protocol import num_frames
 from vasa_jax.config import AudioConfig
 from vasa_jax.errors import UserError
-from vasa_jax.typing import FPS, Float
+from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float
 
 
 class Chunk(NamedTuple):

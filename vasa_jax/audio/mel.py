@@ -11,9 +11,18 @@ import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME, Statistics, before, valid_frames
+from vasa_jax.audio.protocol import Statistics, before, valid_frames
 from vasa_jax.audio.spectrogram import HOP, WINDOW, mel_power
-from vasa_jax.typing import FPS, SAMPLE_RATE, Array, AudioFeatures, Float, Int, Waveform
+from vasa_jax.typing import (
+    FPS,
+    SAMPLE_RATE,
+    SAMPLES_PER_FRAME,
+    Array,
+    AudioFeatures,
+    Float,
+    Int,
+    Waveform,
+)
 
 FLOOR = 1e-6
 """Added to the mel power: about the level of a very quiet room (white noise at -66 dBFS), so that

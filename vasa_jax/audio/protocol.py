@@ -25,9 +25,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.typing import FPS, SAMPLE_RATE, Array, AudioFeatures, Bool, Float, Int, Waveform
-
-SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
+from vasa_jax.typing import SAMPLES_PER_FRAME, Array, AudioFeatures, Bool, Float, Int, Waveform
 
 
 class Moments(NamedTuple):

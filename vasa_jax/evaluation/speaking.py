@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation import speech
 from vasa_jax.evaluation.angles import NORMS, delta_pose, gaze_error
@@ -22,7 +21,7 @@ from vasa_jax.evaluation.structs import (
 from vasa_jax.evaluation.use import decode, sample_all, spread, to_size
 from vasa_jax.inference.request import Controls
 from vasa_jax.motion.continuity import boundary_jump_ratio
-from vasa_jax.typing import Float, Frames
+from vasa_jax.typing import SAMPLES_PER_FRAME, Float, Frames
 
 FVD_FRAMES = 25
 """VASA-1, section 4.2: Frechet video distance over runs of 25 neighbouring frames."""

@@ -5,13 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME
 from vasa_jax.evaluation.response import response
 from vasa_jax.evaluation.statistics import Samples
 from vasa_jax.evaluation.structs import EvalClip, Instruments, Model, Readings, Settings, Sweep
 from vasa_jax.evaluation.use import decode, sample_all, to_size
 from vasa_jax.inference.request import Controls
-from vasa_jax.typing import EMOTIONS, Float
+from vasa_jax.typing import EMOTIONS, SAMPLES_PER_FRAME, Float
 
 
 class Condition(NamedTuple):

@@ -8,16 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME, num_frames
+from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driving import driving_crops
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
-from vasa_jax.media.files import PendingFile
-from vasa_jax.typing import FPS, Float, Frames
+from vasa_jax.media.files import PendingFile, find_videos, write_whole
+from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float, Frames
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
 SOUNDS = (".m4a", ".wav", ".flac", ".mp3", ".aac", ".ogg", ".opus")
 SPLITS = ("train", "val", "test")
 REPORT_NAME = "report.json"
@@ -58,21 +57,6 @@ class Summary(NamedTuple):
     failed: int
     minutes: float
     reasons: dict[str, str]
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """Every video below a folder, in order. Raises UserError when there is none."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that holds the videos")
-    found = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in VIDEOS and not file.name.startswith(".") and not file.is_dir()
-    )
-    if not found:
-        raise UserError(f"{folder}: holds no videos ({', '.join(VIDEOS)})")
-    return found
 
 
 def split_of(names: list[str], val_share: float) -> dict[str, str]:
@@ -264,9 +248,4 @@ def _write(path: Path, arrays: dict, record: dict) -> None:
 
 
 def _write_report(path: Path, content: dict) -> None:
-    pending = PendingFile(path, "report")
-    try:
-        pending.temporary.write_text(json.dumps(content, indent=1) + "\n")
-        pending.commit()
-    finally:
-        pending.discard()
+    write_whole(path, "report", json.dumps(content, indent=1) + "\n")

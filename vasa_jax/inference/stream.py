@@ -14,13 +14,13 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME, num_frames
+from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
 from vasa_jax.motion.clips import ClipControls, clip_inputs
 from vasa_jax.motion.sampler import initial_carry
-from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Frames, Source
+from vasa_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float, Frames, Source
 
 __all__ = [
     "AudioWindows", "MotionWindows", "Piece", "cut", "default_lookahead", "stream", "warm_up",

@@ -8,6 +8,8 @@ from vasa_jax.errors import UserError
 
 __all__ = ["PendingFile", "check_input"]
 
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
+
 
 def check_input(path: str | os.PathLike, what: str) -> Path:
     """Return `path` as an absolute Path after making sure that it is a readable, non-empty file.
@@ -42,6 +44,21 @@ def check_input(path: str | os.PathLike, what: str) -> Path:
             "check its name and permissions"
         ) from error
     return file
+
+
+def find_videos(folder: Path) -> list[Path]:
+    """Every video below a folder, in order. Raises UserError when there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the folder that holds the videos")
+    found = sorted(
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in VIDEOS and not file.name.startswith(".") and not file.is_dir()
+    )
+    if not found:
+        raise UserError(f"{folder}: holds no videos ({', '.join(VIDEOS)})")
+    return found
 
 
 class PendingFile:
@@ -93,3 +110,17 @@ class PendingFile:
     def discard(self) -> None:
         """Remove the hidden file; calling it twice, or after `commit()`, does nothing."""
         self.temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: str | os.PathLike, what: str, content: bytes | str) -> None:
+    """Write a file whole or not at all. what: what it is called in an error.
+
+    Raises:
+        UserError: where `PendingFile` does.
+    """
+    pending = PendingFile(path, what)
+    try:
+        pending.temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+        pending.commit()
+    finally:
+        pending.discard()

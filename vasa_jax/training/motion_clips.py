@@ -10,13 +10,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFile
+from vasa_jax.media.files import write_whole
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
-from vasa_jax.typing import Float
+from vasa_jax.typing import SAMPLES_PER_FRAME, Float
 
 INDEX_NAME = "stats.json"
 CLIPS_IN_MEMORY = 16
@@ -99,12 +98,8 @@ def index_clips(folder: Path, files: Sequence[Path]) -> Index:
         pass  # no cache, or not ours
     frames, stats = _measure(files)
     lists = {k: np.asarray(v).tolist() for k, v in stats._asdict().items()}
-    pending = PendingFile(cache, "statistics")
-    try:
-        pending.temporary.write_text(json.dumps({"key": key, "frames": frames, **lists}) + "\n")
-        pending.commit()
-    finally:
-        pending.discard()
+    text = json.dumps({"key": key, "frames": frames, **lists}) + "\n"
+    write_whole(cache, "statistics", text)
     return Index(names, tuple(frames), stats)
 
 

@@ -10,7 +10,6 @@ import optax
 
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.audio.mel import MelEncoder
-from vasa_jax.audio.protocol import SAMPLES_PER_FRAME
 from vasa_jax.config import Config
 from vasa_jax.motion.conditions import Conditions, drop_conditions
 from vasa_jax.motion.diffusion import Schedule, q_sample, x0_loss
@@ -27,7 +26,7 @@ from vasa_jax.training.state import (
     update,
 )
 from vasa_jax.training.task import Task
-from vasa_jax.typing import Array, Bool, Float, Key
+from vasa_jax.typing import SAMPLES_PER_FRAME, Array, Bool, Float, Key
 
 
 class MotionBatch(NamedTuple):

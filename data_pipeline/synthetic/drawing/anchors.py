@@ -1,12 +1,24 @@
 """Which vertices of the mesh mean something: eye corners, nose tip, lips, lids, the outline."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh
-from vasa_jax.data_pipeline.synthetic.drawing.person import Anchors
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, eyeball
+from vasa_jax.typing import ARKIT
 
 REGIONS = (("lips", 20), ("lids", 24), ("brows", 10), ("nose", 9), ("jaw", 13))
 """The landmarks in their order, and how many each region has."""
+
+
+class Anchors(NamedTuple):
+    """Vertices of the mesh with a meaning: outer eye corners (right, left), nose tip, corners of
+    the mouth (right, left), and the rest of the landmarks."""
+
+    corners: tuple[int, int]
+    nose: int
+    mouth: tuple[int, int]
+    landmarks: np.ndarray
 
 
 def find_anchors(mesh: Mesh) -> Anchors:
@@ -22,7 +34,7 @@ def find_anchors(mesh: Mesh) -> Anchors:
     corners = []
     for sign, side in ((-1, "r"), (1, "l")):
         strips = [np.unique(mesh.parts[f"helper-{side}-eyelashes-{k}"].vertex) for k in (1, 2)]
-        ball = rest[np.unique(mesh.parts[f"helper-{side}-eye"].vertex)]
+        ball, _ = eyeball(mesh, rest, side)
         lash = rest[np.concatenate(strips)]
         out = lash[
             np.argmax(sign * lash[:, 0] - 2.0 * np.maximum(lash[:, 2] - ball[:, 2].max(), 0))
@@ -32,8 +44,6 @@ def find_anchors(mesh: Mesh) -> Anchors:
     face = middle & (at[:, 1] > 6.7) & (at[:, 1] < 7.2)
     nose = int(body[face][np.argmax(at[face][:, 2])])
     moved = np.linalg.norm(mesh.arkit.reshape(-1, 3, 52)[body], axis=1)
-    from vasa_jax.typing import ARKIT
-
     smile = [moved[:, ARKIT.index(f"mouthSmile{s}")] for s in ("Right", "Left")]
     lips_y = (at[:, 1] > 6.5) & (at[:, 1] < 6.8) & outside & (at[:, 2] > 1.2)
     pucker = moved[:, ARKIT.index("mouthPucker")] > 0.02
@@ -44,8 +54,7 @@ def find_anchors(mesh: Mesh) -> Anchors:
     ring = lips_y & pucker & (np.abs(at[:, 0]) < 0.33)
     lids = np.zeros(len(body), bool)
     for side in ("l", "r"):
-        ball = rest[np.unique(mesh.parts[f"helper-{side}-eye"].vertex)]
-        centre = (ball.max(0) + ball.min(0)) / 2
+        _, centre = eyeball(mesh, rest, side)
         distance = np.linalg.norm(at - centre, axis=1)
         lids |= (distance < 0.24) & (at[:, 2] > centre[2] + 0.03)
     regions = {

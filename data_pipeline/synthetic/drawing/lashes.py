@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, Part
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, Part, eyeball
 from vasa_jax.typing import UInt8
 
 NAMES = tuple(f"helper-{side}-eyelashes-{k}" for side in "lr" for k in (1, 2))
@@ -12,10 +12,10 @@ _HAIRS, _COLOUR = 22, (16, 12, 11)
 def lash_part(mesh: Mesh, name: str) -> Part:
     """A strip whose texture coordinates run along the lid and from its rim (1) to the tips (0)."""
     part = mesh.parts[name]
-    ball = mesh.rest[np.unique(mesh.parts[f"helper-{name.split('-')[1]}-eye"].vertex)]
+    _, centre = eyeball(mesh, mesh.rest, name.split("-")[1])
     place = mesh.rest[part.vertex]
     along = place[:, 0]
-    out = np.linalg.norm(place - (ball.max(0) + ball.min(0)) / 2, axis=1)
+    out = np.linalg.norm(place - centre, axis=1)
     uv = np.stack([(along - along.min()) / np.ptp(along), 1 - (out - out.min()) / np.ptp(out)], 1)
     return part._replace(uv=uv.astype(np.float32))
 

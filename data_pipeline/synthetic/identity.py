@@ -50,6 +50,27 @@ class Skin(NamedTuple):
     seed: int
 
 
+class Cut(NamedTuple):
+    """How painted hair is cut; mesh units (decimetres) at rest, and shares in [0, 1].
+
+    hairline: height of its edge at the forehead. volume: thickness. fringe: how far it falls over
+    the forehead. sweep: side of the parting, slope of the fringe, in [-1, 1]. end: height of the
+    tips of hanging hair; opening: angle from the front at which it begins, radians; flare: how much
+    wider it is a head below; curl: how far the tips turn in. wave, contrast: of the strands.
+    """
+
+    hairline: float
+    volume: float
+    fringe: float
+    sweep: float
+    end: float
+    opening: float
+    flare: float
+    curl: float
+    wave: float
+    contrast: float
+
+
 class Identity(NamedTuple):
     """A person in front of a camera, in plain numbers and names.
 
@@ -58,7 +79,8 @@ class Identity(NamedTuple):
     [-1, 1] about the average.
     eyes: texture name of the assets or ""; iris: colour of the painted one.
     brows, lashes, hair: proxy of the assets, or a painted style ("" none).
-    hair_colour, brow_colour, shirt: sRGB. hairline: height of the painted hair's edge in [0, 1].
+    cut: of painted hair. beard: a painted style ("" none); beard_depth: its thickness, mesh units.
+    hair_colour, brow_colour, shirt: sRGB.
     distance: camera to resting place in head widths; log_scale: apparent size at rest (`Clip`);
     place: (x, y) in [-1, 1], where the middle between the eyes lies at rest.
     """
@@ -76,9 +98,11 @@ class Identity(NamedTuple):
     brows: str
     lashes: str
     hair: str
+    cut: Cut
+    beard: str
+    beard_depth: float
     hair_colour: Colour
     brow_colour: Colour
-    hairline: float
     shirt: Colour
     light: Light
     background: Background

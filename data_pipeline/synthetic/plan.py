@@ -1,6 +1,7 @@
 """What a synthetic corpus holds, settled before anything is drawn: people, clips, voices, seeds."""
 
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from vasa_jax.typing import FPS
 
 SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".mp4", ".mkv", ".webm")
 LEAST_SECONDS = 1.0
-FORMAT = 1
+FORMAT = 2
 """Goes up when the same plan draws other clips, so that old ones are not taken for new ones."""
 
 
@@ -20,7 +21,9 @@ class Plan(NamedTuple):
     """One corpus. minutes: of all clips together, at least. seconds: of a clip, at most. speech:
     sound files to speak instead of Kokoro, none for Kokoro; recognise: whether their phonemes are
     recognised to move the mouth. swaps: groups of exact swaps.
-    held_out_voices: whether people outside of train speak with voices that train never hears."""
+    held_out_voices: whether people outside of train speak with voices that train never hears.
+    any_faces: whether people may look alike to an identity network; cast: else the seed of
+    everyone's face, settled by `casting.cast_people`."""
 
     seed: int
     identities: int
@@ -35,6 +38,8 @@ class Plan(NamedTuple):
     test_share: float = 0.1
     held_out_voices: bool = True
     jpeg_quality: int = 92
+    any_faces: bool = False
+    cast: tuple[int, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -78,6 +83,8 @@ def check_plan(plan: Plan) -> None:
     if plan.swaps and plan.identities < 2:
         raise UserError("--swaps needs at least 2 identities to swap")
     split_of([], plan.val_share, plan.test_share)
+    if plan.swaps:
+        _rooms(plan)
 
 
 def name_of(plan: Plan, person: int) -> str:
@@ -90,8 +97,13 @@ def clip_id(plan: Plan, job: ClipJob) -> str:
 
 
 def person_seed(plan: Plan, person: int) -> int:
-    """The seed of an identity for `sample_identity`."""
-    return int(np.random.SeedSequence((plan.seed, 1, person)).generate_state(1)[0])
+    """The seed of an identity for `sample_identity`: as cast, else the first candidate."""
+    return plan.cast[person] if plan.cast else candidate_seed(plan.seed, person, 0)
+
+
+def candidate_seed(seed: int, person: int, attempt: int) -> int:
+    """The seed of the face that is tried for a person of a plan in this attempt, from 0 on."""
+    return int(np.random.SeedSequence((seed, 1, person)).generate_state(attempt + 1)[attempt])
 
 
 def clip_jobs(plan: Plan) -> list[ClipJob]:
@@ -104,21 +116,23 @@ def clip_jobs(plan: Plan) -> list[ClipJob]:
     ]
 
 
-def swap_jobs(plan: Plan) -> list[SwapJob]:
-    """Every group of swaps: two people of one split, who change places evenly over the groups."""
-    splits = _splits(plan)
-    rooms = {s: [p for p in range(plan.identities) if splits[p] == s] for s in SPLITS}
-    rooms = {s: people for s, people in rooms.items() if len(people) >= 2}
-    if not rooms:
-        raise UserError(f"--swaps needs two identities in one split, and {plan.identities} are "
-                        "too few for that; raise --identities")  # fmt: skip
+def swap_jobs(
+    plan: Plan, far: Callable[[int, Sequence[int]], Sequence[int]] | None = None
+) -> list[SwapJob]:
+    """Every group of swaps: two people of one split, who change places evenly over the groups.
+
+    far: which of these people differ enough from a person to be the other one; None: all do.
+    """
+    rooms = _rooms(plan)
     names, shares = list(rooms), np.array([len(people) for people in rooms.values()], float)
     jobs = []
     for number in range(plan.swaps):
         rng = np.random.default_rng((plan.seed, 4, number))
         split = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-        people = rng.choice(rooms[split], 2, replace=False)
-        jobs.append(SwapJob(number, tuple(int(p) for p in people), split))
+        first = int(rng.choice(rooms[split]))
+        others = [person for person in rooms[split] if person != first]
+        second = int(rng.choice(others if far is None else far(first, others)))
+        jobs.append(SwapJob(number, (first, second), split))
     return jobs
 
 
@@ -144,18 +158,35 @@ def fingerprint(plan: Plan) -> dict[str, object]:
         "size": plan.size,
         "frames": plan.frames,
         "jpeg_quality": plan.jpeg_quality,
-        "assets": _marks(sorted(plan.assets.rglob("*"))) if plan.assets else "",
+        "assets": assets_mark(plan.assets),
         "speech": _marks(plan.speech),
         "recognise": plan.recognise,
         "shares": [plan.val_share, plan.test_share],
         "held_out_voices": plan.held_out_voices,
+        "any_faces": plan.any_faces,
     }
+
+
+def assets_mark(assets: Path | None) -> str:
+    """By which a folder of assets is known again; "" of none."""
+    return _marks(sorted(assets.rglob("*"))) if assets else ""
 
 
 def _splits(plan: Plan) -> list[str]:
     names = [name_of(plan, person) for person in range(plan.identities)]
     splits = split_of(names, plan.val_share, plan.test_share)
     return [splits[name] for name in names]
+
+
+def _rooms(plan: Plan) -> dict[str, list[int]]:
+    """The people of each split that has two or more."""
+    splits = _splits(plan)
+    rooms = {s: [p for p in range(plan.identities) if splits[p] == s] for s in SPLITS}
+    rooms = {s: people for s, people in rooms.items() if len(people) >= 2}
+    if not rooms:
+        raise UserError(f"--swaps needs two identities in one split, and {plan.identities} are "
+                        "too few for that; raise --identities")  # fmt: skip
+    return rooms
 
 
 def _marks(files) -> str:

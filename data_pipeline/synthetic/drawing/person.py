@@ -6,10 +6,13 @@ import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import Anchors
+from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
+from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES, grow
+from vasa_jax.data_pipeline.synthetic.drawing.maths import step
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, eyeball
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import Proxy, fit
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights, neutral_head
-from vasa_jax.data_pipeline.synthetic.drawing.skin import hairline, step
+from vasa_jax.data_pipeline.synthetic.drawing.skin import hairline
 from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals
 from vasa_jax.typing import ARKIT, Float
 
@@ -17,7 +20,8 @@ FLIP = np.array([1.0, -1.0, -1.0], np.float32)
 """Mesh axes (x left of the person, y up, z forward) to the camera's (x right, y down, z away)."""
 HEAD_WIDTH = 1.5
 """Of the mesh at rest, ear to ear, mesh units."""
-HAIR_DEPTH = {"cropped": 0.015, "short": 0.055, "full": 0.14}
+_CROPPED = 0.015
+"""Thickness of cropped hair, mesh units."""
 _CLEARANCE = 1.03
 LIFT = np.radians(8.6)
 """anny's head at rest hangs by this against MediaPipe's canonical face, the level that real heads
@@ -32,8 +36,8 @@ EYES_MOST = np.radians([32.0, 24.0])
 class Posed(NamedTuple):
     """A moment in camera axes but before the head is put before the camera.
 
-    vertices, normals: of the mesh, then of the proxies in turn. rotation: of the head, as labelled;
-    turn: of its mesh.
+    vertices, normals: of the mesh, then of the proxies in turn, then of the painted hair.
+    rotation: of the head, as labelled; turn: of its mesh.
     eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
     gaze: as drawn. middle: between the outer eye corners.
     """
@@ -61,23 +65,21 @@ class Person:
         self.mesh, self.proxies = mesh, proxies
         drawn = [mesh.parts[n] for n in mesh.parts if n != "helper-hair"]
         triangles = [part.vertex[part.triangles] for part in drawn]
-        if identity.hair in HAIR_DEPTH:
-            skin = mesh.parts["body"]
-            outward = Normals(skin.vertex[skin.triangles], len(bare))(bare)
-            thick = step(hairline(mesh.rest, identity.hairline), -0.02, 0.32)
-            thick *= HAIR_DEPTH[identity.hair] * (mesh.turn > 0.99)
-            own = np.zeros(len(bare), bool)
-            own[skin.vertex] = True
-            bare = bare + (outward * (thick * own)[:, None]).astype(np.float32)
+        self.shell = None
+        if identity.hair in STYLES:
+            self.shell = grow(identity.hair, identity.cut, mesh, bare, identity.seed)
+        bare = bare + _stubbly(identity, mesh, bare)
         self.neutral = bare
         counts = np.cumsum([len(bare), *(len(p.at) for p in proxies)])
-        self.starts = counts[:-1]
+        self.starts, self.shell_start = counts[:-1], int(counts[-1])
         triangles += [
             p.part.vertex[p.part.triangles] + start
             for p, start in zip(proxies, self.starts, strict=True)
         ]
         self._normals = Normals(np.concatenate(triangles), int(counts[-1]))
         turns = [mesh.turn, *(mesh.turn[p.at[:, 0]] for p in proxies)]
+        if self.shell is not None:
+            turns.append(self.shell.turn)
         self._turn = np.concatenate(turns).astype(np.float32)[:, None]
         self.eye_centres, self.eye_radii, self._lids = [], [], []
         body = np.unique(mesh.parts["body"].vertex)
@@ -112,6 +114,9 @@ class Person:
         lifted = matrix @ _LIFTED
         turn = (FLIP[:, None] * lifted * FLIP).astype(np.float32)  # in mesh axes
         normals = self._normals(vertices)
+        if self.shell is not None:  # stiff, so its normals are known
+            vertices = np.concatenate([vertices, self.shell.at])
+            normals = np.concatenate([normals, self.shell.normal])
         turned = (vertices - self.pivot) @ turn.T + self.pivot
         vertices = vertices + self._turn * (turned - vertices)
         normals = normals + self._turn * (normals @ turn.T - normals)
@@ -120,3 +125,18 @@ class Person:
         middle = turn @ (self.middle - self.pivot) + self.pivot
         gaze = gaze_angles(matrix @ eyes)
         return Posed(vertices * FLIP, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP)
+
+
+def _stubbly(identity, mesh, bare):
+    """How far cropped hair and a beard lift the skin, which moves them with the face."""
+    skin = mesh.parts["body"]
+    thick = np.zeros(len(bare), np.float32)
+    if identity.hair == "cropped":
+        thick += _CROPPED * step(hairline(mesh.rest, identity.cut.hairline), -0.02, 0.32)
+    if identity.beard:
+        thick += identity.beard_depth * beard(identity.beard, mesh.rest)
+    own = np.zeros(len(bare), bool)
+    own[skin.vertex] = True
+    outward = Normals(skin.vertex[skin.triangles], len(bare))(bare)
+    thick *= own & (mesh.turn > 0.99)
+    return (outward * thick[:, None]).astype(np.float32)

@@ -6,16 +6,17 @@ import numpy as np
 
 from vasa_jax.angles import gaze_directions
 from vasa_jax.data_pipeline.synthetic.drawing.assets import Assets, find_assets
+from vasa_jax.data_pipeline.synthetic.drawing.beard import STYLES as BEARDS
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.shape import draw_shape
-from vasa_jax.data_pipeline.synthetic.identity import Background, Identity, Light, Skin
+from vasa_jax.data_pipeline.synthetic.identity import Background, Cut, Identity, Light, Skin
 
 # Mean skin colours (sRGB) from dark to light; a person's lies between two neighbours.
 TONES = np.array([
     [0.27, 0.17, 0.12], [0.40, 0.26, 0.18], [0.55, 0.38, 0.27], [0.70, 0.51, 0.38],
     [0.80, 0.62, 0.49], [0.88, 0.71, 0.60], [0.92, 0.78, 0.69],
 ])  # fmt: skip
-_TONE_OF = {"african": (0.2, 2.2), "asian": (2.6, 5.2), "caucasian": (3.6, 6.0)}
+_TONE_OF = {"african": (0.0, 2.8), "asian": (2.2, 5.6), "caucasian": (3.2, 6.0)}
 HAIR = np.array([
     [0.05, 0.04, 0.04], [0.10, 0.07, 0.05], [0.20, 0.12, 0.07], [0.36, 0.22, 0.12],
     [0.55, 0.38, 0.20], [0.72, 0.57, 0.34], [0.42, 0.16, 0.08], [0.62, 0.60, 0.58],
@@ -26,6 +27,14 @@ IRIS = np.array([
 ])  # fmt: skip
 COVERS_AN_EYE = ("bob02", "braid01", "short03")
 """Hair behind which gaze and blinks would be labelled and not seen."""
+_CUTS = (
+    {"": 2, "cropped": 4, "short": 10, "quiff": 4, "slick": 6, "afro": 9, "curly": 10, "bowl": 7,
+     "bob": 18, "long": 20, "bun": 10},
+    {"": 10, "cropped": 15, "short": 20, "quiff": 12, "slick": 11, "afro": 8, "curly": 9, "bowl": 5,
+     "bob": 3, "long": 5, "bun": 2},
+)  # fmt: skip
+"""Chances of painted hair, of women and of men, in a hundred."""
+_FRINGED, _LEAST_FRINGE = {"bowl": 1.0}, {"bowl": 0.4, "bob": 0.3, "long": 0.3}
 _DARK_EYED = np.array([0.4, 0.35, 0.15, 0.04, 0.03, 0.02, 0.01])
 _LIGHT_EYED = np.array([0.12, 0.18, 0.18, 0.14, 0.14, 0.14, 0.10])
 
@@ -34,23 +43,24 @@ def draw(seed: int, folder: Path | None) -> Identity:
     """See `vasa_jax.data_pipeline.synthetic.identity.sample_identity`."""
     rng = np.random.default_rng((seed, 7))
     assets = find_assets(folder) if folder is not None else None
-    ancestry = rng.dirichlet([0.3, 0.3, 0.3])
+    ancestry = rng.dirichlet([0.12, 0.12, 0.12])
     main = ("african", "asian", "caucasian")[int(ancestry.argmax())]
     sex = float(np.clip(rng.choice([0.0, 1.0]) + 0.15 * rng.standard_normal(), 0, 1))
-    age = float(np.clip(rng.beta(1.0, 1.8), 0, 1))
+    age = float(np.clip(rng.beta(0.8, 1.2), 0, 1))
     tone = rng.uniform(*_TONE_OF[main])
     k = int(min(tone, len(TONES) - 2))
     colour = TONES[k] + (tone - k) * (TONES[k + 1] - TONES[k])
-    colour = np.clip(colour * (1 + 0.02 * rng.standard_normal(3)), 0.04, 0.98)
+    colour = np.clip(colour * (1 + 0.035 * rng.standard_normal(3)), 0.04, 0.98)
     dark = main != "caucasian"
     hair_row = int(rng.choice(len(HAIR), p=_hair_chances(dark, age)))
     hair_colour = np.clip(HAIR[hair_row] * rng.uniform(0.8, 1.25), 0.02, 0.95)
     iris = IRIS[int(rng.choice(len(IRIS), p=_DARK_EYED if dark else _LIGHT_EYED))]
     texture, eyes, brows, lashes, hair = _worn(rng, assets, main, sex, age)
     male = sex > 0.5
+    beard = str(rng.choice(BEARDS)) if male and rng.random() < 0.45 else ""
     lips = np.clip(colour * np.array([0.98, 0.66, 0.66]) + 0.03 * rng.standard_normal(3), 0, 1)
     if not male and rng.random() < 0.35:
-        lips = np.clip(np.array([0.68, 0.20, 0.22]) * rng.uniform(0.7, 1.15, 3), 0, 1)
+        lips = np.clip(np.array([0.62, 0.18, 0.22]) * rng.uniform(0.5, 1.25, 3), 0, 1)
     skin = Skin(
         texture=texture,
         colour=_colour(colour),
@@ -59,8 +69,8 @@ def draw(seed: int, folder: Path | None) -> Identity:
         lips=0.0 if male else float(rng.choice([0.0, 0.5, 0.8])),
         lip_colour=_colour(lips),
         blush=float(rng.uniform(0.0, 0.6)),
-        freckles=float(rng.uniform(0.4, 1.0)) if not dark and rng.random() < 0.2 else 0.0,
-        stubble=float(rng.uniform(0.15, 1.0)) if male and rng.random() < 0.55 else 0.0,
+        freckles=float(rng.uniform(0.4, 1.0)) if not dark and rng.random() < 0.3 else 0.0,
+        stubble=float(rng.uniform(0.15, 1.0)) if male and not beard and rng.random() < 0.5 else 0.0,
         age_spots=float(age * rng.uniform(0.0, 1.0)),
         makeup=float(rng.uniform(0.3, 1.0)) if not male and rng.random() < 0.5 else 0.0,
         seed=int(rng.integers(2**31)),
@@ -72,16 +82,18 @@ def draw(seed: int, folder: Path | None) -> Identity:
         sex=sex,
         ancestry=tuple(float(a) for a in ancestry),
         muscle=float(rng.uniform(-0.5, 0.7)),
-        weight=float(np.clip(0.45 * rng.standard_normal(), -0.9, 1.0)),
+        weight=float(np.clip(0.6 * rng.standard_normal(), -0.9, 1.0)),
         skin=skin,
         eyes=eyes,
         iris=_colour(iris * rng.uniform(0.8, 1.25)),
         brows=brows,
         lashes=lashes,
         hair=hair,
+        cut=_cut(rng, hair, male, age),
+        beard=beard,
+        beard_depth=float(rng.uniform(0.01, 0.16 if beard == "long" else 0.05)),
         hair_colour=_colour(hair_colour),
         brow_colour=_colour(np.clip(0.75 * hair_colour + 0.04, 0.02, 0.6)),
-        hairline=float(np.clip(rng.beta(1.2, 2.5) + (0.35 * age if male else 0), 0, 1)),
         shirt=_colour(rng.uniform(0.05, 0.85) * (1 + 0.5 * rng.uniform(-1, 1, 3))),
         light=_light(rng),
         background=_background(rng),
@@ -89,6 +101,25 @@ def draw(seed: int, folder: Path | None) -> Identity:
         log_scale=float(np.clip(0.12 * rng.standard_normal(), -0.3, 0.3)),
         place=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.22, 0.0))),
     )
+
+
+def _cut(rng, hair: str, male: bool, age: float) -> Cut:
+    fringed = hair in ("bowl", "short", "bob", "long", "curly")
+    high = rng.beta(1.2, 2.0) + (0.35 * age if male else 0) + (0.3 if hair == "slick" else 0)
+    ends = {"bowl": (6.9, 7.25), "bob": (6.1, 6.7), "long": (5.1, 5.9)}.get(hair, (6.0, 6.0))
+    return Cut(
+        hairline=float(np.clip(high, 0, 1)),
+        volume=float(rng.random()),
+        fringe=_LEAST_FRINGE.get(hair, 0.0) + 0.6 * float(rng.random())
+        if fringed and rng.random() < _FRINGED.get(hair, 0.4) else 0.0,
+        sweep=float(rng.uniform(-1, 1)),
+        end=float(rng.uniform(*ends)),
+        opening=float(rng.uniform(1.2, 1.85)),
+        flare=float(rng.uniform(-0.12, 0.35)),
+        curl=float(rng.uniform(0, 0.2)),
+        wave=float(rng.choice([0.0, 0.3, 1.0])),
+        contrast=float(rng.uniform(0.5, 1.2)),
+    )  # fmt: skip
 
 
 def _colour(values) -> tuple[float, float, float]:
@@ -104,7 +135,8 @@ def _hair_chances(dark: bool, age: float) -> np.ndarray:
 
 
 def _worn(rng, assets: Assets | None, main: str, sex: float, age: float):
-    painted = str(rng.choice(["", "cropped", "short", "full"], p=[0.07, 0.2, 0.35, 0.38]))
+    chances = _CUTS[0 if sex < 0.5 else 1]
+    painted = str(rng.choice(list(chances), p=np.array([*chances.values()]) / 100))
     if assets is None:
         return "", "", "painted", "painted", painted
     kind = "female" if sex < 0.5 else "male"

@@ -46,7 +46,12 @@ class Scene:
             raise UserError(f"cannot draw heads: no EGL context ({error}); on Debian install "
                             "libegl1 libegl-mesa0 libgl1-mesa-dri") from None  # fmt: skip
         self._side = side
-        sources = (("skin", shaders.SKIN), ("hair", shaders.HAIR), ("eye", shaders.EYE))
+        sources = (
+            ("skin", shaders.SKIN),
+            ("hair", shaders.HAIR),
+            ("eye", shaders.EYE),
+            ("shell", shaders.SHELL),
+        )
         self._programs = {
             name: self.context.program(vertex_shader=shaders.VERTEX, fragment_shader=source)
             for name, source in sources
@@ -98,6 +103,7 @@ class Scene:
 
         texture = self.context.texture(rgba.shape[1::-1], 4, np.ascontiguousarray(rgba).tobytes())
         texture.build_mipmaps()
+        texture.repeat_y = False  # hair at a crown and at its tips are no neighbours
         # Software renderers pay dearly for more (trilinear and anisotropic: four times the frame).
         texture.filter = moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR
         self._held.append(texture)

@@ -52,7 +52,7 @@ void main() {
 HAIR = (
     _COMMON
     + """
-uniform sampler2D albedo; uniform vec3 tint; uniform float floor_alpha;
+uniform sampler2D albedo; uniform vec3 tint; uniform float floor_alpha; uniform float inner;
 void main() {
   vec4 t = texture(albedo, vec2(T.x, 1.0 - T.y));
   if (t.a < floor_alpha) discard;
@@ -61,9 +61,13 @@ void main() {
   vec3 light = key_colour * clamp(dot(n, key) * 0.7 + 0.3, 0.0, 1.0)
              + fill_colour * clamp(dot(n, fill) * 0.7 + 0.3, 0.0, 1.0) + ambient(n);
   vec3 lit = c * light + 0.25 * key_colour * gloss(n, key, 12.0);
+  lit *= dot(N, P) > 0.0 ? inner : 1.0;
   result = vec4(display(lit) * t.a, t.a);
 }"""
 )
+
+# Without a discard, what is hidden is not shaded.
+SHELL = HAIR.replace("  if (t.a < floor_alpha) discard;\n", "  t.a = 1.0;\n")
 
 # The eyeball is a sphere; its pattern is painted by the angle from the line of sight.
 EYE = (

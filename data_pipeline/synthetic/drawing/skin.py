@@ -9,9 +9,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
+from vasa_jax.data_pipeline.synthetic.drawing.maths import noise, step
 from vasa_jax.typing import Float, UInt8
 
 SIZE = 1024
+PAINTED = ("cropped", "short", "quiff", "slick", "afro", "curly", "bowl", "bob", "long", "bun")
+"""Styles of hair that colour the scalp too, below their shell."""
 EYE = np.array([0.31, 7.285])
 """x and y of the left eye of the mesh at rest."""
 
@@ -26,22 +30,6 @@ class Maps(NamedTuple):
     mouth: Float[np.ndarray, "s s"]
 
 
-def step(x: np.ndarray, low: float, high: float) -> np.ndarray:
-    """0 below low, 1 above high, smooth between."""
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return t * t * (3 - 2 * t)
-
-
-def noise(rng: np.random.Generator, size: int, cells: int, octaves: int = 3) -> np.ndarray:
-    """Smooth noise about 0, standard deviation 1, its largest features size / cells wide."""
-    total = np.zeros((size, size), np.float32)
-    for k in range(octaves):
-        n = min(cells * 2**k, size)
-        grid = rng.standard_normal((n, n)).astype(np.float32)
-        total += cv2.resize(grid, (size, size), interpolation=cv2.INTER_CUBIC) / 2**k
-    return total / total.std()
-
-
 def hairline(place: np.ndarray, height: float) -> np.ndarray:
     """Signed height over the edge of the hair; height in [0, 1] lifts it at the forehead."""
     x, y, z = np.moveaxis(place, -1, 0)
@@ -51,6 +39,27 @@ def hairline(place: np.ndarray, height: float) -> np.ndarray:
     edge = np.where(z > 0.55, (1 - blend) * 7.38 + blend * front, edge)
     # An ear is bare, however high it reaches.
     return y - edge - 2.0 * step(np.abs(x), 0.74, 0.78) * step(-y, -7.62, -7.5)
+
+
+def _lines(identity, rng, side, y, z, near):
+    """Shadows that set faces apart, and folds that come with age: strength and where."""
+    age = identity.age
+    front = step(z, 0.9, 1.2)
+    crow = np.abs(np.sin(26 * (y - 7.28) / (0.3 + side))) < 0.25
+    waves = 0.012 * np.sin(9 * side + rng.uniform(0, 6))
+    brow_lines = step(np.cos((y - 7.75 + waves) * 2 * np.pi / 0.085), 0.6, 1.0)
+    fold = np.exp(-(((side - 0.20 - 0.42 * (7.0 - y)) / 0.022) ** 2))
+    fold *= step(y, 6.58, 6.7) * step(-y, -7.0, -6.93)
+    return (
+        (rng.uniform(0, 0.35) + 0.25 * age, near(0.30, 7.135, 0.16, 0.05, 0.9)),  # under eyes
+        (rng.uniform(0, 0.5), near(0.31, 7.40, 0.2, 0.04, 0.9)),  # deep sockets
+        (rng.uniform(0, 0.4), near(0.62, 6.80, 0.12, 0.16, 0.3)),  # hollow cheeks
+        (rng.uniform(0, 0.3), near(0.16, 7.15, 0.045, 0.2, 1.0)),  # sides of the nose
+        (rng.uniform(0, 0.35), near(0.0, 6.45, 0.16, 0.035, 0.9)),  # under the lip
+        (0.15 * rng.random() + 0.6 * age, fold * front),
+        (0.75 * age**1.5, brow_lines * near(0.0, 7.75, 0.42, 0.13, 0.9)),
+        (0.6 * age**1.5, crow * near(0.58, 7.27, 0.07, 0.1, 0.6)),
+    )
 
 
 def paint(
@@ -100,17 +109,30 @@ def paint(
             look.age_spots * step(noise(rng, SIZE, 90, 2), 1.3, 2.4) * step(z, 0.3, 0.6),
             (0.85, 0.78, 0.72),
         )
+    for _ in range(int(rng.choice(4, p=[0.5, 0.25, 0.15, 0.1]))):
+        spot = np.hypot(x - rng.uniform(-0.55, 0.55), y - rng.uniform(6.4, 7.7))
+        mole = step(-spot, -rng.uniform(0.018, 0.035), -0.01) * step(z, 0.8, 1.0)
+        cover(0.7 * mole, np.array(look.colour) * 0.35)
+    if photo is None:
+        for amount, line in _lines(identity, rng, side, y, z, near):
+            tint(np.clip(amount * line, 0, 1), (0.60, 0.50, 0.47))
     if look.stubble > 0:
-        beard = step(-y, -6.86, -6.62) * step(z, 0.45, 0.75) * step(y, 6.2, 6.4)
-        beard = np.maximum(beard, near(0, 6.83, 0.28, 0.07, 1.1))
+        shadow = step(-y, -6.86, -6.62) * step(z, 0.45, 0.75) * step(y, 6.2, 6.4)
+        shadow = np.maximum(shadow, near(0, 6.83, 0.28, 0.07, 1.1))
         grain = np.clip(noise(rng, SIZE, 450, 1), -1.5, 1.5)
-        beard *= (1 - maps.lips) * (0.7 + 0.2 * grain)
-        cover(np.clip(look.stubble * beard * 0.75, 0, 1), np.array(identity.brow_colour) * 0.9)
+        shadow *= (1 - maps.lips) * (0.7 + 0.2 * grain)
+        cover(np.clip(look.stubble * shadow * 0.75, 0, 1), np.array(identity.brow_colour) * 0.9)
+    if identity.beard:
+        grain = cv2.GaussianBlur(noise(rng, SIZE, 480, 1), (0, 0), sigmaX=0.6, sigmaY=1.6)
+        grain = np.clip(grain / grain.std(), -2, 2)
+        grown = step(beard(identity.beard, maps.place) + 0.12 * grain, 0.2, 0.6) * (1 - maps.lips)
+        ground = np.array(identity.brow_colour) * (1 + 0.22 * grain)[..., None]
+        colour = colour + 0.94 * grown[..., None] * (ground - colour)
     if photo is None or look.lips > 0:
         shade = maps.lips * (1 + 0.06 * fine)
         cover(np.clip(shade * (0.75 if photo is None else look.lips), 0, 1), look.lip_colour)
     if identity.brows == "painted":
-        heavy, arch = rng.uniform(0.45, 1.9), rng.uniform(0.01, 0.1)
+        heavy, arch = rng.uniform(0.3, 2.1), rng.uniform(0.0, 0.12)
         lift, tilt, inner = (
             rng.uniform(-0.02, 0.035),
             rng.uniform(-0.05, 0.05),
@@ -122,14 +144,15 @@ def paint(
         strokes = noise(rng, SIZE, 330, 1)
         brow = step(thick - np.abs(y - bend), -0.014, 0.014) * step(z, 0.8, 1.0)
         brow *= step(side, 0.05 + inner, 0.12 + inner) * (side < 0.63)
-        cover(np.clip(brow * (0.72 + 0.13 * strokes), 0, 0.92), identity.brow_colour)
-    if identity.hair in ("cropped", "short", "full"):
+        full = rng.uniform(0.45, 0.95)
+        cover(np.clip(brow * full * (0.85 + 0.15 * strokes), 0, 0.95), identity.brow_colour)
+    if identity.hair in PAINTED:
         ragged = 0.014 * noise(rng, SIZE, 200, 2)
-        hair = step(hairline(maps.place, identity.hairline) + ragged, -0.03, 0.05)
+        hair = step(hairline(maps.place, identity.cut.hairline) + ragged, -0.03, 0.05)
         lines = cv2.GaussianBlur(noise(rng, SIZE, 500, 1), (0, 0), sigmaX=0.7, sigmaY=7.0)
         lines = lines / lines.std()
         ground = np.array(identity.hair_colour) * (1 + 0.17 * lines + 0.07 * blotch)[..., None]
-        alpha = hair * (0.72 if identity.hair == "cropped" else 0.98)
+        alpha = hair * (0.72 if identity.hair == "cropped" else 0.95)
         colour = colour + alpha[..., None] * (ground - colour)
     inside = maps.mouth
     colour = colour + inside[..., None] * (np.array([0.38, 0.13, 0.12]) - colour)

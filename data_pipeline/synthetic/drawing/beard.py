@@ -14,7 +14,7 @@ def beard(style: str, place: np.ndarray) -> np.ndarray:
     lip = np.exp(-((side - 0.12) ** 2) / 0.035 - ((y - 6.835 + 0.25 * side) / 0.055) ** 2)
     lip *= step(z, 1.2, 1.4) * step(-side, -0.36, -0.27)
     chin = step(-y, -6.47, -6.38) * step(z, 0.9, 1.1) * step(y, 6.0, 6.15)
-    jaw = step(-y, -6.86 + 0.1 * step(z, 0.8, 1.3), -6.7) * step(z, 0.42, 0.6) * step(y, 6.0, 6.25)
+    jaw = step(-y - 0.06 * step(z, 0.8, 1.3), -6.86, -6.7) * step(z, 0.42, 0.6) * step(y, 6.0, 6.25)
     jaw *= step(side, 0.30, 0.42)
     round_mouth = step(-np.abs(np.hypot((side - 0.0) / 1.1, y - 6.6) - 0.33), -0.09, -0.03)
     round_mouth *= step(z, 1.0, 1.2)

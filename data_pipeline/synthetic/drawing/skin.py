@@ -72,7 +72,8 @@ def paint(
     colour = np.broadcast_to(np.array(look.colour, np.float32), (SIZE, SIZE, 3)).copy()
     blotch, fine = noise(rng, SIZE, 24), noise(rng, SIZE, 256, 2)
     if photo is None:
-        colour *= (1 + 0.014 * blotch + 0.018 * fine)[..., None]
+        patchy, rough = rng.uniform(0.004, 0.018), rng.uniform(0.006, 0.02)
+        colour *= (1 + patchy * blotch + rough * fine)[..., None]
     else:
         colour = photo.astype(np.float32) / 255
 

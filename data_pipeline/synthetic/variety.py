@@ -1,97 +1,94 @@
 """How far apart synthetic people are to an identity network, and how near one person stays.
 
-    python -m vasa_jax.data_pipeline.synthetic.variety --identities 24 [--assets DIR]
+    python -m vasa_jax.data_pipeline.synthetic.variety --identities 48 [--assets DIR]
 
-Draws everyone from the front and in three other poses and faces, and prints Euclidean distances
-of dlib's embeddings (above 0.6 it says that these are two people) and how many of the pictures the
-face detector finds one face in.
+Draws people as they come, from the front and in three other poses and faces, and people as `synth`
+casts them, and prints Euclidean distances of dlib's embeddings (above 0.6 it says that these are
+two people) and how many of the pictures the face detector finds one face in.
 """
 
 import argparse
+import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
+from vasa_jax.data_pipeline.synthetic.casting import cast_people, summarise, tell, vectors_of
+from vasa_jax.data_pipeline.synthetic.clipmaker import renderer
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
-from vasa_jax.typing import ARKIT, Float, UInt8
+from vasa_jax.data_pipeline.synthetic.likeness import (
+    HEADER,
+    SIZE,
+    Portrait,
+    embedder,
+    portrait,
+    row,
+    spread,
+)
+from vasa_jax.data_pipeline.synthetic.plan import Plan, candidate_seed
+from vasa_jax.typing import ARKIT
 
-THRESHOLD = 0.6
-"""dlib's: a larger distance means two people."""
-
-
-def draw_people(
-    count: int, size: int, assets: Path | None, seed: int = 0
-) -> tuple[UInt8[np.ndarray, "n m s s 3"], Float[np.ndarray, "n m 5 2"]]:
-    """Pictures and face points of people seed, seed + 1, …: from the front at rest, then moved."""
-    pictures, points = [], []
-    with HeadRenderer(size, assets=assets) as renderer:
-        for person in range(seed, seed + count):
-            renderer.load(sample_identity(person, assets))
-            rng = np.random.default_rng((person, 13))
-            row = [renderer.render(np.zeros(len(ARKIT)), np.zeros(3), np.zeros(3), np.zeros(2))]
-            for _ in range(3):
-                arkit = np.zeros(len(ARKIT), np.float32)
-                arkit[ARKIT.index("jawOpen")] = rng.uniform(0, 0.6)
-                for name in ("mouthSmileLeft", "mouthSmileRight"):
-                    arkit[ARKIT.index(name)] = rng.uniform(0, 0.7)
-                rotation = rng.uniform(-1, 1, 3) * np.radians([12.0, 25.0, 8.0])
-                row.append(renderer.render(arkit, rotation, np.zeros(3), np.zeros(2)))
-            pictures.append([r.image for r in row])
-            points.append([r.points for r in row])
-    return np.array(pictures), np.array(points)
+MOVED = 3
 
 
-def distances(
-    embeddings: Float[np.ndarray, "n m e"],
-) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " l"]]:
-    """Between different people's first pictures; between one person's first and other pictures."""
-    first = embeddings[:, 0]
-    between = np.linalg.norm(first[:, None] - first[None], axis=-1)
-    within = np.linalg.norm(embeddings[:, 1:] - first[:, None], axis=-1)
-    return between[np.triu_indices(len(first), 1)], within.ravel()
+def draw_moved(seed: int, assets: Path | None) -> list[Portrait]:
+    """A person from the front at rest, then in `MOVED` other poses and faces."""
+    engine, rng = renderer(SIZE, assets), np.random.default_rng((seed, 13))
+    seen = [portrait(seed, assets)]
+    engine.load(sample_identity(seed, assets))
+    for _ in range(MOVED):
+        arkit = np.zeros(len(ARKIT), np.float32)
+        arkit[ARKIT.index("jawOpen")] = rng.uniform(0, 0.6)
+        for name in ("mouthSmileLeft", "mouthSmileRight"):
+            arkit[ARKIT.index(name)] = rng.uniform(0, 0.7)
+        rotation = rng.uniform(-1, 1, 3) * np.radians([12.0, 25.0, 8.0])
+        drawn = engine.render(arkit, rotation, np.zeros(3), np.zeros(2))
+        seen.append(Portrait(drawn.image, drawn.points))
+    return seen
 
 
-def _embed(pictures, points):
-    import jax
+def measure(seeds: Sequence[int], assets: Path | None) -> tuple[np.ndarray, int, int]:
+    """Vectors (people, 1 + `MOVED`, 128) of people, how many pictures, and in how many of them the
+    detector finds one face."""
+    from vasa_jax.perception.face_detector import detect_faces
 
-    from vasa_jax import zoo
-    from vasa_jax.perception import dlib_identity
-    from vasa_jax.perception.identity import identity_network
-
-    network = identity_network("dlib", dlib_identity.load(zoo.ensure("dlib-face-recognition")))
-    embed = jax.jit(lambda images, points: network(images, points)[0])
-    rows = [
-        np.asarray(embed(p.astype(np.float32) / 255, q.astype(np.float32)))
-        for p, q in zip(pictures, points, strict=True)
-    ]
-    return np.stack(rows)
-
-
-def _line(name: str, values: np.ndarray) -> str:
-    low, middle, high = np.percentile(values, [5, 50, 95])
-    return (f"| {name} | {len(values)} | {low:.2f} | {middle:.2f} | {high:.2f} | "
-            f"{(values > THRESHOLD).mean():.0%} |")  # fmt: skip
+    embed, vectors, found = embedder(), [], []
+    for seed in seeds:
+        seen = draw_moved(seed, assets)
+        vectors.append([embed(picture) for picture in seen])
+        found += [len(detect_faces(picture.image)) == 1 for picture in seen]
+    return np.array(vectors), len(found), sum(found)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--identities", type=int, default=24)
-    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--identities", type=int, default=48)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--assets", type=Path)
-    arguments = parser.parse_args()
-    from vasa_jax.perception.face_detector import detect_faces
-
-    pictures, points = draw_people(
-        arguments.identities, arguments.size, arguments.assets, arguments.seed
-    )
-    between, within = distances(_embed(pictures, points))
-    print("| dlib distance | pairs | 5 % | median | 95 % | above 0.6 |\n|---|---|---|---|---|---|")
-    print(_line("two people", between))
-    print(_line("one person, other pose and face", within))
-    found = [len(detect_faces(p)) == 1 for row in pictures for p in row]
-    print(f"\nOne face found in {sum(found)} of {len(found)} pictures.")
+    parser.add_argument("--workers", type=int, default=0, help="processes that draw candidates")
+    given = parser.parse_args()
+    plan = Plan(given.seed, given.identities, given.identities, assets=given.assets)
+    seeds = [candidate_seed(plan.seed, person, 0) for person in range(plan.identities)]
+    vectors, count, found = measure(seeds, plan.assets)
+    within = np.linalg.norm(vectors[:, 1:] - vectors[:, :1], axis=-1).ravel()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        members = cast_people(plan, Path(folder), portrait, embedder, workers=given.workers)
+    seconds = time.perf_counter() - start
+    cast = spread(vectors_of(members))
+    print(HEADER)
+    print(row("two people as they come", spread(vectors[:, 0]).pairs))
+    print(row("two people, cast", cast.pairs))
+    print(row("neighbours, cast", cast.consecutive))
+    print(row("nearest other of each, cast", cast.nearest))
+    print(row("one person, other pose and face", within))
+    high, most = np.percentile(within, [99, 100])
+    print(f"\nOne person: 99 % below {high:.2f}, all below {most:.2f}. "
+          f"One face found in {found} of {count} pictures.")  # fmt: skip
+    summary = summarise(members)
+    print(f"{seconds / summary['faces_drawn']:.2f} s a face drawn.", *tell(summary), sep="\n")
 
 
 if __name__ == "__main__":

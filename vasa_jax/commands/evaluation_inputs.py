@@ -20,17 +20,16 @@ from vasa_jax.data_pipeline.swaps import SwapGroup, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.i3d import video_features
 from vasa_jax.evaluation.structs import EvalClip, Readings, Swaps
-from vasa_jax.perception import dlib_identity, lpips
+from vasa_jax.perception import lpips
+from vasa_jax.perception.batches import in_batches, to_float
 from vasa_jax.perception.face_detector import EYE_CORNERS
-from vasa_jax.perception.identity import identity_network
+from vasa_jax.perception.identity import identity_vectors
 from vasa_jax.typing import EMOTIONS, Float, Frames
 
 HELD_OUT = ("test", "val")
 INNER_LIPS = (13, 14)
 """The middle of the upper and of the lower lip's inner edge in the mesh."""
 SEARCH_EVERY = 12
-FACE_SHARE = 0.54
-"""Of a crop's side (`vasa_jax.inference.portrait`)."""
 
 
 class Found(NamedTuple):
@@ -180,38 +179,7 @@ def lpips_distance(batch: int = 8) -> Callable[[Frames, Frames], Float[np.ndarra
     return measure
 
 
-def identity_vectors(size: int, batch: int = 8) -> Callable:
-    """dlib's vectors of faces in pictures of `size` pixels, by the zoo's weights."""
-    shrink = max(1, round(FACE_SHARE * size / dlib_identity.CHIP_SIZE))
-    shrink = shrink if size % shrink == 0 else 1
-    params = dlib_identity.load(zoo.ensure("dlib-face-recognition"))
-    network = identity_network("dlib", params, shrink)
-    embed = jax.jit(lambda images, points: network(images, points)[0])
-
-    def measure(frames: Frames, points: Float[np.ndarray, "t 5 2"]) -> Float[np.ndarray, "t 128"]:
-        return in_batches(embed, (to_float(frames), points.astype(np.float32)), batch)
-
-    return measure
-
-
-def to_float(frames: Frames) -> Float[np.ndarray, "t h w 3"]:
-    return frames.astype(np.float32) / 255
-
-
-def in_batches(network: Callable, inputs: tuple[np.ndarray, ...], batch: int) -> np.ndarray:
-    """Rows of the inputs through a compiled network, `batch` at a time, in full float32."""
-    count, found = len(inputs[0]), []
-    # A graphics card's shorter products would blur distances in the third digit.
-    with jax.default_matmul_precision("highest"):
-        for start in range(0, count, batch):
-            part = [x[start : start + batch] for x in inputs]
-            less = batch - len(part[0])
-            part = [np.concatenate([x, np.repeat(x[-1:], less, 0)]) for x in part]
-            found.append(np.asarray(network(*part))[: batch - less])
-    return np.concatenate(found)
-
-
 __all__ = [
     "CLIPS", "SWAPS", "Found", "MeshReader", "choose", "find_records", "identity_vectors",
-    "lpips_distance", "swaps_of", "to_eval_clip", "to_swaps", "video_features",
+    "in_batches", "lpips_distance", "swaps_of", "to_eval_clip", "to_swaps", "video_features",
 ]  # fmt: skip

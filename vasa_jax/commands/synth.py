@@ -33,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "people kept for the test (default: 0.1)")  # fmt: skip
     parser.add_argument("--share-voices", action="store_true", help="let people of all splits "
                         "speak with all voices (default: val and test have their own)")  # fmt: skip
+    parser.add_argument("--any-faces", action="store_true", help="take people who may look alike "
+                        "(default: dlib's network must tell neighbours apart)")  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="W", help="processes (default: all cores; "
                         "0 draws in this one)")  # fmt: skip
     options.add_report_options(parser)
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     import os
     import time
 
+    from vasa_jax.data_pipeline.synthetic.casting import tell
     from vasa_jax.data_pipeline.synthetic.corpus import synthesise
     from vasa_jax.data_pipeline.synthetic.plan import Plan, find_speech
     from vasa_jax.data_pipeline.synthetic.recognise import available
@@ -66,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         val_share=arguments.val_share,
         test_share=arguments.test_share,
         held_out_voices=not arguments.share_voices,
+        any_faces=arguments.any_faces,
     )
     report = Reporter(options.report_mode(arguments))
     if plan.speech and not plan.recognise:
@@ -73,10 +77,13 @@ def run(arguments: argparse.Namespace) -> int:
                     "alone; install the recogniser: pip install 'vasa-jax[phonemes]'")  # fmt: skip
     start = time.perf_counter()
     corpus = synthesise(plan, arguments.output, report, workers)
+    if corpus.cast is not None:
+        for line in tell(corpus.cast):
+            report.note(line)
     drawing = report.seconds.get("draw", time.perf_counter() - start)
     rate = corpus.frames / max(drawing, 1e-9) / max(1, workers)
     speed = f", {rate:.1f} pictures/s per process" if corpus.frames else ""
     report.finish(f"{corpus.dataset}: {corpus.made} clips made, {corpus.skipped} already there"
                   f"{speed}", made=corpus.made, skipped=corpus.skipped, frames=corpus.frames,
-                  per_process=round(rate, 2))  # fmt: skip
+                  per_process=round(rate, 2), cast=corpus.cast)  # fmt: skip
     return 0

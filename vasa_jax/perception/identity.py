@@ -4,15 +4,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
+import numpy as np
 
+from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.perception.align import ARCFACE, DLIB, Alignment, aligned_crop
 from vasa_jax.perception.arcface import DEPTHS, IResNet
-from vasa_jax.perception.dlib_identity import DlibIdentity
-from vasa_jax.typing import Array, Float, Image
+from vasa_jax.perception.batches import in_batches, to_float
+from vasa_jax.perception.dlib_identity import CHIP_SIZE, DlibIdentity, load
+from vasa_jax.typing import Array, Float, Frames, Image
 
 Chips = Float[Array, "b s s 3"]
 Features = tuple[Float[Array, "b _ _ _"], ...]
+FACE_SHARE = 0.54
+"""Of a crop's side (`vasa_jax.inference.portrait`)."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +57,21 @@ def identity_network(name: str, params: Mapping, shrink: int = 1) -> IdentityNet
         return network.apply({"params": params}, chips)
 
     return IdentityNetwork(apply, alignment, shrink)
+
+
+def identity_vectors(
+    size: int, batch: int = 8
+) -> Callable[[Frames, Float[np.ndarray, "t 5 2"]], Float[np.ndarray, "t 128"]]:
+    """A function to dlib's vectors of faces in pictures of `size` pixels, by the zoo's weights.
+
+    Raises UserError where the weights are neither here nor to be had.
+    """
+    shrink = max(1, round(FACE_SHARE * size / CHIP_SIZE))
+    shrink = shrink if size % shrink == 0 else 1
+    network = identity_network("dlib", load(zoo.ensure("dlib-face-recognition")), shrink)
+    embed = jax.jit(lambda images, points: network(images, points)[0])
+
+    def measure(frames: Frames, points: Float[np.ndarray, "t 5 2"]) -> Float[np.ndarray, "t 128"]:
+        return in_batches(embed, (to_float(frames), points.astype(np.float32)), batch)
+
+    return measure

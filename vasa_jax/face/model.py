@@ -50,11 +50,14 @@ class FaceModel(nn.Module):
         return self.decode(self.encode_source(source_image), self.encode_motion(driver_image))
 
     def encode_motion(self, image: Image) -> Motion:
-        """z_pose and z_dyn of each image; no gradient enters the pose net under freeze_pose."""
+        """z_pose and z_dyn of each image; no gradient enters a net under its freeze_… key."""
         pose = self.pose(image)
         if self.config.freeze_pose:
             pose = jax.lax.stop_gradient(pose)
-        return Motion(pose, self.dyn(image))
+        dyn = self.dyn(image, pose)
+        if self.config.freeze_dyn:
+            dyn = jax.lax.stop_gradient(dyn)
+        return Motion(pose, dyn)
 
     def encode_source(self, image: Image, motion: Motion | None = None) -> Source:
         """Canonical appearance volume and z_id of each portrait: once per person.

@@ -86,8 +86,9 @@ def _discriminator(config: Config) -> Discriminator:
 
 
 def face_optimizer(config: Config) -> optax.GradientTransformation:
-    """AdamW of the generator; under face.freeze_pose the pose net stays as it was given."""
-    return make_optimizer(config.train_face, "^face/pose/" if config.face.freeze_pose else "")
+    """AdamW of the generator; nets that face.freeze_pose and freeze_dyn name stay as they were."""
+    held = [name for name in ("pose", "dyn") if getattr(config.face, f"freeze_{name}")]
+    return make_optimizer(config.train_face, f"^face/({'|'.join(held)})/" if held else "")
 
 
 def face_init(

@@ -1,0 +1,104 @@
+"""Exact swaps straight from group files, without grain or TFDS."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+
+from tests.data_pipeline.made import make_group
+from vasa_jax.config import get_config
+from vasa_jax.data_pipeline.loading.groups import GroupFiles
+from vasa_jax.data_pipeline.loading.pairs import PLAIN
+from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.swaps import write_group
+from vasa_jax.errors import UserError
+
+SIZE = 64
+
+
+def config(pixels=SIZE):
+    whole = get_config("debug", ["train_face.batch=4"])
+    return dataclasses.replace(whole, face=dataclasses.replace(whole.face, image_size=pixels))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("groups")
+    for number in range(6):
+        write_group(out / f"part{number % 2}" / f"{number}.npz", make_group(number, size=SIZE))
+    return out
+
+
+def same(a, b):
+    return all(
+        np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def test_the_pictures_are_the_groups_own(folder):
+    """Without augmentation every picture is one of the files', and its labels belong to it."""
+    known = {}
+    for number in range(6):
+        group = make_group(number, size=SIZE)
+        for k, (i, p, d) in enumerate(np.ndindex(*group.counts())):
+            known[decode_rgb(group.images[k], SIZE).tobytes()] = (number, i, p, d, group)
+    loader = GroupFiles(folder, config(), augment=PLAIN, threads=2)
+    places = lambda x: known[np.round(x * 255).astype(np.uint8).tobytes()]  # noqa: E731
+    seen = set()
+    for _ in range(3):  # 12 examples: every group twice
+        batch = next(loader)
+        assert jax.tree.map(np.shape, batch) == jax.tree.map(lambda s: s.shape, loader.struct)
+        for row in range(4):
+            number, a, p1, d1, group = places(batch.source[row])
+            seen.add(number)
+            other, a2, p2, d2, _ = places(batch.driver[row])
+            assert (other, a2) == (number, a)
+            assert p1 != p2
+            assert d1 != d2
+            assert places(batch.pose_only[row])[:4] == (number, a, p2, d1)
+            assert places(batch.dyn_only[row])[:4] == (number, a, p1, d2)
+            view = places(batch.driver_view[row])  # either person, the driver's motion
+            assert (view[0], *view[2:4]) == (number, p2, d2)
+            np.testing.assert_array_equal(batch.driver_pose.rotation[row], group.rotation[a, p2])
+            np.testing.assert_array_equal(batch.driver_arkit[row], group.arkit[d2])
+            np.testing.assert_array_equal(batch.source_gaze[row], group.gaze[p1, d1])
+    assert seen == set(range(6))
+
+
+def test_two_runs_and_a_resumed_one_give_the_same_batches(folder):
+    first, second, third = (GroupFiles(folder, config(), seed=3, threads=t) for t in (1, 2, 2))
+    runs = [[next(loader) for _ in range(4)] for loader in (first, second)]
+    assert all(same(a, b) for a, b in zip(*runs, strict=True))
+    assert not same(runs[0][0], runs[0][1])
+    places = GroupFiles(folder, config(), seed=3)
+    next(places)
+    third.restore(places.state())
+    assert same(next(third), runs[0][1])
+    assert not same(next(GroupFiles(folder, config(), seed=4)), runs[0][0])
+
+
+def test_small_pictures_keep_large_views(folder):
+    """Training at half the size: what is drawn shrinks, what the motion encoder sees does not."""
+    batch = next(GroupFiles(folder, config(32), augment=PLAIN))
+    large = next(GroupFiles(folder, config(), augment=PLAIN))
+    assert batch.source.shape == batch.dyn_only.shape == (4, 32, 32, 3)
+    assert batch.source_view.shape == batch.driver_view.shape == (4, SIZE, SIZE, 3)
+    np.testing.assert_array_equal(batch.source_view, large.source)
+    mean = large.source.reshape(4, 32, 2, 32, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(batch.source, mean, atol=1 / 255)
+    np.testing.assert_array_equal(batch.source_points, large.source_points)
+
+
+def test_what_does_not_fit_is_refused(folder, tmp_path):
+    with pytest.raises(UserError, match="holds no groups"):
+        GroupFiles(tmp_path, config())
+    loader = GroupFiles(folder, config())
+    with pytest.raises(UserError, match="saved with 5 groups"):
+        loader.restore({"next": 8, "groups": 5, "seed": 0})
+    write_group(tmp_path / "1.npz", make_group(1, size=32))
+    with pytest.raises(UserError, match="wants 64 px"):
+        GroupFiles(tmp_path, config())
+    write_group(tmp_path / "0.npz", make_group(0, size=SIZE))
+    with pytest.raises(UserError, match="differ in size"):
+        GroupFiles(tmp_path, config())

@@ -1,4 +1,8 @@
-"""The size of the shipped weights: 256 px, small enough to train and to run on a laptop's CPU."""
+"""The size of the shipped weights: 256 px, small enough to train and to run on a laptop's CPU.
+
+The volume is a quarter of the picture's side, whatever that is: the same parameters train at 64 and
+128 px first (`scripts/train_demo.sh`).
+"""
 
 from vasa_jax.config import AudioConfig, Config, DiffusionConfig, FaceConfig, MotionConfig
 
@@ -8,25 +12,26 @@ def config() -> Config:
         name="demo",
         face=FaceConfig(
             image_size=256,
-            appearance_stem=32,
-            appearance_widths=(64, 128, 192),
-            appearance_blocks_3d=2,
-            volume_channels=32,
-            volume_depth=16,
+            appearance_stem=16,
+            appearance_widths=(32, 64),
+            appearance_blocks_3d=1,
+            volume_channels=16,
+            volume_depth=8,
             identity_width=32,
             identity_depths=(1, 1, 1, 1),
-            identity_image_size=128,
+            identity_image_size=64,
             motion_width=32,
-            motion_depths=(1, 1, 1, 1),
-            motion_image_size=128,
+            motion_depths=(2, 2, 2, 2),
+            motion_image_size=96,
             dyn_dim=64,
+            dyn_crop=64,
             embed_channels=128,
-            warp_widths=(96, 64, 32, 32),
-            canonical_widths=(48, 64, 96),
-            decoder_width=192,
-            decoder_blocks=4,
-            decoder_widths=(128, 64, 32),
-            norm_groups=16,
+            warp_widths=(64, 32, 24, 16),
+            canonical_widths=(16, 32, 64),
+            decoder_width=128,
+            decoder_blocks=2,
+            decoder_widths=(64, 32),
+            norm_groups=8,
         ),
         audio=AudioConfig(encoder="mel", variant="", dim=192),
         motion=MotionConfig(layers=6, width=256),

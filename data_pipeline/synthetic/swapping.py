@@ -12,14 +12,14 @@ from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
 from vasa_jax.typing import Float
 
-POSES, DYNAMICS = 3, 3
+POSES, DYNAMICS = 3, 6
 _POSE_SD, _POSE_MOST = np.radians([10.0, 18.0, 6.0]), np.radians([24.0, 38.0, 15.0])
 _PLACE, _PLACE_MOST, _SCALE_SD = np.array([0.0, -0.1]), np.array([0.18, 0.16]), 0.13
 _EYE_SD, _EYE_MOST = np.radians([9.0, 6.0]), np.radians([20.0, 12.0])
 
 
 def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
-    """2 identities x 3 poses x 3 dynamics; the same plan and job give the same group.
+    """2 identities x 3 poses x 6 dynamics; the same plan and job give the same group.
 
     By their labels both have the very same head pose, so that one's can be given to the other as it
     is. A dyn is an ARKit face with a direction of the eyes in the head; eyes turn along with it.
@@ -65,10 +65,12 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
 
 
 def _draw_face(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
-    """A mouth shape, an emotion at full strength, and now and then closed eyes."""
+    """A mouth shape, an emotion at full strength, now and then an open jaw or closed eyes."""
     name = str(rng.choice(list(SHAPES)))
     face = rng.uniform(0.5, 1.0) * vector(SHAPES[name])
     face = face + expression(draw_emotion(rng), np.zeros(1))[0]
+    if rng.random() < 0.35:  # further than speech alone goes
+        face[PLACE["jawOpen"]] += rng.uniform(0.0, 0.6)
     if rng.random() < 0.12:
         for side in ("Left", "Right"):
             face[PLACE[f"eyeBlink{side}"]] = rng.uniform(0.7, 1.0)

@@ -65,7 +65,7 @@ def pack(state: TrainState, extra: Any, folder: Path, most: int = TOTAL_BYTES) -
 
 
 def unpack(folder: Path, like: TrainState) -> tuple[TrainState, Any]:
-    """(state, extra) as `pack` stored them. like: a state of the same shapes.
+    """(state, extra) as `pack` stored them. like: a state of the same shapes, or its structs.
 
     Raises UserError when there is no whole copy, or one of another model.
     """
@@ -86,7 +86,7 @@ def unpack(folder: Path, like: TrainState) -> tuple[TrainState, Any]:
         start = name.replace("ema/", "params/", 1)
         if name not in found and name.startswith("ema/") and start in found:
             found[name] = found[start].copy()
-        if name not in found or found[name].shape != np.shape(value):
+        if name not in found or found[name].shape != value.shape:
             raise UserError(f"{folder}: {name!r} is not there or has another shape, so it is a "
                             "copy of another model")  # fmt: skip
     leaves = [found[name] for name, _ in _leaves(like)]

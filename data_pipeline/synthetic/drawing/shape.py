@@ -15,8 +15,8 @@ _LEFT_OUT = ("head-age", "head-trans", "head-angle", "measure-neck", "neck-trans
              "mouth-trans-in", "nose-trans-in", "mouth-dimples", "chin-jaw-drop",
              "chin-cleft")  # fmt: skip
 _STRENGTH = {
-    "head": 0.55, "forehead": 0.5, "eyebrows": 0.45, "eye": 0.62, "nose": 0.72, "mouth": 0.66,
-    "cheek": 0.66, "chin": 0.62, "ear": 0.32, "neck": 0.28, "asym": 0.2, "asymm": 0.2,
+    "head": 0.45, "forehead": 0.42, "eyebrows": 0.45, "eye": 0.48, "nose": 0.52, "mouth": 0.48,
+    "cheek": 0.48, "chin": 0.46, "ear": 0.32, "neck": 0.28, "asym": 0.18, "asymm": 0.18,
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def draw_shape(mesh: Mesh, rng: np.random.Generator) -> tuple[tuple[str, float],
         elif rng.random() < (0.7 if name.startswith("asym") else 0.25):
             continue
         strength = _STRENGTH[name.split("-")[0]]
-        weight = float(np.clip(strength * rng.standard_normal(), -1.1, 1.1))
+        weight = float(np.clip(strength * rng.standard_normal(), -0.95, 0.95))
         side = low if weight < 0 and low else high
         shape += [(target, round(abs(weight), 4)) for target in side]
     return tuple(shape)

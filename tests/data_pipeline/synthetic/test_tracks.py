@@ -54,7 +54,7 @@ def test_labels_are_the_renderers():
 
 
 def test_mu_law():
-    """The telephone's curve (ITU-T G.711's, continuous): known values, and over 35 dB at any level of
+    """The telephone's curve (ITU-T G.711's, continuous): known values, over 35 dB at any level of
     speech."""
     x = np.array([0, 32767, -32767], np.int16)
     np.testing.assert_array_equal(tracks.compress(x), [128, 255, 0])

@@ -1,9 +1,9 @@
 """The training of the demo weights: see scripts/train_demo.sh, which runs this.
 
-The order is that of a gate. First the motion encoder alone, on exact head poses, ARKit weights and
-gaze, until held-out people pass (`--gate`); then the generator on frozen codes, at growing sizes,
-on exact swaps; on an accelerator last everything together with VASA-1's own losses and the
-discriminator. Then stage 2 on the codes of the corpus's tracks.
+The order is that of a gate. First the encoders alone: head pose on whole pictures, dynamics on
+crops, until they read people never seen; then the generator on frozen codes, at growing sizes, on
+exact swaps; on an accelerator last everything together, with VASA-1's own losses and the
+discriminator. Every slice ends with the gate's figures on held-out people (`gate.jsonl`).
 """
 
 import argparse
@@ -26,7 +26,7 @@ SILENT = (
     "eyes.weight=0", "mouth.weight=0", "adversarial.weight=0", "adversarial.feature_matching=0",
     "contrast.weight=0", "consistency.weight=0", "cross_identity.weight=0", "masked=false",
 )  # fmt: skip
-SUPERVISED = ("pose.weight=2", "arkit.weight=1", "gaze.weight=1")
+POSE, LABELS = ("pose.weight=2",), ("arkit.weight=1", "gaze.weight=1")
 # The exact renders, the mouth and the eyes counted five times.
 PIXELS = (
     "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",
@@ -39,12 +39,19 @@ EVERYTHING = (
     "adversarial.weight=0.1", "adversarial.feature_matching=4", "adversarial.scales=1",
     "adversarial.widths=32,64,128,256",
 )  # fmt: skip
+BEFORE = "before.safetensors"
+"""In the small copy: what earlier stages trained and the state of this one does not hold."""
 FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
+
+
+CONFIG = "demo"
 
 
 class Stage(NamedTuple):
     """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
-    plain: whether pictures come as they are, but for flips and mild colours."""
+    plain: whether pictures come as they are, but for flips and mild colours. reader: the dynamics
+    encoder alone (`vasa_jax.training.reader_step`). parts: of the face model that it trains and
+    hands on, all if empty."""
 
     name: str
     size: int
@@ -54,20 +61,24 @@ class Stage(NamedTuple):
     losses: tuple[str, ...]
     other: tuple[str, ...] = ()
     plain: bool = True
+    reader: bool = False
+    parts: tuple[str, ...] = ()
 
 
 STAGES = {
     "cpu": (
-        Stage("encoder", 128, 6_000, 32, 1e-3, SUPERVISED, plain=False),
+        Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
+        Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True),
         Stage("face64", 64, 12_000, 4, 1e-3, PIXELS, FROZEN),
         Stage("face128", 128, 4_000, 4, 4e-4, PIXELS + FEATURES, FROZEN),
     ),
     "gpu": (
-        Stage("encoder", 256, 12_000, 128, 1e-3, SUPERVISED, plain=False),
+        Stage("pose", 256, 6_000, 128, 1e-3, POSE, plain=False, parts=("pose",)),
+        Stage("reader", 256, 30_000, 256, 1e-3, LABELS, reader=True),
         Stage("face64", 64, 12_000, 128, 1e-3, PIXELS, FROZEN),
         Stage("face128", 128, 8_000, 64, 5e-4, PIXELS + FEATURES, FROZEN),
         Stage("face256", 256, 6_000, 32, 3e-4, PIXELS + FEATURES, FROZEN),
-        Stage("joint", 256, 8_000, 16, 1e-4, SUPERVISED + PIXELS + FEATURES + EVERYTHING,
+        Stage("joint", 256, 8_000, 16, 1e-4, POSE + LABELS + PIXELS + FEATURES + EVERYTHING,
               plain=False),
     ),
 }  # fmt: skip
@@ -83,7 +94,7 @@ def config_of(stage: Stage):
         "clip": 5.0, "ema": 0.998, "log_every": 25, "sample_every": 500, "save_every": 500,
         "keep": 1,
     }  # fmt: skip
-    return get_config("demo", [
+    return get_config(CONFIG, [
         f"face.image_size={stage.size}",
         *(f"face_losses.{loss}" for loss in SILENT + stage.losses),
         *(f"train_face.{key}={value}" for key, value in train.items()),
@@ -114,23 +125,28 @@ def train_stage(
     """
     import jax
 
+    from vasa_jax.data_pipeline.loading.crops import CropFiles
     from vasa_jax.data_pipeline.loading.groups import GroupFiles
     from vasa_jax.data_pipeline.loading.pairs import Augment
     from vasa_jax.params import flatten, save_safetensors
-    from vasa_jax.training import run as training
     from vasa_jax.training.checkpoint import Checkpoints
     from vasa_jax.training.compact import HEADER, pack, unpack
+    from vasa_jax.training.loop import train
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.program import build_program, init_state
+    from vasa_jax.training.reader_step import reader_task
+    from vasa_jax.training.run import make_task
 
     config, folder = config_of(stage), work / stage.name
     frozen, perception = _loss_networks(config)
     held = data_folder / "held"
     held = held if held.is_dir() else None
-    data = GroupFiles(
-        data_folder / "train", config, seed=1, augment=Augment(views=()) if stage.plain else None
-    )
-    task = training.make_task(config, "face", data, frozen, perception)
+    if stage.reader:
+        data, task = CropFiles(data_folder / "train", config, seed=1), reader_task(config)
+    else:
+        augment = Augment(views=()) if stage.plain else None
+        data = GroupFiles(data_folder / "train", config, seed=1, augment=augment)
+        task = make_task(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial = None
     if not (folder / "checkpoints").exists():
@@ -138,22 +154,27 @@ def train_stage(
             state, extra = unpack(copy, program.abstract_state)
             saved = Checkpoints(folder / "checkpoints", 1)
             place = jax.device_put(state, program.state)
-            saved.save(int(state.step), place, extra["place"], config, "face")
+            saved.save(int(state.step), place, extra["place"], config, task.name)
             saved.close()
         elif before is not None:
             initial = init_state(task, program).params
-            initial = {name: before.get(name, value) for name, value in initial.items()}
-    result = training.run(config, "face", folder, data, progress=Lines(), frozen=frozen,
-                          perception=perception, initial=initial)  # fmt: skip
+            initial = _laid_over(initial, before)
+    result = train(task, folder, data, progress=Lines(), initial=initial)
     place = {**data.state(), "next": result.step * stage.batch // jax.process_count()}
     if result.finished:
-        ema = jax.tree.map(lambda x: jax.device_get(x), result.state.ema)
-        save_safetensors(folder / "ema.safetensors", flatten(ema), {"stage": stage.name})
+        ema = jax.device_get(result.state.ema)
+        if stage.parts:
+            ema = {"face": {name: ema["face"][name] for name in stage.parts}}
+        ema = flatten(_added(ema, before or {}))
+        save_safetensors(folder / "ema.safetensors", ema, {"stage": stage.name})
     if copy is not None:
         size = pack(result.state, {"stage": stage.name, "place": place}, copy)
         print(f"{copy}: {size / 2**20:.1f} MiB", flush=True)
-    if held is not None:
-        figures = _gate(config, result.state.ema, held)
+        known = flatten(result.state.params)
+        rest = {k: v for k, v in flatten(before or {}).items() if k not in known}
+        save_safetensors(copy / BEFORE, rest, {"stage": stage.name})
+    if held is not None and not stage.reader:
+        figures = _gate(config, _added(jax.device_get(result.state.ema), before or {}), held)
         words = " ".join(f"{name} {value:.3g}" for name, value in figures.items())
         print(f"held-out people at step {result.step}: {words}", flush=True)
         record = json.dumps({"step": result.step, **figures}) + "\n"
@@ -162,16 +183,33 @@ def train_stage(
     return result.finished
 
 
+def _laid_over(tree: dict, other: dict) -> dict:
+    """`tree` with the leaves of `other` wherever both have them."""
+    return {
+        key: _laid_over(value, other.get(key, {})) if isinstance(value, dict)
+        else other.get(key, value)
+        for key, value in tree.items()
+    }  # fmt: skip
+
+
+def _added(tree: dict, other: dict) -> dict:
+    """`tree` with what only `other` has."""
+    new = {key: value for key, value in other.items() if key not in tree}
+    both = {
+        key: _added(value, other[key]) if isinstance(value, dict) and key in other else value
+        for key, value in tree.items()
+    }
+    return both | new
+
+
 def _gate(config, params, held: Path) -> dict[str, float]:
     """The same 64 swaps of people never trained on, every time."""
-    import jax
-
     from vasa_jax.data_pipeline.loading.groups import GroupFiles
     from vasa_jax.data_pipeline.loading.pairs import PLAIN
     from vasa_jax.evaluation.gate import measure
 
     data = GroupFiles(held, config, batch=8, augment=PLAIN)
-    return measure(config, jax.device_get(params), [next(data) for _ in range(8)])
+    return measure(config, params, [next(data) for _ in range(8)])
 
 
 def _loss_networks(config):
@@ -201,7 +239,7 @@ def _finished(work: Path, stage: Stage) -> dict | None:
     return unflatten(load_safetensors(file)) if file.exists() else None
 
 
-def main() -> int:
+def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="train the demo weights")
     parser.add_argument("--scale", choices=sorted(STAGES))
     parser.add_argument("--work", type=Path, default=ROOT / "results" / "train_demo")
@@ -211,10 +249,11 @@ def main() -> int:
     parser.add_argument("--until", help="the last stage to train")
     parser.add_argument("--dry", type=int, metavar="N", help="N steps of 2 examples in every "
                         "stage, to see that all of it runs")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(words)
     import jax
 
     from vasa_jax.compile_cache import enable_compile_cache
+    from vasa_jax.params import load_safetensors, unflatten
 
     enable_compile_cache()
     if arguments.seconds:
@@ -231,6 +270,8 @@ def main() -> int:
         if not any((arguments.work / name).exists() for name in names):
             stages = stages[names.index(_stage_of(copy)) :]
     before = None
+    if len(stages) < len(STAGES[scale]):
+        before = unflatten(load_safetensors(copy / BEFORE))
     for stage in stages:
         done = _finished(arguments.work, stage)
         if done is None:

@@ -97,7 +97,13 @@ def conv2d_up2(
     for r in rows:
         phases.append(jnp.stack([r[:, 0], r[:, 1] + r[:, 2]], axis=1))
         phases.append(jnp.stack([r[:, 0] + r[:, 1], r[:, 2]], axis=1))
-    y = _correlate2(x, jnp.concatenate(phases, -1))
+    kernels = jnp.concatenate(phases, -1)
+    if jax.default_backend() == "cpu":
+        # Under shard_map a custom gradient must vary over devices as its input does. The shared
+        # kernels do not; made to depend on x they do, and JAX sums their gradients as it should.
+        y = _correlate2_cpu(x, kernels + 0 * lax.stop_gradient(x[:1, :1, :1, :1]))
+    else:
+        y = _correlate2(x, kernels)
     parts = [
         [y[:, p : p + h, q : q + w, (2 * p + q) * o : (2 * p + q + 1) * o] for q in (0, 1)]
         for p in (0, 1)
@@ -106,7 +112,6 @@ def conv2d_up2(
     return both.reshape(b, 2 * h, 2 * w, o)
 
 
-@jax.custom_vjp
 def _correlate2(x, kernel):
     """Cross-correlation with a 2x2 kernel and one row and column of zeros on each side."""
     return lax.conv_general_dilated(
@@ -114,13 +119,14 @@ def _correlate2(x, kernel):
     )
 
 
+_correlate2_cpu = jax.custom_vjp(_correlate2)
+
+
 def _correlate2_forward(x, kernel):
     return _correlate2(x, kernel), (x, kernel)
 
 
 def _correlate2_backward(saved, cotangent):
-    if jax.default_backend() != "cpu":
-        return jax.vjp(_correlate2.fun, *saved)[1](cotangent)
     x, kernel = saved
     # XLA's own gradient of an even kernel is 20 to 40 times slower on a CPU than a product per tap.
     h, w = x.shape[1:3]
@@ -131,11 +137,11 @@ def _correlate2_backward(saved, cotangent):
         ]
         for p in (0, 1)
     ]
-    (d_x,) = jax.vjp(lambda x: _correlate2.fun(x, kernel), x)[1](cotangent)
+    (d_x,) = jax.vjp(lambda x: _correlate2(x, kernel), x)[1](cotangent)
     return d_x, jnp.stack([jnp.stack(row) for row in taps])
 
 
-_correlate2.defvjp(_correlate2_forward, _correlate2_backward)
+_correlate2_cpu.defvjp(_correlate2_forward, _correlate2_backward)
 
 
 def standardise_kernel(kernel: Float[Array, "*k i o"]) -> Float[Array, "*k i o"]:

@@ -26,7 +26,7 @@ def config() -> Config:
             dyn_dim=64,
             dyn_crop=64,
             embed_channels=128,
-            warp_widths=(64, 32, 24, 16),
+            warp_widths=(64, 32, 24, 16, 16),
             canonical_widths=(16, 32, 64),
             decoder_width=128,
             decoder_blocks=2,

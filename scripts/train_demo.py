@@ -9,6 +9,7 @@ discriminator. Every slice ends with the gate's figures on held-out people (`gat
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -45,6 +46,8 @@ FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 
 
 CONFIG = "demo"
+CORPUS = {"cpu": (330, 600, 128), "gpu": (1000, 2000, 256)}
+"""People (a tenth of them is held out), groups of swaps, and side of the pictures in pixels."""
 
 
 class Stage(NamedTuple):
@@ -100,6 +103,41 @@ def config_of(stage: Stage):
         *(f"train_face.{key}={value}" for key, value in train.items()),
         *stage.other,
     ])  # fmt: skip
+
+
+def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
+    """Draw `data`/train and `data`/held; drawn groups are kept if it is interrupted."""
+    from vasa_jax.data_pipeline.prepare.pool import run_jobs
+    from vasa_jax.data_pipeline.synthetic.casting import partners
+    from vasa_jax.data_pipeline.synthetic.corpus import cast, draw, place_of
+    from vasa_jax.data_pipeline.synthetic.plan import Plan, check_plan, swap_jobs
+    from vasa_jax.inference.progress import Reporter
+
+    people, groups, size = CORPUS[scale]
+    plan = Plan(400, people, people / 30, size, assets=assets, swaps=groups,
+                val_share=0.05, test_share=0.05)  # fmt: skip
+    check_plan(plan)
+    drawn, workers, report = data / "drawn", os.cpu_count() or 1, Reporter()
+    drawn.mkdir(parents=True, exist_ok=True)
+    plan, members = cast(plan, drawn, report, workers)
+    jobs = swap_jobs(plan, partners(members))
+    todo = [job for job in jobs if not place_of(drawn, plan, job).is_file()]
+    with report.stage("draw", len(todo)) as advance:
+        for outcome in run_jobs(draw, todo, workers, (plan, drawn)):
+            if outcome.error is not None:
+                raise outcome.error
+            advance(1)
+    # train/ comes last: where it is, the corpus is whole.
+    for folder, inside in (("held", ("val", "test")), ("train", ("train",))):
+        if (data / folder).exists():
+            continue
+        fresh = data / f"{folder}.new"
+        fresh.mkdir(exist_ok=True)
+        for job in jobs:
+            if job.split in inside:
+                file = place_of(drawn, plan, job)
+                shutil.copyfile(file, fresh / file.name)
+        fresh.rename(data / folder)
 
 
 class Lines:
@@ -244,6 +282,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--scale", choices=sorted(STAGES))
     parser.add_argument("--work", type=Path, default=ROOT / "results" / "train_demo")
     parser.add_argument("--data", type=Path, help="folder with train/ and held/ of swap groups")
+    parser.add_argument("--assets", type=Path, help="MakeHuman's CC0 assets for a new corpus")
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--copy", type=Path)
     parser.add_argument("--until", help="the last stage to train")
@@ -265,6 +304,8 @@ def main(words: list[str] | None = None) -> int:
     if arguments.dry:
         stages = tuple(s._replace(steps=arguments.dry, batch=2) for s in stages)
     data = arguments.data or arguments.work / "data"
+    if not (data / "train").is_dir():
+        make_corpus(data, scale, arguments.assets)
     if copy is not None and (copy / "state.json").exists():
         names = [stage.name for stage in stages]
         if not any((arguments.work / name).exists() for name in names):

@@ -82,6 +82,15 @@ def write_group(path: Path, group: SwapGroup) -> None:
     write_arrays(path, "group of swaps", arrays, {"images": group.images, "masks": group.masks})
 
 
+def find_groups(folder: Path) -> list[Path]:
+    """The group files below a folder, in order. Raises UserError when there is none."""
+    files = sorted(Path(folder).rglob("*.npz"))
+    if not files:
+        raise UserError(f"{folder}: holds no groups of swaps (.npz); make them by `vasa-jax synth "
+                        "--swaps N`")  # fmt: skip
+    return files
+
+
 def read_group(path: Path) -> SwapGroup:
     """The group of a file. Raises UserError for one that cannot be read, naming it."""
     try:

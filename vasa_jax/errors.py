@@ -1,5 +1,9 @@
 """The one error class that a user sees as a single line."""
 
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
 
 class UserError(Exception):
     """A mistake in what the user gave us: the message says what is wrong, why, and how to mend it.
@@ -9,3 +13,12 @@ class UserError(Exception):
 
     def __init__(self, message: str):
         super().__init__(" ".join(str(message).split()))
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """End this process with main's exit status; a UserError becomes one line and status 2."""
+    try:
+        raise SystemExit(main())
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -6,8 +6,8 @@ TRAIN and HELD are folders of group files, of other people each.
 """
 
 import argparse
-import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ import numpy as np
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.config import Config, get_config
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
-from vasa_jax.data_pipeline.swaps import SwapGroup, read_group
-from vasa_jax.errors import UserError
+from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
+from vasa_jax.errors import UserError, exit_with
 from vasa_jax.face.conv import Style
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.readin import Codes, choose, save_read_in
 from vasa_jax.params import load_safetensors, unflatten
+from vasa_jax.perception.batches import in_batches
 from vasa_jax.typing import Pose
 
 
@@ -42,26 +43,16 @@ def group_codes(
     it sees in the face model, else the pictures' exact poses. Raises UserError for a folder without
     groups, and groups without ARKit coefficients or gaze.
     """
-    files = sorted(Path(folder).rglob("*.npz"))[:limit]
-    if not files:
-        raise UserError(f"{folder}: holds no groups of swaps (.npz)")
+    files = find_groups(folder)[:limit]
     style = Style(config.face.norm_groups, config.dtype)
     params = {name: params[name] for name in ("dyn", "pose") if name in params}
 
     @jax.jit
-    def encode(params, pictures, pose):
-        images = pictures.astype(jnp.float32) / 255
+    def encode(params, pictures, *labels):
+        images, pose = pictures.astype(jnp.float32) / 255, Pose(*labels)
         if "pose" in params:
             pose = PoseEncoder(config.face, style).apply({"params": params["pose"]}, images)
         return DynEncoder(config.face, style).apply({"params": params["dyn"]}, images, pose)
-
-    def encoded(pictures, pose):
-        pieces = []
-        for start in range(0, len(pictures), batch):
-            at = np.minimum(np.arange(start, start + batch), len(pictures) - 1)  # one shape for all
-            out = encode(params, pictures[at], Pose(*(part[at] for part in pose)))
-            pieces.append(np.asarray(out)[: len(pictures) - start])
-        return np.concatenate(pieces)
 
     rows: list[Codes] = []
     faces = 0
@@ -80,7 +71,7 @@ def group_codes(
             chosen = [group.images[k] for k in np.ravel_multi_index((i, p, d), counts)]
             pictures = np.stack(list(pool.map(decode_rgb, chosen, [group.size] * len(chosen))))
             pose = Pose(group.rotation[i, p], group.translation[i, p], group.log_scale[i, p])
-            dyn = encoded(pictures, pose)
+            dyn = in_batches(partial(encode, params), (pictures, *pose), batch)
             rows.append(Codes(dyn, group.arkit[d], eyes_of(group)[p, d], faces + d))
             faces += counts[2]
     return Codes(*(np.concatenate(column) for column in zip(*rows, strict=True)))
@@ -122,8 +113,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except UserError as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        raise SystemExit(2) from None
+    exit_with(main)

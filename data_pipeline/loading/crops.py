@@ -13,7 +13,7 @@ from vasa_jax.config import Config
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.loading.pairs import FLIPS
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
-from vasa_jax.data_pipeline.swaps import SwapGroup, read_group
+from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.face.motion import FACE_CENTRE, FACE_HALF
 from vasa_jax.training.reader_step import ReaderBatch, reader_struct
@@ -58,9 +58,7 @@ class CropFiles(Iterator[ReaderBatch]):
     ahead = 2
 
     def __init__(self, folder: Path, config: Config, seed: int = 0, plain: bool = False):
-        files = sorted(Path(folder).rglob("*.npz"))
-        if not files:
-            raise UserError(f"{folder}: holds no groups of swaps (.npz)")
+        files = find_groups(folder)
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
         self._groups: list[SwapGroup] = list(
             self._pool.map(read_group, files[jax.process_index() :: jax.process_count()])

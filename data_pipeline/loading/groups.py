@@ -17,7 +17,7 @@ from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.batches import face_struct, swap_batch, swap_struct
 from vasa_jax.data_pipeline.loading.pairs import Augment
 from vasa_jax.data_pipeline.loading.quads import PICTURES, make_quad, raw_quad
-from vasa_jax.data_pipeline.swaps import read_group
+from vasa_jax.data_pipeline.swaps import find_groups, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.exact import from_swaps
@@ -52,10 +52,7 @@ class GroupFiles(Iterator[FaceBatch]):
         augment: Augment | None = None,
         threads: int | None = None,
     ):
-        files = sorted(Path(folder).rglob("*.npz"))
-        if not files:
-            raise UserError(f"{folder}: holds no groups of swaps (.npz); make them by `vasa-jax "
-                            "synth --swaps N`")  # fmt: skip
+        files = find_groups(folder)
         host, hosts = jax.process_index(), jax.process_count()
         size = config.train_face.batch if batch is None else batch
         if len(files) < hosts or size % hosts:

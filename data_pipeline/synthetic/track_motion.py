@@ -9,7 +9,6 @@ import argparse
 import functools
 import hashlib
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from vasa_jax.data_pipeline.arrays import write_arrays
 from vasa_jax.data_pipeline.synthetic.tracks import TrackClip, find_tracks, read_track
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, exit_with
 from vasa_jax.face.readin import ReadIn, load_read_in
 from vasa_jax.inference.extract import FORMAT
 from vasa_jax.typing import Float
@@ -118,8 +117,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except UserError as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        raise SystemExit(2) from None
+    exit_with(main)

@@ -7,12 +7,11 @@ The held-out people of tracks speak with voices that training never hears.
 
 import argparse
 import functools
-import sys
 from pathlib import Path
 
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic.tracks import find_tracks, read_track
-from vasa_jax.errors import UserError
+from vasa_jax.errors import exit_with
 from vasa_jax.params import flatten, save_safetensors
 from vasa_jax.training.phoneme_pretrain import Spoken, gather, pretrain
 
@@ -49,8 +48,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        raise SystemExit(main())
-    except UserError as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        raise SystemExit(2) from None
+    exit_with(main)

@@ -45,7 +45,7 @@ from vasa_jax.data_pipeline.synthetic.plan import (
 )
 from vasa_jax.data_pipeline.synthetic.speech import SpeechClip
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, exit_with
 from vasa_jax.media.files import write_whole
 from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLES_PER_FRAME, Float, Int, UInt8
 
@@ -318,10 +318,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    import sys
-
-    try:
-        raise SystemExit(main())
-    except UserError as failure:
-        print(f"error: {failure}", file=sys.stderr)
-        raise SystemExit(2) from None
+    exit_with(main)

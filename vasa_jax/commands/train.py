@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     data = _data(config, arguments)
     perception, frozen = None, {}
     if arguments.stage == "face":
-        perception, frozen = _loss_networks(config, arguments)
+        perception, frozen = loss_networks(config, arguments.vgg, arguments.identity)
     elif (path := arguments.audio_weights or _cached_audio_weights(config)) is not None:
         from vasa_jax.audio import build_audio_encoder, load_audio_weights
 
@@ -121,17 +121,22 @@ def _cached_audio_weights(config) -> Path | None:
     return zoo.cached_path(name) if name in known and zoo.is_cached(name) else None
 
 
-def _loss_networks(config, arguments: argparse.Namespace):
-    """The frozen networks that the config's losses need: their kinds, their parameters."""
+def loss_networks(config, vgg: Path | None = None, identity: Path | None = None):
+    """The frozen networks that the config's losses need: their kinds, their parameters.
+
+    vgg, identity: converted weights in place of the zoo's.
+    """
     from vasa_jax import zoo
     from vasa_jax.perception import dlib_identity, lpips
     from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS, VGGFACE_MEAN, VGGFACE_STD
     from vasa_jax.training.face_step import Perception
 
     losses, frozen, perception = config.face_losses, {}, Perception()
-    exact = losses.exact.weight and losses.exact.perceptual
-    if losses.perceptual.weight or losses.consistency.perceptual or exact:
-        if arguments.vgg is None:
+    exact, consistency = (
+        part.weight and part.perceptual for part in (losses.exact, losses.consistency)
+    )
+    if losses.perceptual.weight or consistency or exact:
+        if vgg is None:
             frozen["vgg"] = lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
             perception = Perception(vgg=VGG(blocks=VGG16_BLOCKS))
         else:
@@ -140,15 +145,14 @@ def _loss_networks(config, arguments: argparse.Namespace):
                 "vgg16": VGG(blocks=VGG16_BLOCKS),
                 "vggface": VGG(blocks=VGG16_BLOCKS, mean=VGGFACE_MEAN, std=VGGFACE_STD),
             }
-            name, frozen["vgg"] = _converted(arguments.vgg, tuple(kinds))
+            name, frozen["vgg"] = _converted(vgg, tuple(kinds))
             perception = Perception(vgg=kinds[name])
     if losses.face_features.weight or losses.cross_identity.weight:
-        if arguments.identity is None:
+        if identity is None:
             name = "dlib"
             frozen["identity"] = dlib_identity.load(zoo.ensure("dlib-face-recognition"))
         else:
-            name, frozen["identity"] = _converted(arguments.identity, ("arcface-r50",
-                                                                       "arcface-r100"))  # fmt: skip
+            name, frozen["identity"] = _converted(identity, ("arcface-r50", "arcface-r100"))
         perception = Perception(vgg=perception.vgg, identity=name)
     return perception, frozen
 

@@ -35,18 +35,18 @@ def pack(state: TrainState, extra: Any, folder: Path, most: int = TOTAL_BYTES) -
     The averages are left out where all would be more than `most` bytes (`unpack` then starts them
     from the parameters). Raises UserError where even that is too much.
     """
+    blobs, table = {}, {}
+    leaves = {name: np.asarray(value) for name, value in _leaves(state)}
+    for name, value in leaves.items():
+        kind = _kind(name, value)
+        partner = _as_read_back(leaves[_start_of(name)]) if kind == "ema" else None
+        blobs[name] = _encode(kind, value, partner)
+        table[name] = {"kind": kind, "shape": list(value.shape), "type": str(value.dtype),
+                       "bytes": len(blobs[name])}  # fmt: skip
     for averages in (True, False):
-        blobs, table = [], {}
-        for name, value in _leaves(state):
-            kind = _kind(name, value)
-            if kind == "ema" and not averages:
-                continue
-            blob = _encode(kind, np.asarray(value), _partner(state, name))
-            table[name] = {"kind": kind, "shape": list(np.shape(value)),
-                           "type": str(np.asarray(value).dtype), "bytes": len(blob)}  # fmt: skip
-            blobs.append(blob)
-        content = b"".join(blobs)
-        header = json.dumps({"arrays": table, "extra": extra}).encode()
+        kept = {k: entry for k, entry in table.items() if averages or entry["kind"] != "ema"}
+        content = b"".join(blobs[name] for name in kept)
+        header = json.dumps({"arrays": kept, "extra": extra}).encode()
         if len(content) + len(header) <= most:
             break
     else:
@@ -80,12 +80,11 @@ def unpack(folder: Path, like: TrainState) -> tuple[TrainState, Any]:
     found, place = {}, 0
     for name, entry in table.items():
         blob, place = content[place : place + entry["bytes"]], place + entry["bytes"]
-        partner = found[name.replace("ema/", "params/", 1)] if entry["kind"] == "ema" else None
+        partner = found[_start_of(name)] if entry["kind"] == "ema" else None
         found[name] = _decode(entry, blob, partner)
     for name, value in _leaves(like):
-        start = name.replace("ema/", "params/", 1)
-        if name not in found and name.startswith("ema/") and start in found:
-            found[name] = found[start].copy()
+        if name not in found and name.startswith("ema/") and _start_of(name) in found:
+            found[name] = found[_start_of(name)].copy()
         if name not in found or found[name].shape != value.shape:
             raise UserError(f"{folder}: {name!r} is not there or has another shape, so it is a "
                             "copy of another model")  # fmt: skip
@@ -98,7 +97,6 @@ def _leaves(state):
 
 
 def _kind(name, value):
-    value = np.asarray(value)
     if value.size < SMALL or value.dtype != np.float32:
         return "raw"
     if name.startswith("ema/"):
@@ -109,12 +107,13 @@ def _kind(name, value):
     return "mantissa16"
 
 
-def _partner(state, name):
-    """What an average is stored as a difference to, as it will be read back."""
-    if not name.startswith("ema/"):
-        return None
-    params = dict(_leaves(state.params))[name.removeprefix("ema/")]
-    return _read_mantissa16(_mantissa16(np.asarray(params, np.float32)), np.shape(params))
+def _start_of(name):
+    """The parameters that an average is stored as a difference to."""
+    return name.replace("ema/", "params/", 1)
+
+
+def _as_read_back(params):
+    return _read_mantissa16(_mantissa16(params), params.shape)
 
 
 def _encode(kind: str, value: np.ndarray, partner: np.ndarray | None) -> bytes:

@@ -35,6 +35,14 @@ class FaceConfig:
     The defaults are the paper's size: 512 px, volume 96 x 16 x 64 x 64, about 204M parameters.
     dyn_crop: 0 (the paper): the dynamics encoder sees the whole picture at motion_image_size; else
     a crop of that many pixels, in which the predicted head pose holds eyes and mouth in place.
+    warp_size: voxels of a displacement field's height and width, enlarged linearly to a larger
+    volume's; 0 (the paper): the volume's.
+    compose: whether the picture is put together from the portrait's own pixels, moved along the
+    warps or left in place, and drawn ones (`face/compose.py`); the paper draws all of them.
+    decoder_dyn: whether the decoder's norms are adapted by z_dyn and z_id, as the warps' are; in
+    the paper dynamics act by warps alone.
+    dyn_maps: height and width of learned maps, one for each entry of z_dyn, of what it displaces
+    and changes in the canonical volume (`face/dyn_maps.py`); 0 (the paper): none.
     """
 
     image_size: int = 512
@@ -54,10 +62,14 @@ class FaceConfig:
     embed_channels: int = 512
     embed_size: int = 4
     warp_widths: tuple[int, ...] = (256, 128, 64, 32)
+    warp_size: int = 0
     canonical_widths: tuple[int, ...] = (192, 384, 512)
     decoder_width: int = 512
     decoder_blocks: int = 8
     decoder_widths: tuple[int, ...] = (256, 128, 64)
+    compose: bool = False
+    decoder_dyn: bool = False
+    dyn_maps: int = 0
     norm_groups: int = 32
     freeze_pose: bool = False
     freeze_dyn: bool = False
@@ -82,18 +94,35 @@ class FaceConfig:
         reach = 2 ** len(self.warp_widths)
         for name, start, target in (
             ("volume_depth", WARP_SEED_DEPTH, self.volume_depth),
-            ("volume_size", self.embed_size, self.volume_size),
+            ("warp_size" if self.warp_size else "volume_size", self.embed_size, self.field_size),
         ):
             _require(
                 any(start * 2**k == target for k in range(len(self.warp_widths) + 1)),
                 f"face.{name}={target} must be {start} times a power of two up to {reach}, because "
                 f"the warp generator grows from {start} and may double once per face.warp_widths",
             )
+        small, large = sorted((self.dyn_maps or self.volume_size, self.volume_size))
+        _require(
+            large % small == 0 and (large // small) & (large // small - 1) == 0,
+            f"face.dyn_maps={self.dyn_maps} must be the volume's {self.volume_size} voxels times "
+            "or over a power of two",
+        )
+        times = self.volume_size // self.field_size
+        _require(
+            self.field_size * times == self.volume_size and times & (times - 1) == 0,
+            f"face.warp_size={self.warp_size} must be the volume's {self.volume_size} voxels over "
+            "a power of two",
+        )
 
     @property
     def volume_size(self) -> int:
         """Height and width of the appearance volume, voxels."""
         return self.image_size // 2 ** len(self.appearance_widths)
+
+    @property
+    def field_size(self) -> int:
+        """Height and width of the displacement fields as they are generated, voxels."""
+        return min(self.warp_size or self.volume_size, self.volume_size)
 
     @property
     def motion_dim(self) -> int:

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from vasa_jax.config import FaceConfig
+from vasa_jax.face.compose import Layers
 from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.typing import Array, Float, Volume
@@ -13,21 +14,32 @@ __all__ = ["Decoder"]
 
 
 class Decoder(nn.Module):
-    """Depth and channels merge into a 1x1 projection; residual blocks; per width x2 and a block."""
+    """Depth and channels merge into a 1x1 projection; residual blocks; per width x2 and a block.
+
+    embed: adapts the norms (`face.decoder_dyn`). Under `face.compose` the result is `Layers`.
+    """
 
     config: FaceConfig
     style: Style = Style()
 
     @nn.compact
-    def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 3"]:
+    def __call__(
+        self, volume: Volume, embed: Float[Array, "b s s e"] | None = None
+    ) -> Float[Array, "b h2 w2 3"] | Layers:
         c, style = self.config, self.style
         b, d, h, w, channels = volume.shape
         x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * channels)
         x = Conv(c.decoder_width, 1, standardise=False, style=style, name="project")(x)
         for i in range(c.decoder_blocks):
-            x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x)
+            x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x, embed)
+        if c.compose:
+            zeros = nn.initializers.zeros
+            depth = Conv(d, 1, standardise=False, style=style, kernel_init=zeros, name="depth")(x)
         for i, width in enumerate(c.decoder_widths):
-            x = ResBlock(width, up2=True, style=style, name=f"up_{i + 1}")(x)
+            x = ResBlock(width, up2=True, style=style, name=f"up_{i + 1}")(x, embed)
         x = jax.nn.relu(GroupNorm(style, name="norm")(x))
-        x = Conv(3, standardise=False, style=style, name="head")(x)
-        return jax.nn.sigmoid(x.astype(jnp.float32))
+        if c.compose:
+            shift = Conv(2, standardise=False, style=style, kernel_init=zeros, name="shift")(x)
+        x = Conv(6 if c.compose else 3, standardise=False, style=style, name="head")(x)
+        drawn = jax.nn.sigmoid(x[..., :3].astype(jnp.float32))
+        return Layers(drawn, x[..., 3:], depth, shift) if c.compose else drawn

@@ -10,14 +10,16 @@ from jax.typing import DTypeLike
 
 from vasa_jax.config import FaceConfig
 from vasa_jax.face.appearance import AppearanceEncoder
+from vasa_jax.face.compose import compose
 from vasa_jax.face.conv import Style
 from vasa_jax.face.decoder import Decoder
+from vasa_jax.face.dyn_maps import DynMaps
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
-from vasa_jax.typing import Array, Float, Image, Motion, Source, Volume
+from vasa_jax.typing import Array, Float, Image, Motion, Source
 
 __all__ = ["FaceModel", "parameter_table"]
 
@@ -42,6 +44,9 @@ class FaceModel(nn.Module):
         self.embed = nn.Dense(c.embed_size**2 * c.embed_channels, dtype=self.dtype)
         self.warp_source = WarpGenerator(c, style)
         self.warp_driver = WarpGenerator(c, style)
+        if c.dyn_maps:
+            self.maps_source = DynMaps(c.dyn_maps, c.volume_size)
+            self.maps_driver = DynMaps(c.dyn_maps, c.volume_size, c.volume_channels)
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
 
@@ -67,23 +72,32 @@ class FaceModel(nn.Module):
         """
         motion = self.encode_motion(image) if motion is None else motion
         identity = self.identity(image)
-        return Source(self.canonicalise(self.appearance(image), motion, identity), identity)
-
-    def canonicalise(
-        self, volume: Volume, motion: Motion, identity: Float[Array, "b s s e"]
-    ) -> Volume:
-        """Take pose and expression out of a posed volume: one resample, then G3D."""
+        # Take pose and expression out of the posed volume: one resample, then G3D.
         delta = self.warp_source(self._dyn_map(motion), identity)
-        return self.canonical(sample_volume(volume, canonical_grid(motion.pose, delta)))
-
-    def drive(self, source: Source, motion: Motion) -> Volume:
-        """Put the motion into the canonical volume: one resample. Source batch: 1 or motion's."""
-        delta = self.warp_driver(self._dyn_map(motion), source.identity)
-        return sample_volume(source.volume, driven_grid(motion.pose, delta))
+        if self.config.dyn_maps:
+            delta = delta + self.maps_source(motion.dyn)[0]
+        grid = canonical_grid(motion.pose, delta)
+        volume = self.canonical(sample_volume(self.appearance(image), grid))
+        kept = (image, grid) if self.config.compose else ()
+        return Source(volume, identity, *kept)
 
     def decode(self, source: Source, motion: Motion) -> Image:
-        """One image per motion, float32 in [0, 1]: all that runs per frame."""
-        return self.decoder(self.drive(source, motion))
+        """One image per motion, float32 in [0, 1]: all that runs per frame. Source batch: 1 or
+        motion's."""
+        dyn = self._dyn_map(motion)
+        # Put the motion into the canonical volume: one resample.
+        delta, volume = self.warp_driver(dyn, source.identity), source.volume
+        if self.config.dyn_maps:
+            moved, features = self.maps_driver(motion.dyn)
+            delta, volume = delta + moved, volume + features.astype(volume.dtype)
+        grid = driven_grid(motion.pose, delta)
+        volume = sample_volume(volume, grid)
+        embed = 0.5 * (dyn + source.identity) if self.config.decoder_dyn else None
+        picture = self.decoder(volume, embed)
+        if not self.config.compose:
+            return picture
+        places = sample_volume(source.places, grid, "border")
+        return compose(picture, places, source.portrait)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""
@@ -108,12 +122,14 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
         "dyn": ("dyn",),
         "pose": ("pose",),
         "embed": ("embed",),
-        "warps": ("warp_source", "warp_driver"),
+        "warps": ("warp_source", "warp_driver", "maps_source", "maps_driver"),
         "canonical": ("canonical",),
         "decoder": ("decoder",),
     }
     table = {
-        name: sum(math.prod(x.shape) for k in keys for x in jax.tree.leaves(params[k]))
+        name: sum(
+            math.prod(x.shape) for k in keys if k in params for x in jax.tree.leaves(params[k])
+        )
         for name, keys in parts.items()
     }
     return table | {"total": sum(table.values())}

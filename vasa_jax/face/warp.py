@@ -49,13 +49,16 @@ class WarpGenerator(nn.Module):
             x = ResBlock(width, dims=3, style=style, name=f"block_{i + 1}")(x, embed)
             if x.shape[1] < c.volume_depth:
                 x = linear_up2(x, (1,))
-            if x.shape[2] < c.volume_size:
+            if x.shape[2] < c.field_size:
                 x = linear_up2(x, (2, 3))
         x = jax.nn.relu(GroupNorm(style, name="norm")(x))
         # The squares of ReLU outputs average one half: hence the factor 2 in the variance.
         init = nn.initializers.variance_scaling(2.0 * INITIAL_DELTA**2, "fan_in", "normal")
         x = Conv(3, dims=3, standardise=False, style=style, kernel_init=init, name="head")(x)
-        return jnp.tanh(x.astype(jnp.float32))
+        x = jnp.tanh(x.astype(jnp.float32))
+        while x.shape[2] < c.volume_size:
+            x = linear_up2(x, (2, 3))
+        return x
 
 
 def canonical_grid(pose: Pose, delta: Grid) -> Grid:

@@ -1,0 +1,130 @@
+"""Composing a picture: against torch, and on cases whose answer is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vasa_jax.config import get_config
+from vasa_jax.face.compose import AT_START, SHIFT_LIMIT, Layers, compose, enlarge
+from vasa_jax.face.model import FaceModel
+from vasa_jax.face.pose import identity_pose
+from vasa_jax.face.sampling import identity_grid
+from vasa_jax.typing import Motion
+
+torch = pytest.importorskip("torch")
+RNG = np.random.default_rng(0)
+ONLY = 50.0  # as a logit: all of the weight
+
+
+def picture(*shape):
+    return jnp.asarray(RNG.uniform(size=shape), jnp.float32)
+
+
+def layers(shares, b=2, size=16, few=4, depth=3, seen=None):
+    """Drawn noise; all of `shares` by one constant triple, all depth in slice `seen`."""
+    logits = jnp.zeros((b, few, few, depth))
+    if seen is not None:
+        logits = logits.at[..., seen].set(ONLY)
+    shares = jnp.array(shares) - jnp.array(AT_START)
+    shares = jnp.broadcast_to(shares, (b, size, size, 3))
+    return Layers(picture(b, size, size, 3), shares, logits, jnp.zeros((b, size, size, 2)))
+
+
+def still(b=2, few=4, depth=3):
+    return jnp.broadcast_to(identity_grid(depth, few, few), (b, depth, few, few, 3))
+
+
+def test_enlarging_is_torch_interpolation_with_aligned_corners():
+    x = RNG.normal(size=(2, 5, 4, 3)).astype(np.float32)
+    want = torch.nn.functional.interpolate(
+        torch.from_numpy(x).permute(0, 3, 1, 2), (16, 16), mode="bilinear", align_corners=True
+    ).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(enlarge(jnp.asarray(x), 16), want, atol=1e-6)
+
+
+def test_each_share_alone_gives_its_layer():
+    portrait = picture(2, 16, 16, 3)
+    for k in range(3):
+        found = layers(np.where(np.arange(3) == k, ONLY, 0.0))
+        want = portrait if k < 2 else found.drawn  # nothing moves: moved is the portrait too
+        np.testing.assert_allclose(compose(found, still(), portrait), want, atol=2e-6)
+
+
+def test_moved_pixels_are_torch_grid_sample_of_the_slice_that_is_seen():
+    portrait = picture(1, 16, 16, 3)
+    places = still() + 0.3 * RNG.normal(size=(2, 3, 4, 4, 3)).astype(np.float32)
+    found = compose(layers((ONLY, 0, 0), seen=1), places, portrait)
+    flow = enlarge(places[:, 1, :, :, :2], 16)
+    want = torch.nn.functional.grid_sample(
+        torch.from_numpy(np.array(portrait)).permute(0, 3, 1, 2).expand(2, -1, -1, -1),
+        torch.from_numpy(np.array(flow)), align_corners=True, padding_mode="border",
+    ).permute(0, 2, 3, 1)  # fmt: skip
+    np.testing.assert_allclose(found, want, atol=1e-5)
+
+
+def test_a_shift_moves_single_pixels():
+    portrait, step = picture(2, 16, 16, 3), 2 / 15
+    found = layers((ONLY, 0, 0))
+    shift = found.shift.at[:, 5, 6].set(jnp.arctanh(jnp.array([step, 0.0]) / SHIFT_LIMIT))
+    drawn = compose(found._replace(shift=shift), still(), portrait)
+    np.testing.assert_allclose(drawn[:, 5, 6], portrait[:, 5, 7], atol=1e-5)
+    np.testing.assert_allclose(drawn[:, 5, 7], portrait[:, 5, 7], atol=2e-6)
+
+
+@pytest.fixture(scope="module")
+def model():
+    config = get_config("debug", ["face.compose=true", "face.decoder_dyn=true"]).face
+    image = picture(1, config.image_size, config.image_size, 3)
+    model = FaceModel(config)
+    params = jax.jit(model.init)(jax.random.key(0), image, image)
+    return config, model, params, image
+
+
+def motion(config, **pose):
+    dyn = jnp.asarray(RNG.normal(size=(1, config.dyn_dim)), jnp.float32)
+    return Motion(identity_pose(1)._replace(**{k: jnp.array([v]) for k, v in pose.items()}), dyn)
+
+
+def test_a_new_model_moves_the_portrait_by_the_pose(model):
+    """With the drawn share closed and no displacements, a shifted pose shifts the picture."""
+    config, model, params, image = model
+    params = jax.tree.map(jnp.copy, params)
+    for warp in ("warp_source", "warp_driver"):
+        head = params["params"][warp]["head"]
+        params["params"][warp]["head"] = jax.tree.map(jnp.zeros_like, head)
+    head = params["params"]["decoder"]["head"]
+    head["kernel"] = head["kernel"].at[..., 3:].set(0)
+    head["bias"] = head["bias"].at[3:].set(jnp.array([ONLY, 0.0, 0.0]))
+    at_rest = motion(config)
+    source = model.apply(params, image, at_rest, method="encode_source")
+    # Two pixels to the right: 2 steps of the grid of pixel centres.
+    step = 2.0 / (config.image_size - 1)
+    moved = at_rest.pose._replace(translation=jnp.array([[2 * step, 0.0, 0.0]]))
+    drawn = model.apply(params, source, Motion(moved, at_rest.dyn), method="decode")
+    # A margin as wide as a voxel and the shift: beyond it lies what the portrait does not show.
+    w = 2 + config.image_size // config.volume_size
+    np.testing.assert_allclose(drawn[:, w:-w, w:-w], image[:, w:-w, w - 2 : -w - 2], atol=1e-4)
+    rest = model.apply(params, source, at_rest, method="decode")
+    np.testing.assert_allclose(rest, image, atol=1e-4)
+
+
+def test_dynamics_reach_the_picture_by_the_decoder_alone(model):
+    config, model, params, image = model
+    params = jax.tree.map(jnp.copy, params)
+    head = params["params"]["warp_driver"]["head"]
+    params["params"]["warp_driver"]["head"] = jax.tree.map(jnp.zeros_like, head)
+    source = model.apply(params, image, motion(config), method="encode_source")
+    a, b = (model.apply(params, source, motion(config), method="decode") for _ in range(2))
+    assert np.abs(a - b).max() > 1e-3
+
+
+def test_one_portrait_serves_many_frames(model):
+    config, model, params, image = model
+    first, second = motion(config, log_scale=[0.1]), motion(config, rotation=[0.1, 0.2, 0.0])
+    source = model.apply(params, image, first, method="encode_source")
+    both = jax.tree.map(lambda *x: jnp.concatenate(x), first, second)
+    together = model.apply(params, source, both, method="decode")
+    for k, each in enumerate((first, second)):
+        alone = model.apply(params, source, each, method="decode")
+        np.testing.assert_allclose(together[k], alone[0], atol=1e-5)

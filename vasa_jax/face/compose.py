@@ -1,0 +1,75 @@
+"""A picture composed of the portrait's own pixels, moved or left in place, and of drawn ones.
+
+Not from the paper, whose decoder draws every pixel. Where data and arithmetic are scarce, most of a
+talking face can be had from the portrait itself: the model knows by its own warps where each point
+of the output comes from (warping a source along a learned flow and masking what it cannot show is
+Siarohin et al. 2019, 2003.00196). What opens or comes into sight is drawn.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasa_jax.face.sampling import sample_volume
+from vasa_jax.typing import Array, Float, Image
+
+__all__ = ["Layers", "compose", "enlarge"]
+
+AT_START = (2.0, 0.0, 0.0)
+"""Logits of the shares at the start: the moved portrait shows from the first step on."""
+
+
+SHIFT_LIMIT = 0.15
+"""Half pictures: nearly the width of a mouth."""
+
+
+class Layers(NamedTuple):
+    """What the decoder draws and how it is put together.
+
+    drawn: (b, h, w, 3) in [0, 1]. shares: (b, h, w, 3) logits of moved, still and drawn pixels.
+    depth: (b, i, j, d) logits, which slice of the volume is seen at each of its columns. shift:
+    (b, h, w, 2), added to where a moved pixel comes from, before `SHIFT_LIMIT` tanh: lids and lips
+    move by less than a voxel is wide.
+    """
+
+    drawn: Image
+    shares: Image
+    depth: Float[Array, "b i j d"]
+    shift: Float[Array, "b h w 2"]
+
+
+def compose(
+    layers: Layers,
+    places: Float[Array, "b d i j 3"],
+    portrait: Float[Array, "p h w 3"],
+) -> Float[Array, "b h w 3"]:
+    """The picture, float32 in [0, 1].
+
+    places: where in the portrait's posed volume each voxel of the driven volume comes from.
+    portrait: batch b or 1.
+    """
+    seen = jax.nn.softmax(layers.depth.astype(jnp.float32), -1)
+    flow = jnp.einsum("bijd,bdijk->bijk", seen, places[..., :2], precision="highest")
+    flow = enlarge(flow, portrait.shape[1])
+    flow = flow + SHIFT_LIMIT * jnp.tanh(layers.shift.astype(jnp.float32))
+    flow = jnp.concatenate([flow, jnp.zeros_like(flow[..., :1])], -1)
+    moved = sample_volume(portrait[:, None], flow[:, None], "border")[:, 0]
+    logits = layers.shares.astype(jnp.float32) + jnp.array(AT_START)
+    moving, still, drawn = jnp.split(jax.nn.softmax(logits, -1), 3, -1)
+    return moving * moved + still * portrait + drawn * layers.drawn
+
+
+def enlarge(x: Float[Array, "b i j k"], size: int) -> Float[Array, "b size size k"]:
+    """Linear interpolation to size x size that keeps the outermost values where they are.
+
+    Fields of positions live on such grids (`identity_grid`): of a still one it makes a still one.
+    """
+    rows, columns = (jnp.asarray(_weights(n, size)) for n in x.shape[1:3])
+    return jnp.einsum("si,bijk,tj->bstk", rows, x, columns, precision="highest")
+
+
+def _weights(few: int, many: int) -> Float[np.ndarray, "m f"]:
+    place = np.linspace(0, few - 1, many)[:, None]
+    return np.maximum(0, 1 - np.abs(place - np.arange(few))).astype(np.float32)

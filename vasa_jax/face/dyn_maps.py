@@ -1,0 +1,40 @@
+"""Blendshapes in the canonical volume: displacements and features that are linear in z_dyn.
+
+Not from the paper, whose warp generators grow every displacement out of a 4x4 map. What an entry of
+z_dyn does to a face it does at a fixed place of the canonical volume: a map for each entry learns
+that in hundreds of steps (ARKit's blendshapes are just such maps, of vertices). The generators add
+what depends on the person and on combinations.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vasa_jax.face.resize import avg_pool2, linear_up2
+from vasa_jax.typing import Array, Float
+
+__all__ = ["DynMaps"]
+
+
+class DynMaps(nn.Module):
+    """z_dyn -> displacements and `features` channels of every column of the canonical volume.
+
+    size: of the learned maps, height and width; volume_size: of the result. Both start at 0.
+    """
+
+    size: int
+    volume_size: int
+    features: int = 0
+
+    @nn.compact
+    def __call__(
+        self, dyn: Float[Array, "b k"]
+    ) -> tuple[Float[Array, "b 1 h w 3"], Float[Array, "b 1 h w c"]]:
+        shape = (dyn.shape[-1], self.size, self.size, 3 + self.features)
+        maps = self.param("maps", nn.initializers.zeros, shape, jnp.float32)
+        while maps.shape[1] > self.volume_size:
+            maps = avg_pool2(maps, (1, 2))
+        x = jnp.einsum("bk,khwc->bhwc", dyn.astype(jnp.float32), maps)
+        while x.shape[1] < self.volume_size:
+            x = linear_up2(x, (1, 2))
+        x = x[:, None]
+        return x[..., :3], x[..., 3:]

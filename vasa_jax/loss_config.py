@@ -111,13 +111,18 @@ class ArkitLabelLoss:
 class ExactLoss:
     """Pose-only and dynamics-only transfers against their exact renders, where the data has them.
 
-    pixel, perceptual: of the whole picture. regions: further L1 in eyes and mouth.
+    pixel, perceptual: of the whole picture. regions: further L1 in eyes and mouth. moved: further
+    L1 where two exact renders of one head pose differ, by how much they do: all that the expression
+    changes. codes: whether motion comes from the labels and not from the encoders
+    (`vasa_jax.face.label_code`).
     """
 
     weight: float = 0.0
     pixel: float = 1.0
     perceptual: float = 20.0
     regions: float = 5.0
+    moved: float = 0.0
+    codes: bool = False
 
 
 @dataclass(frozen=True)

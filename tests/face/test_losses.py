@@ -13,7 +13,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
 from vasa_jax.face import losses
 from vasa_jax.face.discriminator import Discriminator
-from vasa_jax.face.exact import from_swaps
+from vasa_jax.face.exact import from_swaps, moved_loss
 from vasa_jax.face.model import FaceModel
 from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.perception.align import Alignment
@@ -173,6 +173,40 @@ def test_exact_transfers_are_measured_against_their_own_renders():
     assert float(total) < 1e-5
     assert set(metrics) == {"loss/pose_only", "loss/dyn_only", "loss/total"}
     assert float(losses.face_loss(config, wrong, out, NETWORKS)[0]) > 1e-2
+
+
+def test_what_the_expression_moves_counts_by_how_far_it_moves():
+    b, size = 2, 8
+    flat = lambda v: jnp.full((b, size, size, 3), v)  # noqa: E731
+    lips = jnp.zeros((size, size, 1)).at[5:7, 2:6].set(0.4).at[5, 2].set(0.2)
+    batch = BATCH._replace(source=flat(0.5), dyn_only=flat(0.5) + lips, driver=flat(0.3) + lips,
+                           pose_only=flat(0.3))  # fmt: skip
+    right = batch.driver, batch.pose_only, batch.dyn_only
+    assert float(moved_loss(batch, *right)) == 0
+    # A face that never moves: the mean change, each pixel weighted by its own.
+    still = moved_loss(batch, batch.pose_only, batch.driver, batch.source)
+    np.testing.assert_allclose(still, (7 * 0.4**2 + 0.2**2) / (7 * 0.4 + 0.2), rtol=1e-5)
+    # Nothing outside of what moves counts.
+    noise = jnp.where(lips > 0, 0.0, 0.3)
+    assert float(moved_loss(batch, *(x + noise for x in right))) == 0
+    out = losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH)
+    config = only(exact=1.0)
+    config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, moved=2.0))
+    total, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
+    without, _ = losses.face_loss(only(exact=1.0), BATCH, out, NETWORKS)
+    want = moved_loss(BATCH, out.same, out.pose_only, out.dyn_only)
+    np.testing.assert_allclose(metrics["loss/moved"], want, rtol=1e-6)
+    np.testing.assert_allclose(total - without, 2 * want, rtol=1e-4)
+
+
+def test_known_motion_takes_the_encoders_place():
+    toy = Toy()
+    face = losses.bind(toy, variables(toy))
+    known = tuple(face.encode_motion(x) for x in (BATCH.driver, BATCH.source))
+    blind = face._replace(encode_motion=None)
+    out = losses.draw(only(pixel=1.0), blind, BATCH, known)
+    want = face.decode(face.encode_source(BATCH.source, known[0]), known[1])
+    np.testing.assert_allclose(out.same, want, rtol=1e-6)
 
 
 def test_without_exact_renders_there_is_no_exact_loss():

@@ -15,6 +15,7 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.evaluation.image import psnr
 from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.label_code import label_motions
 from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import ARKIT, Float, Motion
 
@@ -73,33 +74,64 @@ def draw_gate(
 
 
 def measure(
-    config: Config, params: Mapping[str, Any], batches: list[FaceBatch]
+    config: Config,
+    params: Mapping[str, Any],
+    batches: list[FaceBatch],
+    read: bool = True,
+    draw: bool = True,
 ) -> dict[str, float]:
-    """Both gates for the parameters of a trainer's state ("face", and heads) on held-out swaps."""
+    """Both gates for the parameters of a trainer's state ("face", and heads) on held-out swaps.
+
+    read: whether the encoders are measured; draw: whether the generator is, with exact codes where
+    `face_losses.exact.codes` says so.
+    """
+    whole = jax.tree.map(_join, *batches)
+    figures: dict[str, float] = {}
+    if read:
+        motion = jax.tree.map(_join, *_encode(config, params["face"], batches))
+        rotation = _join(whole.source_pose.rotation, whole.driver_pose.rotation)
+        arkit = _join(whole.source_arkit, whole.driver_arkit)
+        heads = {name: value for name, value in params.items() if name != "face"}
+        figures |= read_gate(motion, heads, rotation, arkit)
+    if draw:
+        figures |= draw_gate(_draw(config, params["face"], batches), whole)
+    return figures
+
+
+def _views(batch):
+    source = batch.source if batch.source_view is None else batch.source_view
+    return source, batch.driver if batch.driver_view is None else batch.driver_view
+
+
+def _encode(config, face, batches):
+    """Motion of all sources, then of all drivers."""
+    model = FaceModel(config.face, config.dtype)
+    run = jax.jit(lambda p, x: model.apply({"params": p}, x, method="encode_motion"))
+    views = [_views(batch) for batch in batches]
+    return [jax.tree.map(np.asarray, run(face, v[k])) for k in (0, 1) for v in views]
+
+
+def _draw(config, face, batches):
+    """The four pictures of every example by name."""
     model = FaceModel(config.face, config.dtype)
 
     @jax.jit
     def run(face, batch):
-        source_view = batch.source if batch.source_view is None else batch.source_view
-        a, b = (
-            model.apply({"params": face}, x, method="encode_motion")
-            for x in (source_view, batch.driver_view)
-        )
+        if config.face_losses.exact.codes:
+            a, b = label_motions(batch, config.face.dyn_dim)
+        else:
+            a, b = (model.apply({"params": face}, x, method="encode_motion") for x in _views(batch))
         source = model.apply({"params": face}, batch.source, a, method="encode_source")
         mixed = {"itself": a, "swap": b, "pose_only": Motion(b.pose, a.dyn),
                  "dyn_only": Motion(a.pose, b.dyn)}  # fmt: skip
         draw = lambda m: model.apply({"params": face}, source, m, method="decode")  # noqa: E731
-        return a, b, {name: draw(motion) for name, motion in mixed.items()}
+        return {name: draw(motion) for name, motion in mixed.items()}
 
-    found = [jax.tree.map(np.asarray, run(params["face"], batch)) for batch in batches]
-    join = lambda *x: np.concatenate(x)  # noqa: E731
-    first, second, drawn = (jax.tree.map(join, *part) for part in zip(*found, strict=True))
-    whole = jax.tree.map(join, *batches)
-    motion = jax.tree.map(join, first, second)
-    rotation = join(whole.source_pose.rotation, whole.driver_pose.rotation)
-    arkit = join(whole.source_arkit, whole.driver_arkit)
-    heads = {name: value for name, value in params.items() if name != "face"}
-    return read_gate(motion, heads, rotation, arkit) | draw_gate(drawn, whole)
+    return jax.tree.map(_join, *(jax.tree.map(np.asarray, run(face, b)) for b in batches))
+
+
+def _join(*arrays):
+    return np.concatenate(arrays)
 
 
 def _mean_psnr(a, b):

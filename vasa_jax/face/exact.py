@@ -5,6 +5,8 @@ driver's motion, while the motion encoder sees the other person (`driver_view`).
 reconstruction loss is a supervised cross-identity transfer, and no identity can leak through z.
 """
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.face.batch import FaceBatch, SwapBatch
@@ -18,7 +20,9 @@ from vasa_jax.face.image_losses import (
 from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.typing import Array, Bool, Float, Image
 
-__all__ = ["exact_loss", "from_swaps"]
+Scalar = Float[Array, ""]
+
+__all__ = ["exact_loss", "from_swaps", "moved_loss"]
 
 
 def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
@@ -75,3 +79,21 @@ def exact_loss(
         mask = region_masks(points, drawn.shape[1]).max(-1, keepdims=True)
         total += exact.regions * pixel_loss(drawn, target, mask)
     return total
+
+
+def moved_loss(batch: FaceBatch, same: Image, pose_only: Image, dyn_only: Image) -> Scalar:
+    """L1 of three transfers where, and as much as, the expression changes their exact renders.
+
+    A mouth is a percent of a picture: a face that never moves hardly costs the other losses
+    anything. Of two renders in one pose all that differs is the expression. Unweighted.
+    """
+    pairs = (
+        (same, batch.driver, batch.pose_only),
+        (pose_only, batch.pose_only, batch.driver),
+        (dyn_only, batch.dyn_only, batch.source),
+    )
+    losses = []
+    for drawn, target, other in pairs:
+        change = jax.lax.stop_gradient(jnp.abs(target - other).mean(-1, keepdims=True))
+        losses.append(pixel_loss(drawn, target, change))
+    return sum(losses) / len(losses)

@@ -21,7 +21,7 @@ from vasa_jax.face.discriminator import (
     feature_matching,
     generator_loss,
 )
-from vasa_jax.face.exact import exact_loss
+from vasa_jax.face.exact import exact_loss, moved_loss
 from vasa_jax.face.image_losses import (
     FeatureNet,
     feature_loss,
@@ -103,11 +103,21 @@ def bind(model: nn.Module, variables: dict) -> FaceFunctions:
     )
 
 
-def draw(config: FaceLossConfig, face: FaceFunctions, batch: FaceBatch) -> FaceOutputs:
-    """Run the face model for the losses whose weight is not 0; at most six decodes."""
-    source_view = batch.source if batch.source_view is None else batch.source_view
-    driver_view = batch.driver if batch.driver_view is None else batch.driver_view
-    motion_s, motion_d = face.encode_motion(source_view), face.encode_motion(driver_view)
+def draw(
+    config: FaceLossConfig,
+    face: FaceFunctions,
+    batch: FaceBatch,
+    motions: tuple[Motion, Motion] | None = None,
+) -> FaceOutputs:
+    """Run the face model for the losses whose weight is not 0; at most six decodes.
+
+    motions: of source and driver where they are known; else they are encoded.
+    """
+    if motions is None:
+        source_view = batch.source if batch.source_view is None else batch.source_view
+        driver_view = batch.driver if batch.driver_view is None else batch.driver_view
+        motions = face.encode_motion(source_view), face.encode_motion(driver_view)
+    motion_s, motion_d = motions
     source = face.encode_source(batch.source, motion_s)
     out = FaceOutputs(face.decode(source, motion_d), motion_s, motion_d)
     if config.self_drive.weight:
@@ -285,11 +295,15 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
     if config.exact.perceptual:
         _need(vgg, "exact.perceptual", "the weights of VGG", "")
     pairs = (("pose_only", batch.driver_points), ("dyn_only", batch.source_points))
-    return [
+    terms = [
         (name, config.exact.weight,
          exact_loss(config, getattr(outputs, name), getattr(batch, name), points, vgg))
         for name, points in pairs
     ]  # fmt: skip
+    if config.exact.moved:
+        value = moved_loss(batch, outputs.same, outputs.pose_only, outputs.dyn_only)
+        terms.append(("moved", config.exact.weight * config.exact.moved, value))
+    return terms
 
 
 def _labels(config, batch, outputs) -> list[Term]:

@@ -1,0 +1,92 @@
+"""What the training of the demo weights consists of: stages, losses, sizes, lengths."""
+
+from typing import NamedTuple
+
+# Every loss off but what a stage names.
+SILENT = (
+    "pixel.weight=0", "perceptual.weight=0", "self_drive.weight=0", "face_features.weight=0",
+    "eyes.weight=0", "mouth.weight=0", "adversarial.weight=0", "adversarial.feature_matching=0",
+    "contrast.weight=0", "consistency.weight=0", "cross_identity.weight=0", "masked=false",
+)  # fmt: skip
+POSE, LABELS = ("pose.weight=2",), ("arkit.weight=1", "gaze.weight=1")
+# The exact renders, the mouth and the eyes counted five times.
+PIXELS = (
+    "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",
+    "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4",
+    "exact.codes=true",
+)  # fmt: skip
+FEATURES = ("perceptual.weight=1", "perceptual.scales=2")
+EVERYTHING = (
+    "exact.codes=false",
+    "self_drive.weight=0.5", "contrast.weight=0.1", "consistency.weight=0.5",
+    "consistency.start=0", "cross_identity.weight=0.5", "cross_identity.start=0",
+    "adversarial.weight=0.1", "adversarial.feature_matching=4", "adversarial.scales=1",
+    "adversarial.widths=32,64,128,256",
+)  # fmt: skip
+FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
+GENERATOR = (
+    "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
+    "maps_driver", "canonical", "decoder",
+)  # fmt: skip
+
+CONFIG = "demo"
+SETTINGS: tuple[str, ...] = ()
+"""Overrides of the config in every stage and in the weights."""
+CORPUS = {"cpu": (330, 600, 128), "gpu": (1000, 2000, 256)}
+"""People (a tenth of them is held out), groups of swaps, and side of the pictures in pixels."""
+
+
+class Stage(NamedTuple):
+    """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
+    plain: whether pictures come as they are, but for flips and mild colours. reader: the dynamics
+    encoder alone (`vasa_jax.training.reader_step`). parts: of the face model that it trains and
+    hands on, all if empty."""
+
+    name: str
+    size: int
+    steps: int
+    batch: int
+    rate: float
+    losses: tuple[str, ...]
+    other: tuple[str, ...] = ()
+    plain: bool = True
+    reader: bool = False
+    parts: tuple[str, ...] = ()
+
+
+STAGES = {
+    "cpu": (
+        Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
+        Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
+        Stage("face64", 64, 1_500, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face128", 128, 12_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
+    ),
+    "gpu": (
+        Stage("pose", 256, 6_000, 128, 1e-3, POSE, plain=False, parts=("pose",)),
+        Stage("reader", 256, 30_000, 256, 1e-3, LABELS, reader=True, parts=("dyn",)),
+        Stage("face64", 64, 12_000, 128, 1e-3, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face128", 128, 8_000, 64, 5e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
+        Stage("face256", 256, 6_000, 32, 3e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
+        Stage("joint", 256, 8_000, 16, 1e-4, POSE + LABELS + PIXELS + FEATURES + EVERYTHING,
+              plain=False),
+    ),
+}  # fmt: skip
+
+
+def config_of(stage: Stage):
+    """The demo config with the stage's losses and optimiser."""
+    from vasa_jax.config import get_config
+
+    train = {
+        "steps": stage.steps, "batch": stage.batch, "learning_rate": stage.rate,
+        "final_learning_rate": stage.rate / 30, "warmup": 200, "beta1": 0.9, "weight_decay": 1e-4,
+        "clip": 5.0, "ema": 0.998, "log_every": 25, "sample_every": 500, "save_every": 500,
+        "keep": 1,
+    }  # fmt: skip
+    return get_config(CONFIG, [
+        *SETTINGS,
+        f"face.image_size={stage.size}",
+        *(f"face_losses.{loss}" for loss in SILENT + stage.losses),
+        *(f"train_face.{key}={value}" for key, value in train.items()),
+        *stage.other,
+    ])  # fmt: skip

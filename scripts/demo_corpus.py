@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from demo_stages import CORPUS
+import numpy as np
+from demo_stages import CONFIG, CORPUS, MAPS, SETTINGS
 
 
 def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
@@ -12,6 +13,9 @@ def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
 
     With assets two thirds of the people wear them and the others are painted.
     """
+    from vasa_jax.config import get_config
+    from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps
+
     people, groups, size = CORPUS[scale]
     kinds = [("painted", None, 401, people, groups)]
     if assets is not None:
@@ -22,6 +26,8 @@ def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
     for name, folder, seed, people, groups in kinds:
         for part, found in _draw_groups(data / name, folder, seed, people, groups, size).items():
             files[part] += found
+    maps = blend_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
+    np.savez(data / MAPS, displacements=maps)
     # train/ comes last: where it is, the corpus is whole.
     for part, found in files.items():
         if (data / part).exists():

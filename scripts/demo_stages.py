@@ -30,6 +30,8 @@ GENERATOR = (
 )  # fmt: skip
 
 CONFIG = "demo"
+MAPS = "maps.npz"
+"""Beside the corpus: what each ARKit coefficient moves."""
 SETTINGS: tuple[str, ...] = ()
 """Overrides of the config in every stage and in the weights."""
 CORPUS = {"cpu": (330, 600, 128), "gpu": (1000, 2000, 256)}
@@ -58,7 +60,7 @@ STAGES = {
     "cpu": (
         Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
         Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
-        Stage("face64", 64, 1_500, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face64", 64, 1_200, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 12_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),
     "gpu": (

@@ -76,9 +76,11 @@ def train_stage(
     if not (folder / "checkpoints").exists():
         if demo_copy.stage_of(copy) == stage.name:
             demo_copy.lay(copy, program, task, folder)
-        elif before is not None:
-            initial = init_state(task, program).params
-            initial = _laid_over(initial, before)
+        else:
+            initial = jax.device_get(init_state(task, program).params)
+            if stage.parts == GENERATOR and (data_folder / demo_stages.MAPS).exists():
+                initial["face"] |= _known_maps(initial["face"], data_folder / demo_stages.MAPS)
+            initial = _laid_over(initial, before or {})
     result = train(task, folder, data, progress=Lines(), initial=initial)
     place = {**data.state(), "next": result.step * stage.batch // jax.process_count()}
     if result.finished:
@@ -101,6 +103,23 @@ def train_stage(
         with (folder / "gate.jsonl").open("a") as file:
             file.write(record)
     return result.finished
+
+
+def _known_maps(face: dict, file: Path) -> dict:
+    """The maps of z_dyn, begun with the head model's blendshapes."""
+    import numpy as np
+
+    from vasa_jax.face.dyn_maps import from_displacements
+    from vasa_jax.face.label_code import SCALE
+
+    with np.load(file) as stored:
+        known = stored["displacements"]
+    signs = {"maps_source": SCALE, "maps_driver": -SCALE}
+    return {
+        name: {"maps": from_displacements(face[name]["maps"], known, sign)}
+        for name, sign in signs.items()
+        if name in face
+    }
 
 
 def _laid_over(tree: dict, other: dict) -> dict:

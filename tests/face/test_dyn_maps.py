@@ -7,7 +7,7 @@ import pytest
 
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
-from vasa_jax.face.dyn_maps import DynMaps
+from vasa_jax.face.dyn_maps import RATE, DynMaps, from_displacements
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import identity_pose
 from vasa_jax.typing import Motion
@@ -29,7 +29,7 @@ def test_a_sum_of_maps_at_the_volumes_size(size):
         x = torch.nn.functional.avg_pool2d(x, 2)
     elif size > 16:
         x = torch.nn.functional.interpolate(x, scale_factor=2, mode="bilinear")
-    found = np.concatenate([delta, features], -1)[:, 0]
+    found = np.concatenate([delta, features], -1)[:, 0] / RATE
     np.testing.assert_allclose(found, x.permute(0, 2, 3, 1), atol=1e-5)
 
 
@@ -56,6 +56,16 @@ def test_new_maps_change_nothing_and_learn_at_once():
     assert driver[..., :3].max() > 0
     assert driver[..., 3:].max() > 0
     assert np.abs(grads["maps_source"]["maps"]).max() > 0
+
+
+def test_known_displacements_come_out_again():
+    displacements = RNG.normal(size=(3, 16, 16, 3)).astype(np.float32)
+    maps = from_displacements(np.ones((5, 16, 16, 4), np.float32), displacements, -4.0)
+    code = jnp.asarray(4.0 * np.eye(5, dtype=np.float32)[1:2])
+    delta, _ = DynMaps(16, 16, 1).apply({"params": {"maps": jnp.asarray(maps)}}, code)
+    np.testing.assert_allclose(delta[0, 0], -displacements[1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(maps[3:], 1)
+    np.testing.assert_array_equal(maps[..., 3:], 1)
 
 
 def test_an_impossible_size_is_refused():

@@ -8,17 +8,22 @@ what depends on the person and on combinations.
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 
 from vasa_jax.face.resize import avg_pool2, linear_up2
 from vasa_jax.typing import Array, Float
 
-__all__ = ["DynMaps"]
+__all__ = ["RATE", "DynMaps", "from_displacements"]
+
+RATE = 0.1
+"""Of the parameters, what acts. Adam moves each by a learning rate a step whatever its gradient is,
+and half a hundred noisy maps of displacements add up to a face that wobbles all over."""
 
 
 class DynMaps(nn.Module):
     """z_dyn -> displacements and `features` channels of every column of the canonical volume.
 
-    size: of the learned maps, height and width; volume_size: of the result. Both start at 0.
+    size: of the learned maps, height and width; volume_size: of the result. All start at 0.
     """
 
     size: int
@@ -36,5 +41,18 @@ class DynMaps(nn.Module):
         x = jnp.einsum("bk,khwc->bhwc", dyn.astype(jnp.float32), maps)
         while x.shape[1] < self.volume_size:
             x = linear_up2(x, (1, 2))
-        x = x[:, None]
+        x = RATE * x[:, None]
         return x[..., :3], x[..., 3:]
+
+
+def from_displacements(
+    maps: Float[np.ndarray, "k h w c"], displacements: Float[np.ndarray, "l h w 3"], scale: float
+) -> Float[np.ndarray, "k h w c"]:
+    """`maps` that begin with known displacements (half cubes) of the first entries of z_dyn.
+
+    scale: of those entries, where they are what the displacements belong to; negative for a driver,
+    which looks up where a place came from.
+    """
+    fresh = np.array(maps, np.float32)
+    fresh[: len(displacements), ..., :3] = displacements / (RATE * scale)
+    return fresh

@@ -14,7 +14,8 @@ def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
     With assets two thirds of the people wear them and the others are painted.
     """
     from vasa_jax.config import get_config
-    from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps
+    from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps, mean_front
+    from vasa_jax.face.compose import SURFACE_SIZE
 
     people, groups, size = CORPUS[scale]
     kinds = [("painted", None, 401, people, groups)]
@@ -27,7 +28,7 @@ def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
         for part, found in _draw_groups(data / name, folder, seed, people, groups, size).items():
             files[part] += found
     maps = blend_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
-    np.savez(data / MAPS, displacements=maps)
+    np.savez(data / MAPS, displacements=maps, front=mean_front(24, SURFACE_SIZE))
     # train/ comes last: where it is, the corpus is whole.
     for part, found in files.items():
         if (data / part).exists():

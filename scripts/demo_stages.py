@@ -26,7 +26,7 @@ EVERYTHING = (
 FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 GENERATOR = (
     "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
-    "maps_driver", "canonical", "decoder",
+    "maps_driver", "canonical", "decoder", "surface",
 )  # fmt: skip
 
 CONFIG = "demo"
@@ -60,7 +60,7 @@ STAGES = {
     "cpu": (
         Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
         Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
-        Stage("face64", 64, 1_200, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face64", 64, 600, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 12_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),
     "gpu": (

@@ -106,16 +106,17 @@ def train_stage(
 
 
 def _known_maps(face: dict, file: Path) -> dict:
-    """The maps of z_dyn, begun with the head model's blendshapes."""
+    """The maps of z_dyn and the front of the head, begun with the head model's."""
     import numpy as np
 
     from vasa_jax.face.dyn_maps import from_displacements
     from vasa_jax.face.label_code import SCALE
 
     with np.load(file) as stored:
-        known = stored["displacements"]
+        known, front = stored["displacements"], stored["front"]
     signs = {"maps_source": SCALE, "maps_driver": -SCALE}
-    return {
+    fresh = {"surface": {"front": front}} if "surface" in face else {}
+    return fresh | {
         name: {"maps": from_displacements(face[name]["maps"], known, sign)}
         for name, sign in signs.items()
         if name in face

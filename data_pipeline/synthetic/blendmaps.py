@@ -54,6 +54,27 @@ def blend_maps(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "52 {
     return (total / weight).astype(np.float32)
 
 
+def mean_front(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "{size} {size}"]:
+    """Canonical depth (half cubes, away from the camera) of the skin that faces it, averaged over
+    people; beyond the head's outline what the nearest skin has, float32."""
+    mesh = load_mesh()
+    anchors, skin = find_anchors(mesh), np.unique(mesh.parts["body"].vertex)
+    axis = np.linspace(-1, 1, size)
+    total, weight = np.zeros((size, size)), np.zeros((size, size))
+    for number in range(people):
+        identity = sample_identity(seed + number)
+        person = Person(identity, mesh, [], anchors)
+        rest, normals = _places(person, identity, np.zeros(len(ARKIT), np.float32))
+        front = skin[(normals[skin, 2] < _FRONT) & (np.abs(rest[skin, :2]) < 1.1).all(1)]
+        places = rest[front][_seen(rest[front], size)]
+        for blur, share in ((_BLUR, 1.0), (4 * _BLUR, 1e-6), (16 * _BLUR, 1e-12)):
+            near = [np.exp(-0.5 * ((axis - places[:, [j]]) * (size - 1) / 2 / blur) ** 2)
+                    for j in (0, 1)]  # fmt: skip
+            total += share * np.einsum("vx,vy,v->yx", *near, places[:, 2], optimize=True)
+            weight += share * np.einsum("vx,vy->yx", *near)
+    return (total / np.maximum(weight, 1e-30)).astype(np.float32)
+
+
 def _seen(places, size):
     """Which points have no other right before them: a chin that goes down hides the throat."""
     cells = np.clip(np.rint((places[:, :2] + 1) * (size - 1) / 2).astype(int), 0, size - 1)

@@ -53,8 +53,10 @@ def test_a_copy_of_the_source_has_no_sensitivity_and_the_truth_has_one(batch):
     right = draw_gate(truth, batch)
     assert right["dyn_only_psnr"] == right["swap_psnr"] == 100
     assert right["sensitivity"] == pytest.approx(1, rel=1e-5)
+    assert right["expression_missed"] == 0
     copied = draw_gate(dict.fromkeys(truth, batch.source), batch)
     assert copied["sensitivity"] == 0
+    assert copied["expression_missed"] == pytest.approx(1)
     for name in ("swap", "pose_only", "dyn_only"):
         assert copied[f"{name}_psnr"] == copied[f"{name}_copy_psnr"] < 40
 

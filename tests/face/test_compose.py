@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from vasa_jax.config import get_config
-from vasa_jax.face.compose import AT_START, SHIFT_LIMIT, Layers, compose, enlarge
+from vasa_jax.face.compose import (
+    AT_START,
+    SHIFT_LIMIT,
+    SURFACE_SIZE,
+    Layers,
+    Surface,
+    compose,
+    enlarge,
+)
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import identity_pose
 from vasa_jax.face.sampling import identity_grid
@@ -70,6 +78,24 @@ def test_a_shift_moves_single_pixels():
     drawn = compose(found._replace(shift=shift), still(), portrait)
     np.testing.assert_allclose(drawn[:, 5, 6], portrait[:, 5, 7], atol=1e-5)
     np.testing.assert_allclose(drawn[:, 5, 7], portrait[:, 5, 7], atol=2e-6)
+
+
+def test_what_is_seen_lies_at_the_front_of_the_head():
+    front = jnp.full((SURFACE_SIZE, SURFACE_SIZE), 0.5)
+    see = lambda grid: Surface().apply({"params": {"front": front}}, grid)  # noqa: E731
+    grid = still(1, 4, 9)  # depths -1, -0.75, ..., 1
+    assert (jnp.argmax(see(grid), -1) == 6).all()  # at 0.5
+    # The volume turned about: what was in front comes from behind.
+    assert (jnp.argmax(see(-grid), -1) == 2).all()
+    # As near to the front before as behind it: the camera sees what is before.
+    coarse = still(1, 4, 9).at[..., 2].multiply(2)  # -2, -1.5, ..., 0, 0.5, 1: of two that are
+    folded = jnp.abs(coarse)  # at 0.5 the first is nearer to the camera
+    assert (jnp.argmax(see(folded), -1) == 3).all()
+    # A slope: the front is looked up where the voxel lies in the head, not in the picture.
+    slope = jnp.broadcast_to(jnp.linspace(-1, 1, SURFACE_SIZE), front.shape)
+    flat = grid.at[..., 0].set(0.5)
+    seen = Surface().apply({"params": {"front": slope}}, flat)
+    assert (jnp.argmax(seen, -1) == 6).all()
 
 
 @pytest.fixture(scope="module")

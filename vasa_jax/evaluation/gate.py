@@ -61,7 +61,8 @@ def draw_gate(
 
     pictures: "swap", "pose_only", "dyn_only" as drawn, "itself" the source redrawn. `sensitivity`:
     change of the picture when only the expression changes, over the change of the exact renders
-    (root mean squares; 1 is right, 0 a face that never moves).
+    (root mean squares; 1 is right, 0 a face that never moves). `expression_missed`: error where the
+    expression changes the exact renders, weighted by how far it does; 1 for a copy of the source.
     """
     targets = {"swap": batch.driver, "pose_only": batch.pose_only, "dyn_only": batch.dyn_only}
     figures = {}
@@ -70,6 +71,9 @@ def draw_gate(
         figures[f"{name}_copy_psnr"] = _mean_psnr(batch.source, target)
     moved = _rms(pictures["dyn_only"] - pictures["itself"])
     figures["sensitivity"] = moved / _rms(batch.dyn_only - batch.source)
+    change = np.abs(batch.dyn_only - batch.source)
+    missed = np.abs(pictures["dyn_only"] - batch.dyn_only)
+    figures["expression_missed"] = float((change * missed).sum() / (change * change).sum())
     return figures
 
 

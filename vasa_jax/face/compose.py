@@ -8,6 +8,7 @@ Siarohin et al. 2019, 2003.00196). What opens or comes into sight is drawn.
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.typing import Array, Float, Image
 
-__all__ = ["Layers", "compose", "enlarge"]
+__all__ = ["Layers", "Surface", "compose", "enlarge"]
 
 AT_START = (2.0, 0.0, 0.0)
 """Logits of the shares at the start: the moved portrait shows from the first step on."""
@@ -23,6 +24,28 @@ AT_START = (2.0, 0.0, 0.0)
 
 SHIFT_LIMIT = 0.15
 """Half pictures: nearly the width of a mouth."""
+
+
+SURFACE_SIZE = 32
+_THICK, _NEARER = 0.2, 1.5
+
+
+class Surface(nn.Module):
+    """How likely each voxel of a driven volume is what one sees: the nearer to a learned front of
+    the canonical head, and of two the nearer to the camera.
+
+    The front is one map of canonical depth, x and y for all people, flat at the start; the
+    decoder's `depth` tells what is different for this one.
+    """
+
+    @nn.compact
+    def __call__(self, grid: Float[Array, "b d i j 3"]) -> Float[Array, "b i j d"]:
+        front = self.param("front", nn.initializers.zeros, (SURFACE_SIZE, SURFACE_SIZE))
+        flat = grid.at[..., 2].set(0.0)
+        z = sample_volume(front[None, None, :, :, None], flat, "border")[..., 0]
+        nearer = jnp.linspace(1.0, -1.0, grid.shape[1])[:, None, None]
+        score = -0.5 * ((grid[..., 2] - z) / _THICK) ** 2 + _NEARER * nearer
+        return jnp.moveaxis(score, 1, -1)
 
 
 class Layers(NamedTuple):

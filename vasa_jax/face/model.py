@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from vasa_jax.config import FaceConfig
 from vasa_jax.face.appearance import AppearanceEncoder
-from vasa_jax.face.compose import compose
+from vasa_jax.face.compose import Surface, compose
 from vasa_jax.face.conv import Style
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
@@ -47,6 +47,8 @@ class FaceModel(nn.Module):
         if c.dyn_maps:
             self.maps_source = DynMaps(c.dyn_maps, c.volume_size)
             self.maps_driver = DynMaps(c.dyn_maps, c.volume_size, c.volume_channels)
+        if c.compose:
+            self.surface = Surface()
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
 
@@ -97,6 +99,7 @@ class FaceModel(nn.Module):
         if not self.config.compose:
             return picture
         places = sample_volume(source.places, grid, "border")
+        picture = picture._replace(depth=picture.depth + self.surface(grid))
         return compose(picture, places, source.portrait)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
@@ -124,7 +127,7 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
         "embed": ("embed",),
         "warps": ("warp_source", "warp_driver", "maps_source", "maps_driver"),
         "canonical": ("canonical",),
-        "decoder": ("decoder",),
+        "decoder": ("decoder", "surface"),
     }
     table = {
         name: sum(

@@ -5,8 +5,11 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from vasa_jax import zoo
-from vasa_jax.data_pipeline.synthetic.blendmaps import AMOUNT, blend_maps
-from vasa_jax.data_pipeline.synthetic.drawing.anchors import REGIONS
+from vasa_jax.data_pipeline.clip import EYE_SPAN
+from vasa_jax.data_pipeline.synthetic.blendmaps import AMOUNT, blend_maps, mean_front
+from vasa_jax.data_pipeline.synthetic.drawing.anchors import REGIONS, find_anchors
+from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
+from vasa_jax.data_pipeline.synthetic.drawing.person import HEAD_WIDTH, Person
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.errors import UserError
@@ -57,6 +60,26 @@ def test_nothing_moves_where_no_face_is(maps):
     jaw = maps[ARKIT.index("jawOpen"), ..., 1]
     assert jaw.max() > 0.08  # the chin goes down
     assert np.abs(jaw[: SIZE // 3]).max() < 0.01  # the forehead stays
+
+
+def test_the_front_of_a_head_lies_where_its_skin_does():
+    front = mean_front(1, SIZE, seed=3)
+    identity, mesh = sample_identity(3), load_mesh()
+    anchors = find_anchors(mesh)
+    person = Person(identity, mesh, [], anchors)
+    posed = person.pose(np.zeros(52, np.float32), np.zeros(3), np.zeros(2))
+    # A picture width is two half cubes, and the eyes' outer corners lie EYE_SPAN / 2 apart in it.
+    spots = [anchors.nose, *anchors.mouth]
+    unit = EYE_SPAN / person.span
+    depth = 2 * unit * (posed.vertices - posed.middle)[spots, 2]
+    distance = 2 * EYE_SPAN * identity.distance * HEAD_WIDTH / person.span
+    place = 2 * unit * (posed.vertices - posed.middle)[spots, :2]
+    place /= 1 + depth[:, None] / distance
+    found = map_coordinates(front, (place[:, ::-1].T + 1) * (SIZE - 1) / 2, order=1)
+    np.testing.assert_allclose(found[0], depth[0], atol=0.03)
+    np.testing.assert_allclose(found[1:], depth[1:], atol=0.08)  # corners lie behind the lips
+    assert np.isfinite(front).all()
+    assert front[:, : SIZE // 8].min() > found[0] + 0.1  # the nose is nearer than anything aside
 
 
 def test_left_and_right_mirror_each_other(maps):

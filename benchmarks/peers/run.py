@@ -9,6 +9,7 @@ are cores. On a GPU both sides run there in the config's precision.
 """
 
 import argparse
+import dataclasses
 import gc
 import json
 import os
@@ -60,8 +61,9 @@ def difference(ours, theirs):
 
 
 def decoder(config, arguments):
-    """One frame (or a batch) from driven volume to picture."""
-    face, batch, rng = config.face, arguments.batch, np.random.default_rng(0)
+    """One frame (or a batch) from driven volume to picture, the paper's way in every config."""
+    face = dataclasses.replace(config.face, compose=False, decoder_dyn=False)
+    batch, rng = arguments.batch, np.random.default_rng(0)
     model = Decoder(face, Style(face.norm_groups, config.dtype, folded=True))
     size, depth, channels = face.volume_size, face.volume_depth, face.volume_channels
     shape = (batch, depth, size, size, channels)

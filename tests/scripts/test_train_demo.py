@@ -44,7 +44,7 @@ def script():
         make("reader", stages.LABELS, reader=True, parts=("dyn",)),
         make("face", stages.PIXELS, *stages.FROZEN, parts=stages.GENERATOR),
     )}  # fmt: skip
-    motion.PLANS = {"cpu": motion.MotionPlan(4, 1.0, 2, 4, 2, 1e-3)}
+    motion.PLANS = {"cpu": motion.MotionPlan(4, 1.0, 2, 4, 8, 1e-3)}
     return module
 
 

@@ -1,6 +1,7 @@
 """The small copy of a training state from which a machine that has nothing else goes on."""
 
 import json
+import shutil
 from pathlib import Path
 
 BEFORE = "before.safetensors"
@@ -40,8 +41,17 @@ def keep(copy: Path, stage: str, state, place: dict, before: dict | None) -> Non
     save_safetensors(copy / BEFORE, rest, {"stage": stage})
 
 
-def before_of(copy: Path) -> dict:
-    """Parameters of earlier stages that a copy holds."""
-    from vasa_jax.params import load_safetensors, unflatten
+def begin(copy: Path, work: Path) -> None:
+    """Let `work` begin where the copy stands, in every later call too."""
+    work.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(copy / BEFORE, work / BEFORE)
 
-    return unflatten(load_safetensors(copy / BEFORE))
+
+def begun(work: Path) -> tuple[str | None, dict | None]:
+    """The first stage of a folder that began from a copy, and parameters of the stages before it."""
+    from vasa_jax.params import load_safetensors, read_metadata, unflatten
+
+    file = work / BEFORE
+    if not file.exists():
+        return None, None
+    return read_metadata(file)["stage"], unflatten(load_safetensors(file))

@@ -190,11 +190,12 @@ def main(words: list[str] | None = None) -> int:
         speech = speech._replace(hear=arguments.dry, steps=arguments.dry, batch=2)
     work, copy = arguments.work, arguments.copy
     data, skip = arguments.data or work / "data", arguments.skip.split(",")
-    before, begun = None, demo_copy.stage_of(copy)
     names = [stage.name for stage in stages]
-    if begun is not None and not any((work / name).exists() for name in (*names, "motion")):
-        before = demo_copy.before_of(copy)
-        stages = stages[names.index(begun) :] if begun in names else ()
+    if demo_copy.stage_of(copy) and not any((work / n).exists() for n in (*names, "motion")):
+        demo_copy.begin(copy, work)
+    first, before = demo_copy.begun(work)
+    if first is not None:
+        stages = stages[names.index(first) :] if first in names else ()
     if stages and not (data / "train").is_dir():
         make_corpus(data, scale, arguments.assets)
     for stage in stages:

@@ -101,6 +101,7 @@ def test_a_machine_with_only_the_copy_goes_on(script, data, tmp_path, capsys):
 
     assert run(script, data, tmp_path / "b", *words) == 0
     assert json.loads((copy / "state.json").read_text())["extra"]["stage"] == "motion"
+    assert not (tmp_path / "b" / "pose").exists()  # the copy has it, in every later call too
     bundle = load_bundle(tmp_path / "b" / "bundle", "debug")
     assert bundle.trained
     name = "face/decoder/head/kernel"

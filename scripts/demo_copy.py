@@ -48,7 +48,7 @@ def begin(copy: Path, work: Path) -> None:
 
 
 def begun(work: Path) -> tuple[str | None, dict | None]:
-    """The first stage of a folder that began from a copy, and parameters of the stages before it."""
+    """The first stage of a folder begun from a copy, and parameters of the stages before it."""
     from vasa_jax.params import load_safetensors, read_metadata, unflatten
 
     file = work / BEFORE

@@ -1,7 +1,8 @@
 """The size of the shipped weights: 256 px, small enough to train and to run on a laptop's CPU.
 
-The volume is a quarter of the picture's side, whatever that is: the same parameters train at 64 and
-128 px first (`scripts/train_demo.sh`).
+The networks see and draw 128 px; the portrait's own pixels, which they move, have 256. The volume
+is a quarter of the networks' picture, whatever that is: the same parameters train at 64 px first
+(`scripts/train_demo.sh`).
 """
 
 from vasa_jax.config import AudioConfig, Config, DiffusionConfig, FaceConfig, MotionConfig
@@ -12,6 +13,7 @@ def config() -> Config:
         name="demo",
         face=FaceConfig(
             image_size=256,
+            network_size=128,
             appearance_stem=16,
             appearance_widths=(16, 48),
             appearance_blocks_3d=1,

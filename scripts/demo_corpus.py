@@ -1,5 +1,6 @@
 """The corpus of the demo weights' stage 1: groups of exact swaps."""
 
+import io
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,7 @@ def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
     from vasa_jax.config import get_config
     from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps, mean_front
     from vasa_jax.face.compose import SURFACE_SIZE
+    from vasa_jax.media.files import write_whole
 
     people, groups, size = CORPUS[scale]
     kinds = [("painted", None, 401, people, groups)]
@@ -27,8 +29,11 @@ def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
     for name, folder, seed, people, groups in kinds:
         for part, found in _draw_groups(data / name, folder, seed, people, groups, size).items():
             files[part] += found
-    maps = blend_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
-    np.savez(data / MAPS, displacements=maps, front=mean_front(24, SURFACE_SIZE))
+    if not (data / MAPS).exists():
+        maps = blend_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
+        file = io.BytesIO()
+        np.savez(file, displacements=maps, front=mean_front(24, SURFACE_SIZE))
+        write_whole(data / MAPS, "maps of z_dyn", file.getvalue())
     # train/ comes last: where it is, the corpus is whole.
     for part, found in files.items():
         if (data / part).exists():
@@ -44,9 +49,8 @@ def _draw_groups(
     drawn: Path, assets: Path | None, seed: int, people: int, groups: int, size: int
 ) -> dict[str, list[Path]]:
     """The files of one kind of people, by part of the corpus."""
-    from vasa_jax.data_pipeline.prepare.pool import run_jobs
     from vasa_jax.data_pipeline.synthetic.casting import partners
-    from vasa_jax.data_pipeline.synthetic.corpus import cast, draw, place_of
+    from vasa_jax.data_pipeline.synthetic.corpus import cast, draw_missing, place_of
     from vasa_jax.data_pipeline.synthetic.plan import Plan, check_plan, swap_jobs
     from vasa_jax.inference.progress import Reporter
 
@@ -57,12 +61,7 @@ def _draw_groups(
     drawn.mkdir(parents=True, exist_ok=True)
     plan, members = cast(plan, drawn, report, workers)
     jobs = swap_jobs(plan, partners(members))
-    todo = [job for job in jobs if not place_of(drawn, plan, job).is_file()]
-    with report.stage("draw", len(todo)) as advance:
-        for outcome in run_jobs(draw, todo, workers, (plan, drawn)):
-            if outcome.error is not None:
-                raise outcome.error
-            advance(1)
+    draw_missing(jobs, plan, drawn, report, workers)
     place = {"train": "train", "val": "held", "test": "held"}
     files: dict[str, list[Path]] = {"held": [], "train": []}
     for job in jobs:

@@ -61,7 +61,7 @@ STAGES = {
         Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
         Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
         Stage("face64", 64, 600, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("face128", 128, 12_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face128", 128, 3_500, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),
     "gpu": (
         Stage("pose", 256, 6_000, 128, 1e-3, POSE, plain=False, parts=("pose",)),

@@ -37,6 +37,8 @@ class FaceConfig:
     a crop of that many pixels, in which the predicted head pose holds eyes and mouth in place.
     warp_size: voxels of a displacement field's height and width, enlarged linearly to a larger
     volume's; 0 (the paper): the volume's.
+    network_size: side of the picture that the networks see and draw, pixels, in a larger picture of
+    moved pixels of the portrait (needs compose); 0 (the paper), or a smaller picture: image_size.
     compose: whether the picture is put together from the portrait's own pixels, moved along the
     warps or left in place, and drawn ones (`face/compose.py`); the paper draws all of them.
     decoder_dyn: whether the decoder's norms are adapted by z_dyn and z_id, as the warps' are; in
@@ -46,6 +48,7 @@ class FaceConfig:
     """
 
     image_size: int = 512
+    network_size: int = 0
     appearance_stem: int = 64
     appearance_widths: tuple[int, ...] = (128, 256, 512)
     appearance_blocks_3d: int = 6
@@ -76,10 +79,20 @@ class FaceConfig:
 
     def __post_init__(self):
         down = 2 ** len(self.appearance_widths)
+        name = "image_size" if self.drawn_size == self.image_size else "network_size"
         _require(
-            self.image_size % (4 * down) == 0,
-            f"face.image_size={self.image_size} must be a multiple of {4 * down}, because the "
+            self.drawn_size % (4 * down) == 0,
+            f"face.{name}={self.drawn_size} must be a multiple of {4 * down}, because the "
             f"appearance encoder halves it {len(self.appearance_widths)} times and G3D twice more",
+        )
+        _require(
+            self.compose or not self.network_size,
+            f"face.network_size={self.network_size} needs face.compose=true: without the "
+            "portrait's own pixels a larger picture shows no more",
+        )
+        _require(
+            self.image_size % 8 == 0,
+            f"face.image_size={self.image_size} must be a multiple of 8, which video encoders need",
         )
         _require(
             len(self.decoder_widths) == len(self.appearance_widths),
@@ -115,9 +128,14 @@ class FaceConfig:
         )
 
     @property
+    def drawn_size(self) -> int:
+        """Height and width of the picture that the networks see and draw, pixels."""
+        return min(self.network_size or self.image_size, self.image_size)
+
+    @property
     def volume_size(self) -> int:
         """Height and width of the appearance volume, voxels."""
-        return self.image_size // 2 ** len(self.appearance_widths)
+        return self.drawn_size // 2 ** len(self.appearance_widths)
 
     @property
     def field_size(self) -> int:

@@ -31,24 +31,15 @@ def blend_maps(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "52 {
     looks up where a place came from needs, on average. 0 where there is no face. people: drawn from
     seeds on, averaged. Raises UserError when the head model cannot be had.
     """
-    mesh = load_mesh()
-    anchors, skin = find_anchors(mesh), np.unique(mesh.parts["body"].vertex)
     axis = np.linspace(-1, 1, size)
     total = np.zeros((len(ARKIT), size, size, 3))
     weight = np.full((len(ARKIT), size, size, 1), 1e-3)
-    for number in range(people):
-        identity = sample_identity(seed + number)
-        person = Person(identity, mesh, [], anchors)
-        rest, normals = _places(person, identity, np.zeros(len(ARKIT), np.float32))
-        front = skin[(normals[skin, 2] < _FRONT) & (np.abs(rest[skin, :2]) < 1.1).all(1)]
+    for places, rest, front in _heads(people, seed):
         for k in range(len(ARKIT)):
-            moved, _ = _places(person, identity, AMOUNT * np.eye(len(ARKIT), dtype=np.float32)[k])
-            half = (rest[front] + moved[front]) / 2
-            seen = front[_seen(half, size)]
+            moved = places(AMOUNT * np.eye(len(ARKIT), dtype=np.float32)[k])
+            seen = front[_seen((rest[front] + moved[front]) / 2, size)]
             way = (moved - rest)[seen] / AMOUNT
-            half = (rest[seen] + moved[seen]) / 2
-            near = [np.exp(-0.5 * ((axis - half[:, [j]]) * (size - 1) / 2 / _BLUR) ** 2)
-                    for j in (0, 1)]  # fmt: skip
+            near = _near(axis, (rest[seen] + moved[seen]) / 2, _BLUR)
             total[k] += np.einsum("vx,vy,vi->yxi", *near, way, optimize=True)
             weight[k] += np.einsum("vx,vy->yx", *near)[..., None]
     return (total / weight).astype(np.float32)
@@ -57,22 +48,34 @@ def blend_maps(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "52 {
 def mean_front(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "{size} {size}"]:
     """Canonical depth (half cubes, away from the camera) of the skin that faces it, averaged over
     people; beyond the head's outline what the nearest skin has, float32."""
-    mesh = load_mesh()
-    anchors, skin = find_anchors(mesh), np.unique(mesh.parts["body"].vertex)
     axis = np.linspace(-1, 1, size)
     total, weight = np.zeros((size, size)), np.zeros((size, size))
+    for _, rest, front in _heads(people, seed):
+        seen = rest[front][_seen(rest[front], size)]
+        for blur, share in ((_BLUR, 1.0), (4 * _BLUR, 1e-6), (16 * _BLUR, 1e-12)):
+            near = _near(axis, seen, blur)
+            total += share * np.einsum("vx,vy,v->yx", *near, seen[:, 2], optimize=True)
+            weight += share * np.einsum("vx,vy->yx", *near)
+    return (total / np.maximum(weight, 1e-30)).astype(np.float32)
+
+
+def _heads(people, seed):
+    """For each person: where the vertices of a face (ARKit) lie, where those of the neutral one do,
+    and which of them are skin that faces the camera."""
+    mesh = load_mesh()
+    anchors, skin = find_anchors(mesh), np.unique(mesh.parts["body"].vertex)
     for number in range(people):
         identity = sample_identity(seed + number)
         person = Person(identity, mesh, [], anchors)
         rest, normals = _places(person, identity, np.zeros(len(ARKIT), np.float32))
         front = skin[(normals[skin, 2] < _FRONT) & (np.abs(rest[skin, :2]) < 1.1).all(1)]
-        places = rest[front][_seen(rest[front], size)]
-        for blur, share in ((_BLUR, 1.0), (4 * _BLUR, 1e-6), (16 * _BLUR, 1e-12)):
-            near = [np.exp(-0.5 * ((axis - places[:, [j]]) * (size - 1) / 2 / blur) ** 2)
-                    for j in (0, 1)]  # fmt: skip
-            total += share * np.einsum("vx,vy,v->yx", *near, places[:, 2], optimize=True)
-            weight += share * np.einsum("vx,vy->yx", *near)
-    return (total / np.maximum(weight, 1e-30)).astype(np.float32)
+        yield lambda face, p=person, i=identity: _places(p, i, face)[0], rest, front
+
+
+def _near(axis, places, blur):
+    """How much each column and each row of the grid sees of each place."""
+    step = 2 / (len(axis) - 1)
+    return [np.exp(-0.5 * ((axis - places[:, [j]]) / step / blur) ** 2) for j in (0, 1)]
 
 
 def _seen(places, size):

@@ -1,7 +1,7 @@
 """`vasa-jax synth`: a whole corpus of synthetic heads, drawn by many processes, restartable."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -81,14 +81,7 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
     summary = casting.summarise(members) if members else None
     words = describe(plan, summary)
     jobs: list[ClipJob | SwapJob] = [*clips, *swaps]
-    todo = [job for job in jobs if not place_of(out, plan, job).is_file()]
-    frames = 0
-    with progress.stage("draw", len(todo)) as advance:
-        for outcome in run_jobs(draw, todo, workers, (plan, out)):
-            if outcome.error is not None:
-                raise outcome.error
-            frames += outcome.value
-            advance(1)
+    drawn, frames = draw_missing(jobs, plan, out, progress, workers)
     with progress.stage("dataset", len(jobs)) as advance:
         files = {s: [place_of(out, plan, j) for j in clips if j.split == s] for s in SPLITS}
         dataset = write_dataset(out, "synthetic_heads", files, words, advance=advance)
@@ -96,7 +89,7 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
         if swaps:
             files = {s: [place_of(out, plan, j) for j in swaps if j.split == s] for s in SPLITS}
             groups = write_swaps(out, files, words, advance=advance)
-    fresh = sum(isinstance(job, ClipJob) for job in todo)
+    fresh = sum(isinstance(job, ClipJob) for job in drawn)
     return Corpus(fresh, len(clips) - fresh, frames, dataset, groups, summary)
 
 
@@ -111,6 +104,21 @@ def cast(
             plan, out, likeness.portrait, likeness.embedder, advance, workers
         )
     return plan._replace(cast=tuple(member.face.seed for member in members)), members
+
+
+def draw_missing(
+    jobs: Sequence[ClipJob | SwapJob], plan: Plan, out: Path, progress: Progress, workers: int
+) -> tuple[list[ClipJob | SwapJob], int]:
+    """Draw the jobs that have no file yet; those, and how many pictures they have in all."""
+    todo = [job for job in jobs if not place_of(out, plan, job).is_file()]
+    pictures = 0
+    with progress.stage("draw", len(todo)) as advance:
+        for outcome in run_jobs(draw, todo, workers, (plan, out)):
+            if outcome.error is not None:
+                raise outcome.error
+            pictures += outcome.value
+            advance(1)
+    return todo, pictures
 
 
 def draw(job: ClipJob | SwapJob, plan: Plan, out: Path) -> int:

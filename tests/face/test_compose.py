@@ -1,5 +1,7 @@
 """Composing a picture: against torch, and on cases whose answer is known."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from vasa_jax.face.compose import (
     Surface,
     compose,
     enlarge,
+    shrink,
 )
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import identity_pose
@@ -49,6 +52,21 @@ def test_enlarging_is_torch_interpolation_with_aligned_corners():
         torch.from_numpy(x).permute(0, 3, 1, 2), (16, 16), mode="bilinear", align_corners=True
     ).permute(0, 2, 3, 1)
     np.testing.assert_allclose(enlarge(jnp.asarray(x), 16), want, atol=1e-6)
+
+
+def test_shrinking_takes_the_mean_around_each_aligned_centre():
+    slope = jnp.broadcast_to(jnp.linspace(-1, 1, 24)[:, None], (1, 24, 24, 1))
+    found = shrink(slope, 12)[0, 3, 1:-1, 0]
+    # A tenth of an old pixel: a fine step falls on whole pixels.
+    np.testing.assert_allclose(found, jnp.linspace(-1, 1, 12)[1:-1], atol=0.1 * 2 / 23)
+    np.testing.assert_array_equal(shrink(slope, 24), slope)
+    # 2 n - 1 pixels to n: half a pixel, a pixel, half a pixel, every other one a centre.
+    x = RNG.normal(size=(2, 31, 31, 3)).astype(np.float32)
+    kernel = torch.from_numpy(np.outer([0.25, 0.5, 0.25], [0.25, 0.5, 0.25]).astype(np.float32))
+    inner = torch.from_numpy(x[:, 1:-1, 1:-1]).permute(0, 3, 1, 2)
+    want = torch.nn.functional.conv2d(inner, kernel.expand(3, 1, 3, 3), stride=2, groups=3)
+    found = shrink(jnp.asarray(x), 16)[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(found, want.permute(0, 2, 3, 1), atol=1e-6)
 
 
 def test_each_share_alone_gives_its_layer():
@@ -143,6 +161,37 @@ def test_dynamics_reach_the_picture_by_the_decoder_alone(model):
     source = model.apply(params, image, motion(config), method="encode_source")
     a, b = (model.apply(params, source, motion(config), method="decode") for _ in range(2))
     assert np.abs(a - b).max() > 1e-3
+
+
+def test_a_larger_portrait_keeps_its_pixels(model):
+    """Networks at half the picture's size: at rest all its pixels come back, and a head that moves
+    by two of them moves them and not means of four."""
+    config, _, params, image = model
+    size = 2 * config.image_size
+    config = dataclasses.replace(config, image_size=size, network_size=config.image_size)
+    large, model = picture(1, size, size, 3), FaceModel(config)
+    params = jax.tree.map(jnp.copy, params)
+    for warp in ("warp_source", "warp_driver"):
+        head = params["params"][warp]["head"]
+        params["params"][warp]["head"] = jax.tree.map(jnp.zeros_like, head)
+    head = params["params"]["decoder"]["head"]
+    head["kernel"] = head["kernel"].at[..., 3:].set(0)
+    head["bias"] = head["bias"].at[3:].set(jnp.array([ONLY, 0.0, 0.0]))
+    at_rest = motion(config)
+    source = model.apply(params, large, at_rest, method="encode_source")
+    np.testing.assert_allclose(
+        model.apply(params, source, at_rest, method="decode"), large, atol=2e-4
+    )
+    moved = at_rest.pose._replace(translation=jnp.array([[4.0 / (size - 1), 0.0, 0.0]]))
+    drawn = model.apply(params, source, Motion(moved, at_rest.dyn), method="decode")
+    w = 2 + size // config.volume_size
+    np.testing.assert_allclose(drawn[:, w:-w, w:-w], large[:, w:-w, w - 2 : -w - 2], atol=5e-4)
+    encoded = model.apply(params, large, method="encode_motion")
+    small = shrink(large, image.shape[1])
+    want = FaceModel(dataclasses.replace(config, image_size=size // 2, network_size=0)).apply(
+        params, small, method="encode_motion"
+    )
+    np.testing.assert_allclose(encoded.dyn, want.dyn, atol=1e-5)
 
 
 def test_one_portrait_serves_many_frames(model):

@@ -16,7 +16,7 @@ import numpy as np
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.typing import Array, Float, Image
 
-__all__ = ["Layers", "Surface", "compose", "enlarge"]
+__all__ = ["Layers", "Surface", "compose", "enlarge", "shrink"]
 
 AT_START = (2.0, 0.0, 0.0)
 """Logits of the shares at the start: the moved portrait shows from the first step on."""
@@ -49,7 +49,7 @@ class Surface(nn.Module):
 
 
 class Layers(NamedTuple):
-    """What the decoder draws and how it is put together.
+    """What the decoder draws and how it is put together, at the size that the networks draw.
 
     drawn: (b, h, w, 3) in [0, 1]. shares: (b, h, w, 3) logits of moved, still and drawn pixels.
     depth: (b, i, j, d) logits, which slice of the volume is seen at each of its columns. shift:
@@ -68,20 +68,25 @@ def compose(
     places: Float[Array, "b d i j 3"],
     portrait: Float[Array, "p h w 3"],
 ) -> Float[Array, "b h w 3"]:
-    """The picture, float32 in [0, 1].
+    """The picture, as large as the portrait, float32 in [0, 1].
 
     places: where in the portrait's posed volume each voxel of the driven volume comes from.
-    portrait: batch b or 1.
+    portrait: batch b or 1, of the layers' size or larger: the places of moved pixels and the shares
+    are smooth, so a portrait of more pixels gives a sharper picture for a resample's price.
     """
+    size = portrait.shape[1]
+    drawn, shares, shift = (
+        x if x.shape[1] == size else enlarge(x.astype(jnp.float32), size)
+        for x in (layers.drawn, layers.shares, layers.shift)
+    )
     seen = jax.nn.softmax(layers.depth.astype(jnp.float32), -1)
     flow = jnp.einsum("bijd,bdijk->bijk", seen, places[..., :2], precision="highest")
-    flow = enlarge(flow, portrait.shape[1])
-    flow = flow + SHIFT_LIMIT * jnp.tanh(layers.shift.astype(jnp.float32))
+    flow = enlarge(flow, size) + SHIFT_LIMIT * jnp.tanh(shift.astype(jnp.float32))
     flow = jnp.concatenate([flow, jnp.zeros_like(flow[..., :1])], -1)
     moved = sample_volume(portrait[:, None], flow[:, None], "border")[:, 0]
-    logits = layers.shares.astype(jnp.float32) + jnp.array(AT_START)
-    moving, still, drawn = jnp.split(jax.nn.softmax(logits, -1), 3, -1)
-    return moving * moved + still * portrait + drawn * layers.drawn
+    logits = shares.astype(jnp.float32) + jnp.array(AT_START)
+    moving, still, new = jnp.split(jax.nn.softmax(logits, -1), 3, -1)
+    return moving * moved + still * portrait + new * drawn
 
 
 def enlarge(x: Float[Array, "b i j k"], size: int) -> Float[Array, "b size size k"]:
@@ -91,6 +96,22 @@ def enlarge(x: Float[Array, "b i j k"], size: int) -> Float[Array, "b size size 
     """
     rows, columns = (jnp.asarray(_weights(n, size)) for n in x.shape[1:3])
     return jnp.einsum("si,bijk,tj->bstk", rows, x, columns, precision="highest")
+
+
+def shrink(x: Float[Array, "b i i k"], size: int) -> Float[Array, "b size size k"]:
+    """Mean over the area of each new pixel, whose centres lie where `enlarge` takes them from."""
+    if x.shape[1] == size:
+        return x
+    many = jnp.asarray(_areas(x.shape[1], size))
+    return jnp.einsum("si,bijk,tj->bstk", many, x, many, precision="highest")
+
+
+def _areas(many: int, few: int) -> Float[np.ndarray, "f m"]:
+    place, half = np.linspace(0, many - 1, few)[:, None], (many - 1) / (few - 1) / 2
+    first, pixel = np.maximum(place - half, -0.5), np.arange(many)
+    last = np.minimum(place + half, many - 0.5)
+    part = np.clip(np.minimum(last, pixel + 0.5) - np.maximum(first, pixel - 0.5), 0, 1)
+    return (part / part.sum(1, keepdims=True)).astype(np.float32)
 
 
 def _weights(few: int, many: int) -> Float[np.ndarray, "m f"]:

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from vasa_jax.config import FaceConfig
 from vasa_jax.face.appearance import AppearanceEncoder
-from vasa_jax.face.compose import Surface, compose
+from vasa_jax.face.compose import Surface, compose, shrink
 from vasa_jax.face.conv import Style
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
@@ -25,7 +25,8 @@ __all__ = ["FaceModel", "parameter_table"]
 
 
 class FaceModel(nn.Module):
-    """Four encoders and one decoder; images are (b, image_size, image_size, 3) in [0, 1].
+    """Four encoders and one decoder; images are (b, image_size, image_size, 3) in [0, 1]; under
+    `network_size` the networks see them smaller.
 
     folded: the parameters went through `fold_weight_standardisation`.
     """
@@ -58,6 +59,7 @@ class FaceModel(nn.Module):
 
     def encode_motion(self, image: Image) -> Motion:
         """z_pose and z_dyn of each image; no gradient enters a net under its freeze_… key."""
+        image = shrink(image, self.config.drawn_size)
         pose = self.pose(image)
         if self.config.freeze_pose:
             pose = jax.lax.stop_gradient(pose)
@@ -73,13 +75,14 @@ class FaceModel(nn.Module):
         rendered heads); else it is encoded here.
         """
         motion = self.encode_motion(image) if motion is None else motion
-        identity = self.identity(image)
+        small = shrink(image, self.config.drawn_size)
+        identity = self.identity(small)
         # Take pose and expression out of the posed volume: one resample, then G3D.
         delta = self.warp_source(self._dyn_map(motion), identity)
         if self.config.dyn_maps:
             delta = delta + self.maps_source(motion.dyn)[0]
         grid = canonical_grid(motion.pose, delta)
-        volume = self.canonical(sample_volume(self.appearance(image), grid))
+        volume = self.canonical(sample_volume(self.appearance(small), grid))
         kept = (image, grid) if self.config.compose else ()
         return Source(volume, identity, *kept)
 

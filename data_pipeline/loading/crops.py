@@ -1,19 +1,16 @@
 """Single pictures of swap groups as crops held in place by their exact pose, with their labels."""
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline import augment
+from vasa_jax.data_pipeline.loading.group_reader import GroupReader
 from vasa_jax.data_pipeline.loading.pairs import FLIPS
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
-from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
+from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.face.motion import FACE_CENTRE, FACE_HALF
 from vasa_jax.training.reader_step import ReaderBatch, reader_struct
@@ -47,51 +44,31 @@ def cut(
     return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-class CropFiles(Iterator[ReaderBatch]):
+class CropFiles(GroupReader, Iterator[ReaderBatch]):
     """An endless, shuffled, checkpointable iterator over `folder`/**/*.npz of `write_group`.
 
-    Each group gives one of its pictures an epoch. Half are mirrored, colours and crop are jittered
-    (`plain`: nothing of that). The n-th example is the same bytes in every run. Raises UserError
-    for a folder without groups and for groups without ARKit labels or gaze.
+    In the order of `GroupReader`. Half of the pictures are mirrored, colours and crop are jittered
+    (`plain`: nothing of that). Raises UserError where `GroupReader` does, and for groups without
+    ARKit labels or gaze.
     """
 
-    ahead = 2
-
     def __init__(self, folder: Path, config: Config, seed: int = 0, plain: bool = False):
-        files = find_groups(folder)
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1)
-        self._groups: list[SwapGroup] = list(
-            self._pool.map(read_group, files[jax.process_index() :: jax.process_count()])
-        )
+        super().__init__(folder, config.train_face.batch, seed, 2)
         if any(group.arkit is None or group.gaze is None for group in self._groups):
             raise UserError(f"{folder}: its groups lack ARKit coefficients or gaze")
         self.struct = reader_struct(config)
-        self._batch = config.train_face.batch // jax.process_count()
-        self._size, self._seed, self._plain, self._next = config.face.dyn_crop, seed, plain, 0
+        self._size, self._plain = config.face.dyn_crop, plain
 
     def __iter__(self) -> "CropFiles":
         return self
 
     def __next__(self) -> ReaderBatch:
-        rows = list(self._pool.map(self._example, range(self._next, self._next + self._batch)))
-        self._next += self._batch
+        rows = self._take(self._example)
         crops = np.stack([row[0] for row in rows]) / np.float32(255)
         labels = {k: np.stack([row[1][k] for row in rows]).astype(np.float32) for k in NAMES}
         return ReaderBatch(crops, **labels)
 
-    def state(self) -> dict[str, Any]:
-        """The place of the next batch."""
-        return {"next": self._next}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on at a place."""
-        self._next = state["next"]
-
-    def _example(self, number: int):
-        epoch, place = divmod(number, len(self._groups))
-        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._groups))
-        rng = np.random.default_rng((self._seed, epoch, place, 2))
-        group = self._groups[order[place]]
+    def _example(self, group: SwapGroup, rng: np.random.Generator):
         counts = group.counts()
         i, p, d = (int(rng.integers(n)) for n in counts)
         image = decode_rgb(group.images[int(np.ravel_multi_index((i, p, d), counts))], group.size)

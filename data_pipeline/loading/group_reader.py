@@ -1,0 +1,65 @@
+"""The order in which swap groups in memory give examples, with threads alone."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
+from vasa_jax.errors import UserError
+
+
+class GroupReader:
+    """All groups of a folder, read by this host, and the place in an endless order over them.
+
+    Every group is visited once an epoch for one example, in an order that depends on seed and
+    epoch; the n-th example is the same bytes in every run. Hosts read disjoint groups.
+
+    batch: global. salt: sets the draws of one kind of example apart from another's. threads:
+    default one a core. Raises UserError for a folder without groups, for unreadable ones and for
+    fewer groups than hosts.
+    """
+
+    ahead = 2
+
+    def __init__(self, folder: Path, batch: int, seed: int, salt: int, threads: int | None = None):
+        files = find_groups(folder)
+        host, hosts = jax.process_index(), jax.process_count()
+        if len(files) < hosts or batch % hosts:
+            raise UserError(f"{folder}: {len(files)} groups and a batch of {batch} cannot be "
+                            f"shared by {hosts} hosts")  # fmt: skip
+        self._batch, self._seed, self._salt, self._next = batch // hosts, seed, salt, 0
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1 if threads is None else threads)
+        self._groups: list[SwapGroup] = list(self._pool.map(read_group, files[host::hosts]))
+
+    def state(self) -> dict[str, Any]:
+        """The place of the next batch."""
+        return {"next": self._next, "groups": len(self._groups), "seed": self._seed}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on at a place; raises UserError when the folder holds another number of groups."""
+        if (state["groups"], state["seed"]) != (len(self._groups), self._seed):
+            raise UserError(f"the run was saved with {state['groups']} groups of swaps and seed "
+                            f"{state['seed']}, now there are {len(self._groups)} and "
+                            f"{self._seed}; bring them back, or start a new --workdir")  # fmt: skip
+        self._next = state["next"]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def _take(self, example) -> list:
+        """The next batch: `example(group, rng)` of each."""
+        numbers = range(self._next, self._next + self._batch)
+        rows = list(self._pool.map(lambda number: example(*self._at(number)), numbers))
+        self._next += self._batch
+        return rows
+
+    def _at(self, number: int) -> tuple[SwapGroup, np.random.Generator]:
+        epoch, place = divmod(number, len(self._groups))
+        order = np.random.default_rng((self._seed, epoch)).permutation(len(self._groups))
+        rng = np.random.default_rng((self._seed, epoch, place, self._salt))
+        return self._groups[order[place]], rng

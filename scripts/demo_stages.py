@@ -42,7 +42,7 @@ class Stage(NamedTuple):
     """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
     plain: whether pictures come as they are, but for flips and mild colours. reader: the dynamics
     encoder alone (`vasa_jax.training.reader_step`). parts: of the face model that it trains and
-    hands on, all if empty."""
+    hands on, all if empty. own: share whose motion is read from the source's own person."""
 
     name: str
     size: int
@@ -54,6 +54,7 @@ class Stage(NamedTuple):
     plain: bool = True
     reader: bool = False
     parts: tuple[str, ...] = ()
+    own: float = 0.25
 
 
 STAGES = {
@@ -61,7 +62,7 @@ STAGES = {
         Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
         Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
         Stage("face64", 64, 600, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("face128", 128, 3_500, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face128", 128, 2_800, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),
     "gpu": (
         Stage("pose", 256, 6_000, 128, 1e-3, POSE, plain=False, parts=("pose",)),

@@ -68,7 +68,7 @@ def train_stage(
     if stage.reader:
         data, task = CropFiles(data_folder / "train", config, seed=1), reader_task(config)
     else:
-        augment = Augment(views=()) if stage.plain else None
+        augment = Augment(own=stage.own, **({"views": ()} if stage.plain else {}))
         data = GroupFiles(data_folder / "train", config, seed=1, augment=augment)
         task = make_task(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
@@ -78,7 +78,7 @@ def train_stage(
             demo_copy.lay(copy, program, task, folder)
         else:
             initial = jax.device_get(init_state(task, program).params)
-            if stage.parts == GENERATOR and (data_folder / demo_stages.MAPS).exists():
+            if stage.parts in ((), GENERATOR) and (data_folder / demo_stages.MAPS).exists():
                 initial["face"] |= _known_maps(initial["face"], data_folder / demo_stages.MAPS)
             initial = _laid_over(initial, before or {})
     result = train(task, folder, data, progress=Lines(), initial=initial)
@@ -153,7 +153,7 @@ def _gate(config, params, held: Path, stage: Stage) -> dict[str, float]:
     return measure(config, params, [next(data) for _ in range(8)], encoders, generator)
 
 
-def _finished(work: Path, stage: Stage) -> dict | None:
+def finished(work: Path, stage: Stage) -> dict | None:
     """The stage's averaged parameters by network, if it has ended."""
     from vasa_jax.params import load_safetensors, unflatten
 
@@ -199,7 +199,7 @@ def main(words: list[str] | None = None) -> int:
     if stages and not (data / "train").is_dir():
         make_corpus(data, scale, arguments.assets)
     for stage in stages:
-        done = _finished(work, stage)
+        done = finished(work, stage)
         if done is None and stage.name in skip:
             continue
         if done is None:
@@ -208,7 +208,7 @@ def main(words: list[str] | None = None) -> int:
             if not train_stage(stage, work, data, before, copy):
                 print("stopped in time; the same command goes on")
                 return 0
-            done = _finished(work, stage)
+            done = finished(work, stage)
         before = _laid_over(_added(before or {}, done), done)
         if stage.name == arguments.until:
             return 0

@@ -37,7 +37,8 @@ class Augment(NamedTuple):
 
     flip: chance that a pair is mirrored, with its labels. colours: of both frames alike.
     view_colours, view_warp (spread of the thin-plate warp, a share of the width), view_crop: what
-    the motion encoder sees of the driver; a view that is None gets none of it (`views`).
+    the motion encoder sees of the driver; a view that is None gets none of it (`views`). own: of
+    exact swaps, the share whose motion is read from the source's own person: self-reenactment.
 
     MegaPortraits zooms in on the driver's face. Here one view serves head pose as well, which a
     zoom would take away: what lies outside of the face is painted over instead, and the warp has
@@ -50,6 +51,7 @@ class Augment(NamedTuple):
     view_colours: augment.Jitter | None = augment.STRONG
     view_warp: float = 0.02
     view_crop: bool = True
+    own: float = 0.25
 
 
 PLAIN = Augment(flip=0.0, colours=None, views=())

@@ -11,8 +11,6 @@ from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
-OWN = 0.25
-"""Share of quads whose motion is to be read from the source's own person: self-reenactment."""
 
 
 class Picture(NamedTuple):
@@ -71,7 +69,7 @@ def make_quad(
     example: dict[str, np.ndarray] = {
         "source_identity": np.array(raw.identity[0], np.int32),
         "driver_identity": np.array(raw.identity[1], np.int32),
-        "own": np.array(rng.random() < OWN),
+        "own": np.array(rng.random() < how.own),
     }
     for name, picture in zip(PICTURES, raw.pictures, strict=True):
         image, labels = decode_rgb(picture.image, size), picture.labels

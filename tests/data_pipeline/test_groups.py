@@ -36,14 +36,18 @@ def same(a, b):
     )
 
 
-def test_the_pictures_are_the_groups_own(folder):
-    """Without augmentation every picture is one of the files', and its labels belong to it."""
+@pytest.mark.parametrize("own", [False, True])
+def test_the_pictures_are_the_groups_own(folder, own):
+    """Without augmentation every picture is one of the files', and its labels belong to it.
+
+    own: whether the motion is read from the source's own person.
+    """
     known = {}
     for number in range(6):
         group = make_group(number, size=SIZE)
         for k, (i, p, d) in enumerate(np.ndindex(*group.counts())):
             known[decode_rgb(group.images[k], SIZE).tobytes()] = (number, i, p, d, group)
-    loader = GroupFiles(folder, config(), augment=PLAIN, threads=2)
+    loader = GroupFiles(folder, config(), augment=PLAIN._replace(own=float(own)), threads=2)
     places = lambda x: known[np.round(x * 255).astype(np.uint8).tobytes()]  # noqa: E731
     seen = set()
     for _ in range(3):  # 12 examples: every group twice
@@ -60,6 +64,7 @@ def test_the_pictures_are_the_groups_own(folder):
             assert places(batch.dyn_only[row])[:4] == (number, a, p1, d2)
             view = places(batch.driver_view[row])  # either person, the driver's motion
             assert (view[0], *view[2:4]) == (number, p2, d2)
+            assert (view[1] == a) == own
             np.testing.assert_array_equal(batch.driver_pose.rotation[row], group.rotation[a, p2])
             np.testing.assert_array_equal(batch.driver_arkit[row], group.arkit[d2])
             np.testing.assert_array_equal(batch.source_gaze[row], group.gaze[p1, d1])

@@ -1,0 +1,98 @@
+"""What the exact swaps are good for: two short trainings, with them and without, all else equal.
+
+Both begin with the same trained encoders and a fresh generator, train everything together, and know
+head pose, ARKit coefficients and gaze of every picture. With: a driver is the other person, and the
+exact renders of the full, the pose-only and the expression-only transfer are targets. Without: a
+driver is another picture of the source's own person, and that picture is the target.
+
+    python scripts/ablate_swaps.py --data DATA --work WORK [--steps 500] [--size 64]
+
+DATA is a corpus of train_demo.sh, WORK a folder of its where the stage `reader` has ended. Writes
+WORK/ablation.json and prints it as a table: the gate's figures on held-out people, where another
+person's picture drives, and what is gained if the own person's does: the leak.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import demo_stages  # noqa: E402
+import train_demo  # noqa: E402
+from demo_stages import LABELS, PIXELS, POSE, Stage, config_of  # noqa: E402
+
+SHOWN = {
+    "swap_psnr": "full transfer, dB", "pose_only_psnr": "pose alone, dB",
+    "dyn_only_psnr": "expression alone, dB", "swap_copy_psnr": "copy for a full transfer, dB",
+    "dyn_only_copy_psnr": "copy for an expression, dB", "leak_db": "leak, dB",
+    "sensitivity": "sensitivity", "expression_missed": "expression missed",
+    "pose_deg": "head pose, deg", "arkit_r2": "ARKit R2",
+}  # fmt: skip
+
+
+def stages(steps: int, size: int) -> tuple[Stage, Stage]:
+    """The two trainings."""
+    targets = (*PIXELS, "exact.codes=false")
+    return (
+        Stage("swaps", size, steps, 4, 5e-4, POSE + LABELS + targets, own=0.0),
+        Stage("no_swaps", size, steps, 4, 5e-4,
+              (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0"), own=1.0),
+    )  # fmt: skip
+
+
+def figures(stage: Stage, work: Path, held: Path) -> dict[str, float]:
+    """The gate of a finished stage, other people's pictures driving, and the leak."""
+    from vasa_jax.data_pipeline.loading.groups import GroupFiles
+    from vasa_jax.data_pipeline.loading.pairs import PLAIN
+    from vasa_jax.evaluation.gate import measure
+    from vasa_jax.params import load_safetensors, unflatten
+
+    config, found = config_of(stage), {}
+    params = unflatten(load_safetensors(work / stage.name / "ema.safetensors"))
+    for own in (0.0, 1.0):
+        data = GroupFiles(held, config, batch=8, augment=PLAIN._replace(own=own))
+        found[own] = measure(config, params, [next(data) for _ in range(8)])
+    leak = found[1.0]["swap_psnr"] - found[0.0]["swap_psnr"]
+    return found[0.0] | {"leak_db": leak}
+
+
+def main(words: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="train with and without exact swaps")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=500)
+    parser.add_argument("--size", type=int, default=64)
+    arguments = parser.parse_args(words)
+    from vasa_jax.compile_cache import enable_compile_cache
+    from vasa_jax.errors import UserError
+    from vasa_jax.media.files import write_whole
+
+    enable_compile_cache()
+    before = train_demo.finished(arguments.work, demo_stages.STAGES["cpu"][1])
+    if before is None:
+        raise UserError(f"{arguments.work}: holds no finished stage 'reader'; train it by "
+                        "scripts/train_demo.sh --until reader")  # fmt: skip
+    table = {}
+    for stage in stages(arguments.steps, arguments.size):
+        if train_demo.finished(arguments.work, stage) is None:
+            print(f"{stage.name}: {stage.size} px, {stage.steps} steps", flush=True)
+            done = train_demo.train_stage(stage, arguments.work, arguments.data, before, None)
+            if not done:
+                print("stopped in time; the same command goes on")
+                return 0
+        table[stage.name] = figures(stage, arguments.work, arguments.data / "held")
+    write_whole(arguments.work / "ablation.json", "ablation", json.dumps(table, indent=1) + "\n")
+    print("| held-out people |", *(f"{name} |" for name in table))
+    print("|---|", "---|" * len(table), sep="")
+    for key, text in SHOWN.items():
+        print(f"| {text} |", *(f"{found[key]:.3g} |" for found in table.values()))
+    return 0
+
+
+if __name__ == "__main__":
+    from vasa_jax.errors import exit_with
+
+    exit_with(main)

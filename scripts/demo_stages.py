@@ -12,7 +12,7 @@ POSE, LABELS = ("pose.weight=2",), ("arkit.weight=1", "gaze.weight=1")
 # The exact renders, the mouth and the eyes counted five times.
 PIXELS = (
     "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",
-    "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4",
+    "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4", "exact.drawn=0.5",
     "exact.codes=true",
 )  # fmt: skip
 FEATURES = ("perceptual.weight=1", "perceptual.scales=2")
@@ -62,7 +62,7 @@ STAGES = {
         Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
         Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
         Stage("face64", 64, 600, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("face128", 128, 2_800, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face128", 128, 900, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),
     "gpu": (
         Stage("pose", 256, 6_000, 128, 1e-3, POSE, plain=False, parts=("pose",)),

@@ -12,6 +12,7 @@ from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
 from vasa_jax.face import losses
+from vasa_jax.face.compose import shrink
 from vasa_jax.face.discriminator import Discriminator
 from vasa_jax.face.exact import from_swaps, moved_loss
 from vasa_jax.face.model import FaceModel
@@ -82,6 +83,10 @@ class Toy(nn.Module):
         x = [source.volume[:, 0, 0, 0], *motion.pose, motion.dyn]
         y = self.paint(jnp.concatenate(x, -1))
         return nn.sigmoid(y).reshape(-1, SIZE, SIZE, 3)
+
+    def decode_parts(self, source, motion):
+        picture = self.decode(source, motion)
+        return picture, 1 - nn.avg_pool(picture, (2, 2), (2, 2))
 
     def __call__(self, image):
         motion = self.encode_motion(image)
@@ -199,6 +204,28 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
     np.testing.assert_allclose(total - without, 2 * want, rtol=1e-4)
 
 
+def test_what_the_decoder_draws_alone_has_the_same_targets():
+    """At half the picture's size: a decoder that draws all targets right, and one that is off."""
+    config = only(exact=1.0)
+    config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, drawn=2.0))
+    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    half = SIZE // 2
+    assert losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH).drawn is None
+    for drawn, picture in zip(out.drawn, (out.same, out.pose_only, out.dyn_only), strict=True):
+        np.testing.assert_allclose(drawn, 1 - nn.avg_pool(picture, (2, 2), (2, 2)), atol=1e-6)
+    targets = tuple(shrink(x, half) for x in (BATCH.driver, BATCH.pose_only, BATCH.dyn_only))
+    _, metrics = losses.face_loss(config, BATCH, out._replace(drawn=targets), NETWORKS)
+    assert float(metrics["loss/drawn"]) == 0
+    off = out._replace(drawn=tuple(x + 0.1 for x in targets))
+    total, metrics = losses.face_loss(config, BATCH, off, NETWORKS)
+    exact = config.exact
+    np.testing.assert_allclose(
+        metrics["loss/drawn"], 0.1 * (exact.pixel + exact.regions), rtol=1e-4
+    )
+    without, _ = losses.face_loss(only(exact=1.0), BATCH, off._replace(drawn=None), NETWORKS)
+    np.testing.assert_allclose(total - without, 2 * metrics["loss/drawn"], rtol=1e-4)
+
+
 def test_known_motion_takes_the_encoders_place():
     toy = Toy()
     face = losses.bind(toy, variables(toy))
@@ -247,7 +274,7 @@ def test_cross_pairs_carry_the_right_motion():
         ),
         encode_source=lambda x, m: Source(x[:, None], x[:, :1, :1]),
         # The drawn image shows its motion in the first pixel, its person in the second.
-        decode=lambda s, m: s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn),
+        decode_parts=lambda s, m: 2 * (s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn),),
     )
     batch = BATCH._replace(driver_view=None, source_view=None)
     out = losses.draw(CONFIG, face, batch)

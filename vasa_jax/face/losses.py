@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.compose import shrink
 from vasa_jax.face.discriminator import (
     Judge,
     discriminator_loss,
@@ -56,7 +57,11 @@ class FaceFunctions(NamedTuple):
 
     encode_motion: Callable[[Image], Motion]
     encode_source: Callable[[Image, Motion], Source]
-    decode: Callable[[Source, Motion], Image]
+    decode_parts: Callable[[Source, Motion], tuple[Image, Float[Array, "b h w 3"]]]
+
+    def decode(self, source: Source, motion: Motion) -> Image:
+        """The picture alone."""
+        return self.decode_parts(source, motion)[0]
 
 
 class FaceNetworks(NamedTuple):
@@ -75,6 +80,7 @@ class FaceOutputs(NamedTuple):
     consist_a = D(V_j, id_j, pose_i, dyn_j) and consist_b = D(V_i, id_i, pose_i, dyn_j), with i the
     source and j the driver. dyn_same and dyn_cross: dynamics codes of the drawn images.
     pose_only = D(V_s, id_s, pose_d, dyn_s) and dyn_only = D(V_s, id_s, pose_s, dyn_d).
+    drawn: what the decoder drew for same, pose_only and dyn_only.
     source_gaze and driver_gaze: for a gaze head of the trainer's, radians; source_arkit and
     driver_arkit: for an ARKit head of the trainer's.
     """
@@ -90,6 +96,7 @@ class FaceOutputs(NamedTuple):
     dyn_cross: Float[Array, "b dyn"] | None = None
     pose_only: Image | None = None
     dyn_only: Image | None = None
+    drawn: tuple[Float[Array, "b h w 3"], ...] | None = None
     source_gaze: Float[Array, "b 2"] | None = None
     driver_gaze: Float[Array, "b 2"] | None = None
     source_arkit: Float[Array, "b 52"] | None = None
@@ -119,7 +126,8 @@ def draw(
         motions = face.encode_motion(source_view), face.encode_motion(driver_view)
     motion_s, motion_d = motions
     source = face.encode_source(batch.source, motion_s)
-    out = FaceOutputs(face.decode(source, motion_d), motion_s, motion_d)
+    same, own = face.decode_parts(source, motion_d)
+    out = FaceOutputs(same, motion_s, motion_d)
     if config.self_drive.weight:
         out = out._replace(itself=face.decode(source, motion_s))
     if config.contrast.weight or config.cross_identity.weight:
@@ -129,10 +137,10 @@ def draw(
             dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
         )
     if config.exact.weight and batch.pose_only is not None:
-        out = out._replace(
-            pose_only=face.decode(source, Motion(motion_d.pose, motion_s.dyn)),
-            dyn_only=face.decode(source, Motion(motion_s.pose, motion_d.dyn)),
-        )
+        pose_only, pose_own = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
+        dyn_only, dyn_own = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
+        drawn = (own, pose_own, dyn_own) if config.exact.drawn else None
+        out = out._replace(pose_only=pose_only, dyn_only=dyn_only, drawn=drawn)
     if config.consistency.weight:
         other = face.encode_source(batch.driver, motion_d)
         mixed = Motion(motion_s.pose, motion_d.dyn)
@@ -303,6 +311,14 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
     if config.exact.moved:
         value = moved_loss(batch, outputs.same, outputs.pose_only, outputs.dyn_only)
         terms.append(("moved", config.exact.weight * config.exact.moved, value))
+    if outputs.drawn is not None:
+        targets = (batch.driver, *(getattr(batch, name) for name, _ in pairs))
+        points = (batch.driver_points, *(points for _, points in pairs))
+        losses = [
+            exact_loss(config, own, shrink(target, own.shape[1]), where, None)
+            for own, target, where in zip(outputs.drawn, targets, points, strict=True)
+        ]
+        terms.append(("drawn", config.exact.weight * config.exact.drawn, sum(losses) / 3))
     return terms
 
 

@@ -89,6 +89,11 @@ class FaceModel(nn.Module):
     def decode(self, source: Source, motion: Motion) -> Image:
         """One image per motion, float32 in [0, 1]: all that runs per frame. Source batch: 1 or
         motion's."""
+        return self.decode_parts(source, motion)[0]
+
+    def decode_parts(self, source: Source, motion: Motion) -> tuple[Image, Float[Array, "b h w 3"]]:
+        """`decode`'s image, and what the decoder drew for it at `drawn_size`: the same without
+        `compose`."""
         dyn = self._dyn_map(motion)
         # Put the motion into the canonical volume: one resample.
         delta, volume = self.warp_driver(dyn, source.identity), source.volume
@@ -100,10 +105,10 @@ class FaceModel(nn.Module):
         embed = 0.5 * (dyn + source.identity) if self.config.decoder_dyn else None
         picture = self.decoder(volume, embed)
         if not self.config.compose:
-            return picture
+            return picture, picture
         places = sample_volume(source.places, grid, "border")
         picture = picture._replace(depth=picture.depth + self.surface(grid))
-        return compose(picture, places, source.portrait)
+        return compose(picture, places, source.portrait), picture.drawn
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""

@@ -23,7 +23,7 @@ class MotionPlan(NamedTuple):
 
 
 PLANS = {
-    "cpu": MotionPlan(330, 60.0, 1_500, 6_000, 16, 4e-4),
+    "cpu": MotionPlan(330, 60.0, 1_500, 1_500, 16, 4e-4),
     "gpu": MotionPlan(1000, 300.0, 4_000, 60_000, 128, 4e-4),
 }
 

@@ -100,10 +100,12 @@ class Motion(NamedTuple):
 class Source(NamedTuple):
     """What stays: the canonical appearance volume V_app and the identity code z_id.
 
-    Under `face.compose` also the portrait, and where in its posed volume every canonical voxel was
-    read, (b, d, h, w, 3)."""
+    pose: the portrait's own, where a talking head is to stay. Under `face.compose` also the
+    portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3).
+    """
 
     volume: Volume
     identity: Float[Array, "b s s c"]
+    pose: Pose | None = None
     portrait: Image | None = None
     places: Grid | None = None

@@ -101,6 +101,9 @@ class ToyModel:
         for i in range(0, len(motion), 6):
             yield draw(identity, motion[i : i + 6])
 
+    def stay(self, source, motion):
+        return motion
+
     def audio(self, waveform):
         power = np.square(waveform.astype(np.float64)).reshape(-1, 640).mean(1)
         return np.sqrt(power)[:, None].astype(np.float32)

@@ -13,6 +13,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
 from vasa_jax.inference.stream import AudioWindows, MotionWindows, cut, stream, warm_up
+from vasa_jax.typing import Pose
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +73,7 @@ def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     controls = Controls(gaze=(10.0, -5.0))
     features = debug_pipeline.audio(waveform)
     motion = debug_pipeline.sample([features], [controls], [3])[0]
+    motion = debug_pipeline.stay(source, motion)
     whole = np.concatenate(list(debug_pipeline.decode(source, motion)))
     pieces = list(stream(debug_pipeline, source, cut(waveform, 0.1), controls, seed=3))
     online = np.concatenate([piece.frames for piece in pieces])
@@ -79,6 +81,21 @@ def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     assert np.abs(online.astype(int) - whole).max() <= 1  # a level: rounding of near halves
     assert np.abs(np.diff(whole.astype(int), axis=0)).max() > 1  # it does move
     assert all(piece.heard <= piece.made for piece in pieces)
+
+
+def test_a_talking_head_stays_where_its_portrait_has_it(debug_pipeline, source):
+    pose = Pose(np.zeros((1, 3)), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]]))
+    source, mean = source._replace(pose=pose), debug_pipeline.stats.mean
+    rng = np.random.default_rng(3)
+    motion = mean + 0.1 * rng.standard_normal((200, len(mean))).astype(np.float32)
+    moved = debug_pipeline.stay(source, motion)
+    np.testing.assert_allclose(moved[:, 3:7].mean(0), [0.1, -0.2, 0.05, 0.3], atol=0.03)
+    change = moved - motion
+    np.testing.assert_allclose(
+        change[:, 3:7], [[0.1, -0.2, 0.05, 0.3] - mean[3:7]] * 200, atol=1e-6
+    )
+    assert not np.delete(change, range(3, 7), axis=1).any()
+    assert moved.dtype == np.float32
 
 
 def test_frames_go_out_before_the_sound_is_over(debug_pipeline, source, waveform):

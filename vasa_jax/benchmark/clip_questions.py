@@ -79,7 +79,7 @@ def _to_memory(
     with report.stage("sample"):
         motion = pipeline.sample([features], [Controls()], [0])[0]
     with report.stage("decode"):
-        return sum(len(batch) for batch in pipeline.decode(source, motion))
+        return sum(len(batch) for batch in pipeline.decode(source, pipeline.stay(source, motion)))
 
 
 def _to_file(

@@ -41,7 +41,7 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--gaze", metavar="YAW,PITCH", default="0,0", help="main gaze in degrees; "
                        "0,0 looks into the camera (default), `none` leaves it free")  # fmt: skip
     group.add_argument("--distance", metavar="X", default="1.0", help="head distance, 1.0 is the "
-                       "training mean (default), `none` leaves it free")  # fmt: skip
+                       "portrait's (default), `none` leaves it free")  # fmt: skip
     group.add_argument("--emotion", "--emo", metavar="NAME=X", default="none", help="for example "
                        "happiness=0.6,surprise=0.2 (default: left to the audio)")  # fmt: skip
 

@@ -18,7 +18,7 @@ from vasa_jax.evaluation.structs import (
     Readings,
     Settings,
 )
-from vasa_jax.evaluation.use import decode, sample_all, spread, to_size
+from vasa_jax.evaluation.use import sample_all, speak, spread, to_size
 from vasa_jax.inference.request import Controls
 from vasa_jax.motion.continuity import boundary_jump_ratio
 from vasa_jax.typing import SAMPLES_PER_FRAME, Float, Frames
@@ -73,7 +73,7 @@ def measure_speech(
         motions = sample_all(model, [features] * len(seeds), controls, seeds)
         spoken = clip.phonemes[:count] if clip.phonemes is not None else None
         for seed, motion in enumerate(motions):
-            ours = decode(model, truth[0], motion)
+            ours = speak(model, truth[0], motion)
             read = instruments.reader(ours, True)
             lags.append(speech.lagged_correlation(read.mouth, seen.mouth))
             _add_mouth(samples, clip.identity, read, seen, lags[-1], spoken)

@@ -8,7 +8,7 @@ import numpy as np
 from vasa_jax.evaluation.response import response
 from vasa_jax.evaluation.statistics import Samples
 from vasa_jax.evaluation.structs import EvalClip, Instruments, Model, Readings, Settings, Sweep
-from vasa_jax.evaluation.use import decode, sample_all, to_size
+from vasa_jax.evaluation.use import sample_all, speak, to_size
 from vasa_jax.inference.request import Controls
 from vasa_jax.typing import EMOTIONS, SAMPLES_PER_FRAME, Float
 
@@ -79,7 +79,7 @@ def measure_sweeps(
             motions = sample_all(model, [features] * len(controls), controls, seeds)
             answers = []
             for motion in motions:
-                read = instruments.reader(decode(model, portrait, motion), True)
+                read = instruments.reader(speak(model, portrait, motion), True)
                 answers.append(condition.answer(read))
             result = response(np.array(condition.values), np.array(answers))
             for name, value in result._asdict().items():

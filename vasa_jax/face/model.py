@@ -84,7 +84,7 @@ class FaceModel(nn.Module):
         grid = canonical_grid(motion.pose, delta)
         volume = self.canonical(sample_volume(self.appearance(small), grid))
         kept = (image, grid) if self.config.compose else ()
-        return Source(volume, identity, *kept)
+        return Source(volume, identity, motion.pose, *kept)
 
     def decode(self, source: Source, motion: Motion) -> Image:
         """One image per motion, float32 in [0, 1]: all that runs per frame. Source batch: 1 or

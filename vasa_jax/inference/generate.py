@@ -153,6 +153,8 @@ def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Repor
         motion = pipeline.sample(
             [features], [request.controls], [request.seed], [pose], advance=advance
         )[0]
+    if pose is None:
+        motion = pipeline.stay(source, motion)
     return finish_clip(request, inputs, motion, pipeline, source, report)
 
 

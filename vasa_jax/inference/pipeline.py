@@ -29,7 +29,7 @@ from vasa_jax.motion.sampler import (
     make_plan,
     sample_windows,
 )
-from vasa_jax.typing import FPS, Array, Float, Key, PortraitArray, Source
+from vasa_jax.typing import FPS, POSE_DIM, Array, Float, Key, PortraitArray, Source
 
 
 class Pipeline:
@@ -153,6 +153,18 @@ class Pipeline:
     def prepare_sound(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """What the audio encoder wants done to sound on the host, before `hear`."""
         return self._networks.audio.prepare(waveform)
+
+    def stay(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Float[np.ndarray, "t m"]:
+        """Generated motion moved to where the portrait's head is, and to its size.
+
+        The training data's heads have a mean place and size of their own. A head that left its
+        place in the portrait for that would bring into sight what no portrait shows, at its edges.
+        """
+        pose = source.pose
+        own = np.concatenate([pose.translation, pose.log_scale], -1)[0]
+        place, moved = slice(POSE_DIM - len(own), POSE_DIM), np.array(motion)
+        moved[:, place] += own - self.stats.mean[place]
+        return moved
 
     def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:
         """uint8 frames in batches of at most `decode_batch`.

@@ -15,7 +15,7 @@ from vasa_jax.typing import EMOTIONS, Float
 GAZE_LIMITS_DEG = (60.0, 45.0)
 """Largest |yaw| and |pitch| of the main gaze: beyond them an iris leaves the eye's opening."""
 DISTANCE_LIMITS = (0.5, 2.0)
-"""Head distance relative to the training mean (1.0); the head's size goes with its inverse."""
+"""Head distance relative to the portrait's (1.0); the head's size goes with its inverse."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Controls:
     """The conditions that a user may set (VASA-1 3.2: main gaze g, head distance d, emotion e).
 
     gaze: (yaw, pitch) in degrees, 0, 0 looks into the camera; None leaves it to the model.
-    distance: 1.0 is the training mean; None leaves it to the model.
+    distance: 1.0 is the portrait's; None leaves it to the model.
     emotion: weight per emotion name in [0, 1], summing to at most 1; the rest is neutral.
         None (the default, as in the paper) leaves it to the audio.
     """
@@ -43,7 +43,7 @@ class Controls:
         low, high = DISTANCE_LIMITS
         if self.distance is not None and not low <= self.distance <= high:
             raise UserError(f"distance {self.distance:g} is out of range: give {low:g}..{high:g}, "
-                            "where 1.0 is the training mean")  # fmt: skip
+                            "where 1.0 is the portrait's")  # fmt: skip
         for name, weight in self.emotion or ():
             if name not in EMOTIONS:
                 raise UserError(f"unknown emotion {name!r}{nearest(name, EMOTIONS)} "
@@ -115,7 +115,7 @@ def parse_gaze(text: str) -> tuple[float, float] | None:
 
 
 def parse_distance(text: str) -> float | None:
-    """A positive number (1.0 is the training mean), or `none`."""
+    """A positive number (1.0 is the portrait's), or `none`."""
     return None if text.strip().lower() == "none" else _number(text, "distance")
 
 

@@ -167,11 +167,13 @@ def stream(
     call `warm_up` before, or they also wait for the compiler.
     """
     sound = AudioWindows(pipeline, lookahead)
-    motion = MotionWindows(pipeline, controls, seed, pose)
+    windows_of = MotionWindows(pipeline, controls, seed, pose)
 
     def show(windows, heard):
         for features in windows:
-            for frames in pipeline.decode(source, motion(features)):
+            motion = windows_of(features)
+            motion = pipeline.stay(source, motion) if pose is None else motion
+            for frames in pipeline.decode(source, motion):
                 yield Piece(frames, heard, time.perf_counter())
 
     heard = time.perf_counter()

@@ -53,7 +53,12 @@ def save_safetensors(path: Path, flat: Mapping[str, object], metadata: dict[str,
     from safetensors.numpy import save_file
 
     arrays = {k: np.ascontiguousarray(jax.device_get(v)) for k, v in flat.items()}
+    # safetensors makes files that only their owner may read; a team shares its checkpoints.
+    path = Path(path)
+    path.touch()
+    mode = path.stat().st_mode
     save_file(arrays, str(path), metadata=metadata)
+    path.chmod(mode)
 
 
 def load_safetensors(path: Path) -> dict[str, np.ndarray]:

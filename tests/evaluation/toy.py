@@ -101,7 +101,7 @@ class ToyModel:
         for i in range(0, len(motion), 6):
             yield draw(identity, motion[i : i + 6])
 
-    def stay(self, source, motion):
+    def stay(self, source, motion, distance):
         return motion
 
     def audio(self, waveform):

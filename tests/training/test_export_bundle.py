@@ -11,6 +11,7 @@ from vasa_jax import cli
 from vasa_jax.bundle import load_bundle, save_bundle
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
+from vasa_jax.params import load_safetensors, save_safetensors
 from vasa_jax.training.export_bundle import assemble, stage_of
 from vasa_jax.training.motion_clips import MotionClips
 from vasa_jax.training.run import run
@@ -151,3 +152,12 @@ def test_mistakes(face, motion, tmp_path, capsys):
     assert (tmp_path / "b" / "letter.txt").read_text() == "dear"
     header = next((motion[0] / "checkpoints").glob("*/config/metadata"))
     assert json.loads(header.read_text())["stage"] == "motion"
+
+
+def test_whoever_may_read_files_here_may_read_weights(tmp_path):
+    """safetensors itself makes files for their owner alone."""
+    (tmp_path / "plain").write_text("x")
+    save_safetensors(tmp_path / "w.safetensors", {"a": np.ones(3, np.float32)}, {})
+    mode = (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "w.safetensors").stat().st_mode == mode
+    assert load_safetensors(tmp_path / "w.safetensors")["a"].tolist() == [1, 1, 1]

@@ -73,7 +73,7 @@ def measure_speech(
         motions = sample_all(model, [features] * len(seeds), controls, seeds)
         spoken = clip.phonemes[:count] if clip.phonemes is not None else None
         for seed, motion in enumerate(motions):
-            ours = speak(model, truth[0], motion)
+            ours = speak(model, truth[0], motion, controls[seed])
             read = instruments.reader(ours, True)
             lags.append(speech.lagged_correlation(read.mouth, seen.mouth))
             _add_mouth(samples, clip.identity, read, seen, lags[-1], spoken)

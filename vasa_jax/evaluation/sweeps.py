@@ -78,8 +78,8 @@ def measure_sweeps(
             seeds = [settings.seed] * len(controls)
             motions = sample_all(model, [features] * len(controls), controls, seeds)
             answers = []
-            for motion in motions:
-                read = instruments.reader(speak(model, portrait, motion), True)
+            for motion, wish in zip(motions, controls, strict=True):
+                read = instruments.reader(speak(model, portrait, motion, wish), True)
                 answers.append(condition.answer(read))
             result = response(np.array(condition.values), np.array(answers))
             for name, value in result._asdict().items():

@@ -30,10 +30,12 @@ def decode(model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"])
     return np.concatenate(list(model.decode(model.encode(portrait), motion)))
 
 
-def speak(model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"]) -> Frames:
+def speak(
+    model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"], controls: Any
+) -> Frames:
     """`decode` of generated motion, where the portrait's head is, as in `generate`."""
     source = model.encode(portrait)
-    return np.concatenate(list(model.decode(source, model.stay(source, motion))))
+    return np.concatenate(list(model.decode(source, model.stay(source, motion, controls.distance))))
 
 
 def sample_all(

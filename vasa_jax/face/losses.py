@@ -57,7 +57,7 @@ class FaceFunctions(NamedTuple):
 
     encode_motion: Callable[[Image], Motion]
     encode_source: Callable[[Image, Motion], Source]
-    decode_parts: Callable[[Source, Motion], tuple[Image, Float[Array, "b h w 3"]]]
+    decode_parts: Callable[[Source, Motion], tuple[Image, Float[Array, "b small small 3"]]]
 
     def decode(self, source: Source, motion: Motion) -> Image:
         """The picture alone."""
@@ -96,7 +96,7 @@ class FaceOutputs(NamedTuple):
     dyn_cross: Float[Array, "b dyn"] | None = None
     pose_only: Image | None = None
     dyn_only: Image | None = None
-    drawn: tuple[Float[Array, "b h w 3"], ...] | None = None
+    drawn: tuple[Float[Array, "b small small 3"], ...] | None = None
     source_gaze: Float[Array, "b 2"] | None = None
     driver_gaze: Float[Array, "b 2"] | None = None
     source_arkit: Float[Array, "b 52"] | None = None

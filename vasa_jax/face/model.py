@@ -91,7 +91,9 @@ class FaceModel(nn.Module):
         motion's."""
         return self.decode_parts(source, motion)[0]
 
-    def decode_parts(self, source: Source, motion: Motion) -> tuple[Image, Float[Array, "b h w 3"]]:
+    def decode_parts(
+        self, source: Source, motion: Motion
+    ) -> tuple[Image, Float[Array, "b small small 3"]]:
         """`decode`'s image, and what the decoder drew for it at `drawn_size`: the same without
         `compose`."""
         dyn = self._dyn_map(motion)

@@ -109,7 +109,7 @@ def _run_group(
         try:
             with report.stage("encode"):
                 source = pipeline.encode(inputs.portrait.crop.image)
-            motion = pipeline.stay(source, motion)
+            motion = pipeline.stay(source, motion, request.controls.distance)
             finish_clip(request, inputs, motion, pipeline, source, report)
             record_finished(request, job.mark, job.details)
             yield job, None

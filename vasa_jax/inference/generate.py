@@ -154,7 +154,7 @@ def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Repor
             [features], [request.controls], [request.seed], [pose], advance=advance
         )[0]
     if pose is None:
-        motion = pipeline.stay(source, motion)
+        motion = pipeline.stay(source, motion, request.controls.distance)
     return finish_clip(request, inputs, motion, pipeline, source, report)
 
 

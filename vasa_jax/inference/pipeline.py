@@ -154,16 +154,26 @@ class Pipeline:
         """What the audio encoder wants done to sound on the host, before `hear`."""
         return self._networks.audio.prepare(waveform)
 
-    def stay(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Float[np.ndarray, "t m"]:
-        """Generated motion moved to where the portrait's head is, and to its size.
+    def stay(
+        self,
+        source: Source,
+        motion: Float[np.ndarray, "t m"],
+        distance: float | None = 1.0,
+        start: Float[np.ndarray, " m"] | None = None,
+    ) -> Float[np.ndarray, "t m"]:
+        """Generated motion moved so that it starts where the portrait's head is, `distance` times
+        as far away (None: as far as it was generated, for a portrait of mean size).
 
-        The training data's heads have a mean place and size of their own. A head that left its
-        place in the portrait for that would bring into sight what no portrait shows, at its edges.
+        Heads of the training data have places and sizes of their own. A head that left the
+        portrait's for those would bring into sight what no portrait shows, at its edges.
+
+        start: the clip's first motion, where `motion` is a later part of it.
         """
-        pose = source.pose
-        own = np.concatenate([pose.translation, pose.log_scale], -1)[0]
-        place, moved = slice(POSE_DIM - len(own), POSE_DIM), np.array(motion)
-        moved[:, place] += own - self.stats.mean[place]
+        start = motion[0] if start is None else start
+        place, size, moved = slice(3, 6), slice(6, POSE_DIM), np.array(motion)
+        moved[:, place] += np.asarray(source.pose.translation)[0] - start[place]
+        from_size = self.stats.mean[size] if distance is None else start[size] + math.log(distance)
+        moved[:, size] += np.asarray(source.pose.log_scale)[0] - from_size
         return moved
 
     def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:

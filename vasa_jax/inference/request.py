@@ -23,7 +23,7 @@ class Controls:
     """The conditions that a user may set (VASA-1 3.2: main gaze g, head distance d, emotion e).
 
     gaze: (yaw, pitch) in degrees, 0, 0 looks into the camera; None leaves it to the model.
-    distance: 1.0 is the portrait's; None leaves it to the model.
+    distance: 1.0 is the portrait's, set exactly; None leaves it to the model.
     emotion: weight per emotion name in [0, 1], summing to at most 1; the rest is neutral.
         None (the default, as in the paper) leaves it to the audio.
     """

@@ -169,10 +169,15 @@ def stream(
     sound = AudioWindows(pipeline, lookahead)
     windows_of = MotionWindows(pipeline, controls, seed, pose)
 
+    start = None
+
     def show(windows, heard):
+        nonlocal start
         for features in windows:
             motion = windows_of(features)
-            motion = pipeline.stay(source, motion) if pose is None else motion
+            start = motion[0] if start is None else start
+            if pose is None:
+                motion = pipeline.stay(source, motion, controls.distance, start)
             for frames in pipeline.decode(source, motion):
                 yield Piece(frames, heard, time.perf_counter())
 

@@ -62,7 +62,10 @@ def difference(ours, theirs):
 
 def decoder(config, arguments):
     """One frame (or a batch) from driven volume to picture, the paper's way in every config."""
-    face = dataclasses.replace(config.face, compose=False, decoder_dyn=False)
+    drawn = config.face.drawn_size
+    face = dataclasses.replace(
+        config.face, image_size=drawn, network_size=0, compose=False, decoder_dyn=False
+    )
     batch, rng = arguments.batch, np.random.default_rng(0)
     model = Decoder(face, Style(face.norm_groups, config.dtype, folded=True))
     size, depth, channels = face.volume_size, face.volume_depth, face.volume_channels

@@ -66,12 +66,33 @@ def test_conv3d_rejects_an_unknown_method():
         conv3d(jnp.ones((1, 1, 3, 3, 1)), jnp.ones((3, 3, 3, 1, 1)), "fast")
 
 
+@pytest.mark.parametrize("space", [(8, 10), (5, 4), (2, 2), (1, 3), (1, 1)])
 @pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (7, 2), (1, 2)])
-def test_conv2d_equals_torch(size, stride):
-    x, k = normal(2, 8, 10, 5), normal(size, size, 5, 4)
-    weight = torch.tensor(k.transpose(3, 2, 0, 1))
-    theirs = from_torch(F.conv2d(to_torch(x), weight, stride=stride, padding=size // 2))
-    close(conv2d(jnp.asarray(x), jnp.asarray(k), stride), theirs)
+def test_conv2d_equals_torch(size, stride, space):
+    x, k = normal(2, *space, 5), normal(size, size, 5, 4)
+    tx = to_torch(x).requires_grad_()
+    tk = torch.tensor(k.transpose(3, 2, 0, 1)).requires_grad_()
+    theirs = F.conv2d(tx, tk, stride=stride, padding=size // 2)
+    ours, pull = jax.vjp(lambda x, k: conv2d(x, k, stride), jnp.asarray(x), jnp.asarray(k))
+    close(ours, from_torch(theirs))
+    g = normal(*ours.shape)
+    theirs.backward(to_torch(g))
+    d_x, d_k = pull(g)
+    close(d_x, from_torch(tx.grad))
+    close(d_k, tk.grad.numpy().transpose(2, 3, 1, 0))
+
+
+def test_conv2d_is_a_product_on_maps_no_larger_than_the_kernel():
+    """XLA's own is many times slower there, on a CPU."""
+
+    def program(side, stride):
+        x, k = jnp.ones((1, side, side, 5)), jnp.ones((3, 3, 5, 4))
+        return str(jax.make_jaxpr(lambda x, k: conv2d(x, k, stride))(x, k))
+
+    for side, stride in ((2, 1), (1, 1), (4, 2)):
+        assert "conv_general_dilated" not in program(side, stride)
+    for side, stride in ((3, 1), (6, 2), (16, 1)):
+        assert "conv_general_dilated" in program(side, stride)
 
 
 def test_conv_after_upsampling_equals_torch():

@@ -40,9 +40,28 @@ def conv2d(
     """2-D cross-correlation, symmetric zero padding of half a kernel (odd kernels), as torch's."""
     m, n = kernel.shape[:2]
     padding = [(m // 2, m // 2), (n // 2, n // 2)]
+    tiny = x.shape[1] < m * stride and x.shape[2] < n * stride
+    if tiny and jax.default_backend() == "cpu":
+        return _conv2d_by_product(x, kernel, stride, padding)
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
+
+
+def _conv2d_by_product(x, kernel, stride, padding):
+    """One product with the pixels under each tap side by side.
+
+    Where a map is hardly as large as the kernel, XLA's convolution on a CPU, or its gradient, takes
+    up to 25 times as long (benchmarks/NOTES.md).
+    """
+    m, n, _, features = kernel.shape
+    h, w = ((k - 1) // stride + 1 for k in x.shape[1:3])
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    last = stride * (h - 1) + 1, stride * (w - 1) + 1
+    taps = [
+        x[:, p : p + last[0] : stride, q : q + last[1] : stride] for p in range(m) for q in range(n)
+    ]
+    return jnp.einsum("bhwk,ko->bhwo", jnp.concatenate(taps, -1), kernel.reshape(-1, features))
 
 
 def conv3d(

@@ -85,7 +85,7 @@ def main():
     args = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
     torch.set_num_threads(os.cpu_count())
-    overrides = ["precision=f32", f"diffusion.steps={args.steps}"]
+    overrides = ["precision=f32", "motion.prior=false", f"diffusion.steps={args.steps}"]
     config = apply_overrides(get_config(args.config), overrides)
     rng = np.random.default_rng(0)
 

@@ -23,7 +23,7 @@ class MotionPlan(NamedTuple):
 
 
 PLANS = {
-    "cpu": MotionPlan(330, 60.0, 1_500, 1_500, 16, 4e-4),
+    "cpu": MotionPlan(330, 60.0, 1_500, 6_000, 16, 4e-4),
     "gpu": MotionPlan(1000, 300.0, 4_000, 60_000, 128, 4e-4),
 }
 
@@ -92,7 +92,8 @@ def train_motion(
 
     config = config_of(plan)
     clips = MotionClips(make_clips(data, work, plan, progress.note), config, seed=1)
-    task = make_task(config, "motion", clips, {"stats": clips.stats})
+    frozen = {"stats": clips.stats, "correlations": clips.correlations()}
+    task = make_task(config, "motion", clips, frozen)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial, folder = None, work / "motion"
     if not (folder / "checkpoints").exists():

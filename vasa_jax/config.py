@@ -39,6 +39,7 @@ class FaceConfig:
     volume's; 0 (the paper): the volume's.
     network_size: side of the picture that the networks see and draw, pixels, in a larger picture of
     moved pixels of the portrait (needs compose); 0 (the paper), or a smaller picture: image_size.
+    The motion encoders see the larger one at sizes of their own.
     compose: whether the picture is put together from the portrait's own pixels, moved along the
     warps or left in place, and drawn ones (`face/compose.py`); the paper draws all of them.
     decoder_dyn: whether the decoder's norms are adapted by z_dyn and z_id, as the warps' are; in
@@ -92,7 +93,7 @@ class FaceConfig:
         )
         _require(
             self.image_size % 8 == 0,
-            f"face.image_size={self.image_size} must be a multiple of 8, which video encoders need",
+            f"face.image_size={self.image_size} must be a multiple of 8: video is coded in blocks",
         )
         _require(
             len(self.decoder_widths) == len(self.appearance_widths),
@@ -189,6 +190,8 @@ class MotionConfig:
 
     window and context are W and K in 25 fps frames; audio_band is in frames and is used only with
     audio_attention="band". Not published, so the defaults are ours: W, K and the token layout.
+    prior: diffuse how far motion is from what the frame before the window says of it
+    (`vasa_jax.motion.prior`); off, as in the paper, the motion itself.
     """
 
     layers: int = 8
@@ -204,6 +207,7 @@ class MotionConfig:
     audio_attention: str = "full"
     audio_band: int = 2
     attention_backend: str = "xla"
+    prior: bool = False
 
     def __post_init__(self):
         _require(
@@ -381,6 +385,11 @@ class Config:
         _require(
             self.precision in ("bf16", "f32"),
             f"precision={self.precision!r} is not one of bf16, f32",
+        )
+        _require(
+            not (self.motion.prior and self.diffusion.guidance_context),
+            "diffusion.guidance_context needs motion.prior=false: without the context there is "
+            "another prior, and residuals of two priors do not mix",
         )
 
     @property

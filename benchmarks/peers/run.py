@@ -32,6 +32,7 @@ from vasa_jax.face.conv import Style, fold_weight_standardisation
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.sampling import identity_grid, sample_volume
 from vasa_jax.inference.programs import narrow
+from vasa_jax.motion.dit import PRIOR
 from vasa_jax.motion.guidance import stack_branches
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_window
 
@@ -103,7 +104,10 @@ def sampler(config, arguments):
     from sampler import random_window, torch_window
 
     rng = np.random.default_rng(0)
-    params = {"params": Lab(config).bundle.params["motion"]}
+    params = Lab(config).bundle.params["motion"]
+    # The twin is the paper's network; the prior's arithmetic is a few of its output's elements.
+    config = dataclasses.replace(config, motion=dataclasses.replace(config.motion, prior=False))
+    params = {"params": {name: value for name, value in params.items() if name != PRIOR}}
     network = LinenNetwork(build_networks(config).motion)
     plan, weights = make_plan(config.diffusion)
     conditions = random_window(config, rng)

@@ -56,13 +56,14 @@ def test_memory_does_not_grow(debug_pipeline):
 
 
 @pytest.mark.parametrize("with_pose", [False, True])
-def test_motion_is_that_of_the_whole_clip(debug_pipeline, with_pose):
+def test_motion_is_that_of_the_whole_clip(debug_pipeline, source, with_pose):
     rng = np.random.default_rng(2)
     features = rng.standard_normal((75, 32)).astype(np.float32)
     controls = Controls(gaze=(10.0, -5.0), emotion=(("happiness", 0.6),))
     pose = rng.standard_normal((50, 7)).astype(np.float32) * 0.1 if with_pose else None
-    whole = debug_pipeline.sample([features], [controls], [7], [pose])[0]
-    windows = MotionWindows(debug_pipeline, controls, 7, pose)
+    begin = None if with_pose else source
+    whole = debug_pipeline.sample([features], [controls], [7], [pose], sources=[begin])[0]
+    windows = MotionWindows(debug_pipeline, controls, 7, pose, begin)
     pieces = [windows(features[i : i + 20]) for i in range(0, 75, 20)]
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
     if with_pose:
@@ -72,7 +73,7 @@ def test_motion_is_that_of_the_whole_clip(debug_pipeline, with_pose):
 def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     controls = Controls(gaze=(10.0, -5.0))
     features = debug_pipeline.audio(waveform)
-    motion = debug_pipeline.sample([features], [controls], [3])[0]
+    motion = debug_pipeline.sample([features], [controls], [3], sources=[source])[0]
     motion = debug_pipeline.stay(source, motion)
     whole = np.concatenate(list(debug_pipeline.decode(source, motion)))
     pieces = list(stream(debug_pipeline, source, cut(waveform, 0.1), controls, seed=3))
@@ -81,6 +82,28 @@ def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     assert np.abs(online.astype(int) - whole).max() <= 1  # a level: rounding of near halves
     assert np.abs(np.diff(whole.astype(int), axis=0)).max() > 1  # it does move
     assert all(piece.heard <= piece.made for piece in pieces)
+
+
+def test_a_clip_begins_with_the_portraits_head(debug_pipeline, source):
+    """The first window is told a resting face in the portrait's pose, and silence."""
+    place = np.array([[0.2, -0.1, 0.05]]), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]])
+    source = source._replace(pose=Pose(*place))
+    mean, context = debug_pipeline.stats.mean, debug_pipeline.config.motion.context
+    told = debug_pipeline.before(source, 1.5)
+    assert told.motion.shape == (context, len(mean))
+    pose = [0.2, -0.1, 0.05, 0.1, -0.2, 0.05, 0.3 - np.log(1.5)]
+    np.testing.assert_allclose(told.motion[:, :7], np.tile(pose, (context, 1)), atol=1e-6)
+    np.testing.assert_array_equal(told.motion[:, 7:], np.tile(mean[7:], (context, 1)))
+    silence = debug_pipeline.audio(np.zeros(640 * context, np.float32))
+    np.testing.assert_array_equal(told.audio, silence[:context])
+    assert debug_pipeline.before(source, None).motion[0, 6] == mean[6]
+    # And it says something to the sampler.
+    features = np.random.default_rng(4).standard_normal((30, 32)).astype(np.float32)
+    free, begun = (
+        debug_pipeline.sample([features], [Controls()], [5], sources=sources)[0]
+        for sources in (None, [source])
+    )
+    assert np.abs(free - begun).max() > 1e-3
 
 
 def test_a_talking_head_stays_where_its_portrait_has_it(debug_pipeline, source):

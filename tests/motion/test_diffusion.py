@@ -222,6 +222,25 @@ def test_loss_of_a_short_clip_is_the_loss_of_its_frames():
     assert float(empty) == 0
 
 
+def test_differences_count_across_the_start_where_the_network_was_told_of_it():
+    config = DiffusionConfig(velocity_weight=0.5, smoothness_weight=0.1)
+    prediction, target, before = start(1), start(2), start(3)[:, :3]
+    told, valid = np.array([True, False]), np.ones((2, 6), bool)
+    _, parts = x0_loss(*on_device(prediction, target, valid), config, *on_device(before, told))
+    p, y, c = (torch.from_numpy(x) for x in (prediction, target, before))
+    errors = [torch.cat([c[:1, -1:], x[:1]], 1).diff(dim=1) for x in (p, y)]
+    errors = [errors[0] - errors[1], p[1:].diff(dim=1) - y[1:].diff(dim=1)]
+    bends = [torch.cat([c[:1, -2:], p[:1]], 1).diff(n=2, dim=1), p[1:].diff(n=2, dim=1)]
+    for name, rows in (("velocity", errors), ("smoothness", bends)):
+        mean = torch.cat([row.flatten() for row in rows]).square().mean()
+        assert float(parts[name]) == pytest.approx(float(mean), rel=1e-5)
+    # What it was not told of has no say, whatever stands there.
+    other = before.copy()
+    other[1] = 1e6
+    _, same = x0_loss(*on_device(prediction, target, valid), config, *on_device(other, told))
+    assert float(same["velocity"]) == float(parts["velocity"])
+
+
 def test_training_loss_draws_every_step_and_the_noise_it_says():
     config = DiffusionConfig(timesteps=8, steps=4)
     x0 = np.zeros((4000, 1, 2), np.float32)

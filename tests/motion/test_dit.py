@@ -106,8 +106,9 @@ def test_parity_with_torch(key):
     np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4, rtol=0)
 
 
-def test_embed_then_denoise_is_call():
-    config = debug_config()
+@pytest.mark.parametrize("prior", [False, True])
+def test_embed_then_denoise_is_call(prior):
+    config = debug_config(prior=prior)
     model, params = build(config), debug_params(config)
     x_t, t = noisy(config)
     conditions = random_conditions(config)

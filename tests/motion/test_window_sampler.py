@@ -11,7 +11,14 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from motion_toys import debug_config, debug_params
 
 from vasa_jax.errors import UserError
-from vasa_jax.motion.clips import ClipControls, clip_inputs, sample_clip, sample_clips
+from vasa_jax.motion.clips import (
+    Before,
+    ClipControls,
+    clip_inputs,
+    clips_carry,
+    sample_clip,
+    sample_clips,
+)
 from vasa_jax.motion.conditions import Conditions
 from vasa_jax.motion.dit import build
 from vasa_jax.motion.sampler import (
@@ -31,8 +38,15 @@ STATS = MotionStats(
 CALLS: list = []
 
 
+class NoPrior:
+    """x0 is the motion itself."""
+
+    def prior(self, params, conditions):
+        return None
+
+
 @dataclass(frozen=True)
-class KnowsTheAnswer:
+class KnowsTheAnswer(NoPrior):
     """x0 is written in the first M audio channels; counts the examples of each evaluation."""
 
     def embed(self, params, conditions):
@@ -44,7 +58,7 @@ class KnowsTheAnswer:
 
 
 @dataclass(frozen=True)
-class Continues:
+class Continues(NoPrior):
     """Counts on from X_pre's last frame (0 without context), to see the carry."""
 
     def embed(self, params, conditions):
@@ -105,6 +119,20 @@ def test_windows_hand_on_their_last_frames():
     np.testing.assert_allclose(motion[:, 0], np.arange(1, 4 * W + 1), atol=1e-4)
 
 
+def test_a_clip_goes_on_from_what_came_before():
+    told = Before(np.full((3, M), 7.0, np.float32), np.full((3, A), 0.5, np.float32))
+    controls = [CONTROLS, CONTROLS._replace(before=told)]
+    clips = [speech(2 * W)] * 2
+    fresh, later = run(Continues(), {}, plan_of(), clips, controls, stats=unit_stats())
+    np.testing.assert_allclose(fresh[:, 0], np.arange(1, 2 * W + 1), atol=1e-4)
+    np.testing.assert_allclose(later[:, 0], 7 + np.arange(1, 2 * W + 1), atol=1e-4)
+    # In the face model's units, told in the transformer's.
+    carry = clips_carry(controls, CONFIG.motion, STATS, A)
+    np.testing.assert_allclose(carry.motion_context[1], STATS.normalise(told.motion), atol=1e-6)
+    np.testing.assert_array_equal(carry.audio_context[1], told.audio)
+    assert carry.has_context.tolist() == [False, True]
+
+
 def unit_stats():
     return MotionStats(np.zeros(M, np.float32), np.ones(M, np.float32))
 
@@ -160,7 +188,7 @@ def test_scan_equals_a_plain_python_loop(changes):
 
 
 @dataclass(frozen=True)
-class Mixes:
+class Mixes(NoPrior):
     """A smooth function of everything: noisy motion, step, context and audio."""
 
     def embed(self, params, conditions):

@@ -10,9 +10,11 @@ import pytest
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.motion.stats import fit_stats
+from vasa_jax.training.loop import Result
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_clips import MotionClips, find_clips, index_clips, is_clip_folder
 from vasa_jax.training.motion_step import audio_margin, motion_step, motion_task
+from vasa_jax.training.run import run
 from vasa_jax.training.task import CheckpointableIterator
 
 CONFIG = get_config("debug")
@@ -169,6 +171,26 @@ def test_a_training_step_takes_its_batches(folder):
         lambda s, f, b: motion_step(CONFIG, single_device(), s, f, b, jax.random.key(0)),
         state, task.frozen, batch,
     )  # fmt: skip
+
+
+def test_correlations_reach_the_task(folder, monkeypatch):
+    """Number 1 counts frames: after `lag` of them it has moved by `lag`. Number 0 never moves."""
+    found = clips(folder).correlations()
+    std = clips(folder).stats.std[1].astype(np.float64)
+    lags = np.arange(1, W + 1)
+    np.testing.assert_allclose(found[:, 1], np.maximum(0, 1 - lags**2 / (2 * std**2)), atol=1e-6)
+    assert (found[:, 0] == 1).all()
+    given = {}
+
+    def keep(task, *_, **__):
+        given["task"] = task
+        return Result(0, True, None)
+
+    monkeypatch.setattr("vasa_jax.training.run.train", keep)
+    run(get_config("debug", ["motion.prior=true"]), "motion", folder / "work", folder)
+    np.testing.assert_array_equal(given["task"].frozen["correlations"], found)
+    run(CONFIG, "motion", folder / "work", folder)
+    assert "correlations" not in given["task"].frozen
 
 
 def test_splits(folder, tmp_path_factory):

@@ -7,6 +7,7 @@ import pytest
 from checks import gatherable, gathered_shapes, one_step, relative_error
 
 from vasa_jax.config import get_config
+from vasa_jax.motion.dit import PRIOR
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import train
@@ -86,6 +87,16 @@ def test_statistics_reach_the_state_and_normalise(alone):
     result = one_step(motion_task(config, {"stats": stats}, optimizer=SGD), 1)
     np.testing.assert_array_equal(result[2].constants["std"], stats.std)
     assert abs(result[3]["loss"] - alone[3]["loss"]) > 0.1
+
+
+def test_the_prior_is_measured_and_not_learned():
+    config = config_of("motion.prior=true", "train_motion.warmup=0")
+    shape = config.motion.window, config.face.motion_dim
+    start, _, end, _ = one_step(motion_task(config, {"correlations": np.full(shape, 0.7)}), 1)
+    for state in (start, end):
+        np.testing.assert_allclose(state.params["motion"][PRIOR], np.log(0.3), rtol=1e-6)
+        np.testing.assert_array_equal(state.ema["motion"][PRIOR], start.params["motion"][PRIOR])
+    assert relative_error(end.params["motion"]["head"], start.params["motion"]["head"]) > 0
 
 
 def test_sound_for_trained_encoders_features_for_frozen_ones():

@@ -70,10 +70,11 @@ def measure_speech(
         features = model.audio(clip.waveform[: count * SAMPLES_PER_FRAME])[:count]
         seeds = list(range(settings.seeds))
         controls = [Controls()] * len(seeds)
-        motions = sample_all(model, [features] * len(seeds), controls, seeds)
+        source = model.encode(truth[0])
+        motions = sample_all(model, features, controls, seeds, source)
         spoken = clip.phonemes[:count] if clip.phonemes is not None else None
         for seed, motion in enumerate(motions):
-            ours = speak(model, truth[0], motion, controls[seed])
+            ours = speak(model, source, motion, controls[seed])
             read = instruments.reader(ours, True)
             lags.append(speech.lagged_correlation(read.mouth, seen.mouth))
             _add_mouth(samples, clip.identity, read, seen, lags[-1], spoken)

@@ -31,8 +31,9 @@ class Model(Protocol):
     def audio(self, waveform: np.ndarray) -> np.ndarray: ...
 
     def sample(
-        self, features: Sequence[np.ndarray], controls: Sequence[Any], seeds: Sequence[int]
-    ) -> list[np.ndarray]: ...
+        self, features: Sequence[np.ndarray], controls: Sequence[Any], seeds: Sequence[int],
+        *, sources: Sequence[Any],
+    ) -> list[np.ndarray]: ...  # fmt: skip
 
 
 class Readings(NamedTuple):

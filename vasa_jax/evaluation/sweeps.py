@@ -76,10 +76,11 @@ def measure_sweeps(
             portrait = to_size(clip.pictures([0]), size)[0]
             controls = [condition.command(value) for value in condition.values]
             seeds = [settings.seed] * len(controls)
-            motions = sample_all(model, [features] * len(controls), controls, seeds)
+            source = model.encode(portrait)
+            motions = sample_all(model, features, controls, seeds, source)
             answers = []
             for motion, wish in zip(motions, controls, strict=True):
-                read = instruments.reader(speak(model, portrait, motion, wish), True)
+                read = instruments.reader(speak(model, source, motion, wish), True)
                 answers.append(condition.answer(read))
             result = response(np.array(condition.values), np.array(answers))
             for name, value in result._asdict().items():

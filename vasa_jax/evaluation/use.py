@@ -1,6 +1,6 @@
 """Calls that every experiment makes: pictures to size, motion of pictures, pictures of motion."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -30,27 +30,27 @@ def decode(model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"])
     return np.concatenate(list(model.decode(model.encode(portrait), motion)))
 
 
-def speak(
-    model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"], controls: Any
-) -> Frames:
+def speak(model: Model, source: Any, motion: Float[np.ndarray, "t m"], controls: Any) -> Frames:
     """`decode` of generated motion, where the portrait's head is, as in `generate`."""
-    source = model.encode(portrait)
     return np.concatenate(list(model.decode(source, model.stay(source, motion, controls.distance))))
 
 
 def sample_all(
     model: Model,
-    features: Sequence[np.ndarray],
+    features: np.ndarray,
     controls: Sequence[Any],
     seeds: Sequence[int],
-    advance: Callable[[int], None] = lambda n: None,
+    source: Any,
 ) -> list[Float[np.ndarray, "t m"]]:
-    """Motion of any number of clips, as many at once as the model takes."""
+    """Motion of one portrait to the same sound, once for each wish and seed, as many at once as the
+    model takes."""
     found: list[np.ndarray] = []
-    for i in range(0, len(features), model.batch):
+    for i in range(0, len(controls), model.batch):
         part = slice(i, i + model.batch)
-        found += model.sample(features[part], controls[part], seeds[part])
-        advance(len(features[part]))
+        count = len(controls[part])
+        found += model.sample(
+            [features] * count, controls[part], seeds[part], sources=[source] * count
+        )
     return found
 
 

@@ -98,17 +98,18 @@ def _run_group(
             count = frame_count(job.inputs.clip.seconds)
             features.append(pipeline.audio(job.inputs.clip.waveform)[:count])
             advance(1)
+    with report.stage("encode"):
+        sources = [pipeline.encode(job.inputs.portrait.crop.image) for job in group]
     windows = max(pipeline.windows(len(f)) for f in features)
     with report.stage("sample", windows) as advance:
         requests = [job.row.request for job in group]
         motions = pipeline.sample(
-            features, [r.controls for r in requests], [r.seed for r in requests], advance=advance
-        )
-    for job, motion in zip(group, motions, strict=True):
+            features, [r.controls for r in requests], [r.seed for r in requests],
+            advance=advance, sources=sources,
+        )  # fmt: skip
+    for job, source, motion in zip(group, sources, motions, strict=True):
         request, inputs = job.row.request, job.inputs
         try:
-            with report.stage("encode"):
-                source = pipeline.encode(inputs.portrait.crop.image)
             motion = pipeline.stay(source, motion, request.controls.distance)
             finish_clip(request, inputs, motion, pipeline, source, report)
             record_finished(request, job.mark, job.details)

@@ -151,8 +151,9 @@ def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Repor
         features = pipeline.audio(inputs.clip.waveform)[:count]
     with report.stage("sample", pipeline.windows(count)) as advance:
         motion = pipeline.sample(
-            [features], [request.controls], [request.seed], [pose], advance=advance
-        )[0]
+            [features], [request.controls], [request.seed], [pose], advance,
+            [source if pose is None else None],
+        )[0]  # fmt: skip
     if pose is None:
         motion = pipeline.stay(source, motion, request.controls.distance)
     return finish_clip(request, inputs, motion, pipeline, source, report)

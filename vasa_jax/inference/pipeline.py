@@ -21,7 +21,7 @@ from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.programs import inference_params, jit_decode, jit_encode
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
-from vasa_jax.motion.clips import ClipControls, sample_clips, window_count
+from vasa_jax.motion.clips import Before, ClipControls, sample_clips, window_count
 from vasa_jax.motion.sampler import (
     LinenNetwork,
     WindowCarry,
@@ -29,7 +29,16 @@ from vasa_jax.motion.sampler import (
     make_plan,
     sample_windows,
 )
-from vasa_jax.typing import FPS, POSE_DIM, Array, Float, Key, PortraitArray, Source
+from vasa_jax.typing import (
+    FPS,
+    POSE_DIM,
+    SAMPLES_PER_FRAME,
+    Array,
+    Float,
+    Key,
+    PortraitArray,
+    Source,
+)
 
 
 class Pipeline:
@@ -102,16 +111,22 @@ class Pipeline:
         seeds: Sequence[int],
         poses: Sequence[np.ndarray | None] | None = None,
         advance: Callable[[int], None] | None = None,
+        sources: Sequence[Source | None] | None = None,
     ) -> list[Float[np.ndarray, "t m"]]:
         """[pose, z_dyn] of up to `batch` clips; a clip's result depends on its own seed alone.
 
         features: (t, a) per clip, t may be 0. poses: optional (t, 7) tracks to keep.
-        advance: called with the number of windows done.
+        sources: portraits whose heads the clips begin with, see `before`; without one a clip begins
+        with any of the training data's. advance: called with the number of windows done.
         """
         poses = list(poses) if poses is not None else [None] * len(features)
+        sources = list(sources) if sources is not None else [None] * len(features)
         spare = self.batch - len(features)
         clips = [*features, *[features[0][:0]] * spare]
-        wishes = [c.for_clip(pose) for c, pose in zip(controls, poses, strict=True)]
+        wishes = [
+            wish.for_clip(pose, None if source is None else self.before(source, wish.distance))
+            for wish, pose, source in zip(controls, poses, sources, strict=True)
+        ]
         wishes += [ClipControls()] * spare
         keys = jax.vmap(jax.random.key)(np.asarray([*seeds, *[0] * spare], np.uint32))
         motions = sample_clips(
@@ -153,6 +168,24 @@ class Pipeline:
     def prepare_sound(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         """What the audio encoder wants done to sound on the host, before `hear`."""
         return self._networks.audio.prepare(waveform)
+
+    @cached_property
+    def _silence(self) -> Float[np.ndarray, "k a"]:
+        frames = self.config.motion.context
+        return self.audio(np.zeros(frames * SAMPLES_PER_FRAME, np.float32))[:frames]
+
+    def before(self, source: Source, distance: float | None = 1.0) -> Before:
+        """As if the portrait's head had waited in silence, with a resting face, `distance` times as
+        far away (None: at the training data's mean size).
+
+        A clip that begins from nothing takes any of the head poses that clips of the training data
+        have, for as long as it lasts: a portrait that looks ahead would be turned away.
+        """
+        pose, motion = source.pose, np.array(self.stats.mean)
+        motion[:6] = np.concatenate([pose.rotation[0], pose.translation[0]])
+        if distance is not None:
+            motion[6:POSE_DIM] = np.asarray(pose.log_scale)[0] - math.log(distance)
+        return Before(np.tile(motion, (self.config.motion.context, 1)), self._silence)
 
     def stay(
         self,

@@ -18,8 +18,7 @@ from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
-from vasa_jax.motion.clips import ClipControls, clip_inputs
-from vasa_jax.motion.sampler import initial_carry
+from vasa_jax.motion.clips import ClipControls, clip_inputs, clips_carry
 from vasa_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float, Frames, Source
 
 __all__ = [
@@ -115,7 +114,7 @@ class AudioWindows:
 class MotionWindows:
     """Features (t <= w, a) of one window after another in, motion (t, m) out.
 
-    What it gives equals `Pipeline.sample` of the whole clip with the same seed.
+    What it gives equals `Pipeline.sample` of the whole clip with the same seed and source.
     """
 
     def __init__(
@@ -124,13 +123,14 @@ class MotionWindows:
         controls: Controls = DEFAULT_CONTROLS,
         seed: int = 0,
         pose: Float[np.ndarray, "t 7"] | None = None,
+        source: Source | None = None,
     ):
         config, self._pipeline = pipeline.config, pipeline
         self._window, self._index = config.motion.window, 0
-        self._wishes = controls.for_clip(pose)
+        before = None if source is None else pipeline.before(source, controls.distance)
+        self._wishes = controls.for_clip(pose, before)
         self._keys = jax.random.key(np.uint32(seed))[None]
-        dims = config.face.motion_dim, config.audio.dim
-        self._carry = initial_carry(1, config.motion.context, *dims)
+        self._carry = clips_carry([self._wishes], config.motion, pipeline.stats, config.audio.dim)
 
     def __call__(self, features: Float[np.ndarray, "t a"]) -> Float[np.ndarray, "t m"]:
         """The motion of the next window; a window of fewer frames than w must be the last."""
@@ -167,7 +167,8 @@ def stream(
     call `warm_up` before, or they also wait for the compiler.
     """
     sound = AudioWindows(pipeline, lookahead)
-    windows_of = MotionWindows(pipeline, controls, seed, pose)
+    begin = source if pose is None else None
+    windows_of = MotionWindows(pipeline, controls, seed, pose, begin)
 
     start = None
 
@@ -175,8 +176,8 @@ def stream(
         nonlocal start
         for features in windows:
             motion = windows_of(features)
-            start = motion[0] if start is None else start
             if pose is None:
+                start = motion[0] if start is None else start
                 motion = pipeline.stay(source, motion, controls.distance, start)
             for frames in pipeline.decode(source, motion):
                 yield Piece(frames, heard, time.perf_counter())

@@ -12,6 +12,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.motion.sampler import (
     Network,
     Plan,
+    WindowCarry,
     WindowInputs,
     initial_carry,
     sample_windows,
@@ -20,19 +21,28 @@ from vasa_jax.motion.stats import MotionStats
 from vasa_jax.typing import EMOTIONS, POSE_DIM, Array, Float, Key
 
 
+class Before(NamedTuple):
+    """What came before a clip's first frame: k frames of motion in the face model's units, and
+    the features of their sound."""
+
+    motion: Float[np.ndarray, "k m"]
+    audio: Float[np.ndarray, "k a"]
+
+
 class ClipControls(NamedTuple):
     """The wishes for one clip; None is the learned null.
 
     gaze (yaw, pitch) in radians, distance (1 = training mean) and emotion (8 shares): a vector for
     the whole clip, or one row per window, whose last row then lasts to the end of the clip.
     pose: (t, 7) head pose track in the face model's units, 25 per second, to be kept exactly; past
-    its end the pose is generated.
+    its end the pose is generated. before: None starts the clip from nothing, as in the paper.
     """
 
     gaze: Float[np.ndarray, "*n 2"] | None = None
     distance: Float[np.ndarray, "*n 1"] | None = None
     emotion: Float[np.ndarray, "*n 8"] | None = None
     pose: Float[np.ndarray, "t 7"] | None = None
+    before: Before | None = None
 
 
 def window_count(frames: int, window: int) -> int:
@@ -85,6 +95,22 @@ def clip_inputs(
     )
 
 
+def clips_carry(
+    controls: Sequence[ClipControls], config: MotionConfig, stats: MotionStats, audio_dim: int
+) -> WindowCarry:
+    """What the first windows of these clips are told."""
+    carry = initial_carry(len(controls), config.context, len(stats.mean), audio_dim)
+    motion, audio = np.array(carry.motion_context), np.array(carry.audio_context)
+    for number, before in enumerate(c.before for c in controls):
+        if before is not None:
+            motion[number], audio[number] = stats.normalise(before.motion), before.audio
+    told = np.array([c.before is not None for c in controls])
+    return carry._replace(
+        motion_context=jnp.asarray(motion), audio_context=jnp.asarray(audio),
+        has_context=jnp.asarray(told),
+    )  # fmt: skip
+
+
 def sample_clips(
     network: Network,
     plan: Plan,
@@ -119,7 +145,7 @@ def sample_clips(
     count = calls * windows_per_call
     clips = [clip_inputs(a, c, stats, window, count) for a, c in zip(audio, controls, strict=True)]
     inputs = jax.tree.map(lambda *leaves: np.stack(leaves), *clips)
-    carry = initial_carry(len(audio), config.context, len(stats.mean), audio[0].shape[-1])
+    carry = clips_carry(controls, config, stats, audio[0].shape[-1])
     pieces = []
     for first in range(0, count, windows_per_call):
         now = jax.tree.map(

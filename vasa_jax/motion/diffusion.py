@@ -61,22 +61,38 @@ def x0_loss(
     target: Float[Array, "b w m"],
     valid: Bool[Array, "b w"],
     config: DiffusionConfig,
+    before: Float[Array, "b k m"] | None = None,
+    has_before: Bool[Array, " b"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Mean squared error over valid frames, and its parts by name.
 
     Optional, both off in the paper: "velocity", the squared error of first differences, and
     "smoothness", the squared second difference of the prediction (DiffPoseTalk section 3.3). A
     difference counts where all its frames are valid.
+
+    before, has_before: the frames that the network was told come before the window, and whether it
+    was. Differences across the window's start count then too: without them nothing but x0's own
+    error says that a window must go on where the last one ended.
     """
     parts = {"x0": _masked_mean((prediction - target) ** 2, valid)}
     loss = parts["x0"]
+
+    def led(frames, known, count):
+        if before is None:
+            return frames, known
+        lead = before[:, -count:]
+        told = jnp.broadcast_to(has_before[:, None], lead.shape[:2])
+        return jnp.concatenate([lead, frames], 1), jnp.concatenate([told, known], 1)
+
     if config.velocity_weight:
-        error = jnp.diff(prediction, axis=1) - jnp.diff(target, axis=1)
-        parts["velocity"] = _masked_mean(error**2, valid[:, 1:] & valid[:, :-1])
+        (ours, known), (truth, _) = led(prediction, valid, 1), led(target, valid, 1)
+        error = jnp.diff(ours, axis=1) - jnp.diff(truth, axis=1)
+        parts["velocity"] = _masked_mean(error**2, known[:, 1:] & known[:, :-1])
         loss = loss + config.velocity_weight * parts["velocity"]
     if config.smoothness_weight:
-        bend = jnp.diff(prediction, n=2, axis=1)
-        parts["smoothness"] = _masked_mean(bend**2, valid[:, 2:] & valid[:, 1:-1] & valid[:, :-2])
+        ours, known = led(prediction, valid, 2)
+        bend = jnp.diff(ours, n=2, axis=1)
+        parts["smoothness"] = _masked_mean(bend**2, known[:, 2:] & known[:, 1:-1] & known[:, :-2])
         loss = loss + config.smoothness_weight * parts["smoothness"]
     return loss, parts
 

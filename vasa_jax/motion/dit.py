@@ -17,7 +17,11 @@ import numpy as np
 from vasa_jax.config import Config, MotionConfig
 from vasa_jax.errors import UserError
 from vasa_jax.motion.conditions import Conditions, null_conditions
+from vasa_jax.motion.prior import Prior, default_correlations, prior_of, spread_of
 from vasa_jax.typing import Array, Bool, Float, Int, Key
+
+PRIOR = "prior_spread"
+"""The parameter that `motion.prior` adds."""
 
 _norm = partial(nn.LayerNorm, dtype=jnp.float32)
 
@@ -129,7 +133,8 @@ def _attend(query, key, value, mask, backend):
 
 class MotionTransformer(nn.Module):
     """x0 = H(x_t, t, C). `embed` then `denoise` is `__call__`, split so that a sampler embeds the
-    conditions once per window and not once per step."""
+    conditions once per window and not once per step. Where `prior` gives one, x_0 and x_t are
+    residuals (`vasa_jax.motion.prior`)."""
 
     config: MotionConfig
     motion_dim: int
@@ -156,6 +161,14 @@ class MotionTransformer(nn.Module):
         self.blocks = [Block(c, self.dtype) for _ in range(c.layers)]
         self.norm_out = _norm()
         self.head = Mlp(c.width, self.motion_dim, self.dtype)
+        if c.prior:
+            # Measured, not learned; among the parameters, so that it goes where they go.
+            known = default_correlations(c.window, self.motion_dim)
+            self.spread = self.param(PRIOR, lambda key: spread_of(known))
+
+    def prior(self, conditions: Conditions) -> Prior | None:
+        """Of a window's motion; None without `motion.prior`."""
+        return prior_of(self.spread, conditions) if self.config.prior else None
 
     def embed(self, conditions: Conditions) -> Float[Array, "b s d"]:
         """The condition tokens [g, d, e, X_pre, A_pre, A] of a window, s = 3 + 2 K + W."""

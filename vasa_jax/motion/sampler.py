@@ -22,12 +22,17 @@ from vasa_jax.motion.guidance import (
     repeat_branches,
     stack_branches,
 )
+from vasa_jax.motion.prior import Prior
 from vasa_jax.typing import Array, Bool, Float, Int, Key
 
 
 @runtime_checkable
 class Network(Protocol):
     """A denoiser split in two, hashable because it is a static argument of the program."""
+
+    def prior(self, params: Any, conditions: Conditions) -> Prior | None:
+        """What x_0 and x_t are residuals of; None if they are the motion itself."""
+        ...
 
     def embed(self, params: Any, conditions: Conditions) -> Any:
         """What stays the same over all steps of a window."""
@@ -43,6 +48,10 @@ class LinenNetwork:
     """A `MotionTransformer` as a Network; `params` are its variables {"params": …}."""
 
     model: nn.Module
+
+    def prior(self, params: Any, conditions: Conditions) -> Prior | None:
+        """From the measured correlations that lie among the parameters."""
+        return self.model.apply(params, conditions, method="prior")
 
     def embed(self, params: Any, conditions: Conditions) -> Float[Array, "b s d"]:
         """The condition tokens of a window."""
@@ -147,6 +156,9 @@ def sample_window(
     draws_noise = bool(table.noise.any())
     branches = len(plan.branches)
     embedded = network.embed(params, stack_branches(conditions, plan.branches))
+    prior = network.prior(params, conditions)
+    if prior is not None and fixed is not None:
+        fixed = prior.residual(fixed)
 
     def body(state, numbered_row):
         (x, previous), (number, row) = state, numbered_row
@@ -163,7 +175,7 @@ def sample_window(
     rows = jax.tree.map(jnp.asarray, table)
     carry = start, jnp.zeros_like(start)
     (x, _), _ = jax.lax.scan(body, carry, (numbers, rows), unroll=plan.unroll)
-    return x
+    return x if prior is None else prior.motion(x)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

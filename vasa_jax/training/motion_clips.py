@@ -13,6 +13,7 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
+from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
 from vasa_jax.typing import SAMPLES_PER_FRAME, Float
@@ -277,6 +278,11 @@ class MotionClips:
             raise UserError(f"{self._folder / name}: needs an array {key!r}, {needed}; extract the "
                             "clip anew with this config")  # fmt: skip
         return value
+
+    def correlations(self) -> Float[np.ndarray, "w m"]:
+        """Of the whole folder's motion, as `motion.prior` needs them; reads every clip."""
+        clips = (read_clip(self._folder / name)["motion"] for name in self._index.names)
+        return correlations(clips, self.stats.std, self._window)
 
     def state(self) -> dict[str, int]:
         """The place of the next window."""

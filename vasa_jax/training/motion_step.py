@@ -13,7 +13,8 @@ from vasa_jax.audio.mel import MelEncoder
 from vasa_jax.config import Config
 from vasa_jax.motion.conditions import Conditions, drop_conditions
 from vasa_jax.motion.diffusion import Schedule, q_sample, x0_loss
-from vasa_jax.motion.dit import build, init_params
+from vasa_jax.motion.dit import PRIOR, build, init_params
+from vasa_jax.motion.prior import prior_of, spread_of
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import (
@@ -98,6 +99,8 @@ def motion_init(config: Config, key: Key[Array, ""], frozen: Any, optimizer: Any
     """A fresh state; a trainable audio encoder's parameters lie beside the transformer's."""
     keys = jax.random.split(key)
     params = {"motion": init_params(config, keys[0])["params"]}
+    if config.motion.prior and "correlations" in frozen:
+        params["motion"] |= {PRIOR: spread_of(frozen["correlations"])}
     if config.audio.encoder == "mel":
         wave = jnp.zeros((1, SAMPLES_PER_FRAME * 4), jnp.float32)
         params["audio"] = build_audio_encoder(config.audio).init(keys[1], wave)["params"]
@@ -183,11 +186,15 @@ def _loss(config, layout, frozen, params, drawn):
     audio = _audio(config, layout, frozen, params, batch)
     conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
     x0, valid = batch.motion[:, k:], batch.valid[:, k:]
+    before = (conditions.motion_context, conditions.has_context)
+    if config.motion.prior:
+        x0 = prior_of(jax.lax.stop_gradient(params["motion"][PRIOR]), conditions).residual(x0)
+        before = ()  # residuals start anew at each window
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
     x_t = q_sample(schedule, x0, drawn.t, drawn.noise)
     network = layout.by_example(lambda p, *inputs: build(config).apply({"params": p}, *inputs))
     x0_hat = network(params["motion"], x_t, drawn.t, conditions, valid)
-    loss, parts = x0_loss(x0_hat, x0, valid, config.diffusion)
+    loss, parts = x0_loss(x0_hat, x0, valid, config.diffusion, *before)
     return loss, {"loss": loss} | parts
 
 
@@ -211,7 +218,8 @@ def motion_task(
     batch: MotionBatch | None = None,
 ) -> Task:
     """Stage 2 for the loop. frozen: {"stats": MotionStats of the data (default: none needed, the
-    motion is z-scored already), "audio": parameters of a pretrained encoder to feed sound to}."""
+    motion is z-scored already), "audio": parameters of a pretrained encoder to feed sound to,
+    "correlations": of the data, for `motion.prior` (`vasa_jax.motion.prior.correlations`)}."""
     dim = config.face.motion_dim
     plain = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
     frozen = {"stats": plain} | (frozen or {})

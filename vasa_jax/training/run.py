@@ -58,7 +58,8 @@ def run(
     that everything runs and teach nothing.
     frozen: parameters of frozen networks by name: "vgg" and "identity" for the losses of stage 1
     (their kinds in `perception`); "audio" for a pretrained encoder that is fed sound, and "stats"
-    (MotionStats; read from a folder's data if absent) in stage 2.
+    (MotionStats; read from a folder's data if absent) in stage 2, with "correlations" (see
+    `motion_task`; read from a folder's clips if absent).
     initial: parameters to start a new run from, in the form of `TrainState.params`.
 
     Raises UserError for whatever of this does not fit together; see `train`.
@@ -73,6 +74,8 @@ def run(
         sound = True if "audio" in frozen else None
         data = MotionClips(Path(data), config, seed=config.train_motion.seed, waveform=sound)
         frozen.setdefault("stats", data.stats)
+        if config.motion.prior:
+            frozen.setdefault("correlations", data.correlations())
     if isinstance(data, str | Path):
         folder = Path(data)
         if stage == "motion" and "stats" not in frozen:

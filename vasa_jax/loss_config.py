@@ -114,8 +114,10 @@ class ExactLoss:
     pixel, perceptual: of the whole picture. regions: further L1 in eyes and mouth. moved: further
     L1 where two exact renders of one head pose differ, by how much they do: all that the expression
     changes. drawn: of what the decoder draws by itself under `face.compose`: where the portrait's
-    pixels win from the start, it would never learn to draw what they cannot show. codes: whether
-    motion comes from the labels and not from the encoders (`vasa_jax.face.label_code`).
+    pixels win from the start, it would never learn to draw what they cannot show. choice: under
+    `face.compose`, cross-entropy of the shares to whichever layer is nearest to the exact render.
+    codes: whether motion comes from the labels and not from the encoders
+    (`vasa_jax.face.label_code`).
     """
 
     weight: float = 0.0
@@ -124,6 +126,7 @@ class ExactLoss:
     regions: float = 5.0
     moved: float = 0.0
     drawn: float = 0.0
+    choice: float = 0.0
     codes: bool = False
 
 

@@ -74,13 +74,13 @@ def test_each_share_alone_gives_its_layer():
     for k in range(3):
         found = layers(np.where(np.arange(3) == k, ONLY, 0.0))
         want = portrait if k < 2 else found.drawn  # nothing moves: moved is the portrait too
-        np.testing.assert_allclose(compose(found, still(), portrait), want, atol=2e-6)
+        np.testing.assert_allclose(compose(found, still(), portrait).picture, want, atol=2e-6)
 
 
 def test_moved_pixels_are_torch_grid_sample_of_the_slice_that_is_seen():
     portrait = picture(1, 16, 16, 3)
     places = still() + 0.3 * RNG.normal(size=(2, 3, 4, 4, 3)).astype(np.float32)
-    found = compose(layers((ONLY, 0, 0), seen=1), places, portrait)
+    found = compose(layers((ONLY, 0, 0), seen=1), places, portrait).picture
     flow = enlarge(places[:, 1, :, :, :2], 16)
     want = torch.nn.functional.grid_sample(
         torch.from_numpy(np.array(portrait)).permute(0, 3, 1, 2).expand(2, -1, -1, -1),
@@ -93,7 +93,7 @@ def test_a_shift_moves_single_pixels():
     portrait, step = picture(2, 16, 16, 3), 2 / 15
     found = layers((ONLY, 0, 0))
     shift = found.shift.at[:, 5, 6].set(jnp.arctanh(jnp.array([step, 0.0]) / SHIFT_LIMIT))
-    drawn = compose(found._replace(shift=shift), still(), portrait)
+    drawn = compose(found._replace(shift=shift), still(), portrait).picture
     np.testing.assert_allclose(drawn[:, 5, 6], portrait[:, 5, 7], atol=1e-5)
     np.testing.assert_allclose(drawn[:, 5, 7], portrait[:, 5, 7], atol=2e-6)
 
@@ -130,9 +130,8 @@ def motion(config, **pose):
     return Motion(identity_pose(1)._replace(**{k: jnp.array([v]) for k, v in pose.items()}), dyn)
 
 
-def test_a_new_model_moves_the_portrait_by_the_pose(model):
-    """With the drawn share closed and no displacements, a shifted pose shifts the picture."""
-    config, model, params, image = model
+def moved_alone(params):
+    """The parameters with no displacements, all shares with the moved portrait."""
     params = jax.tree.map(jnp.copy, params)
     for warp in ("warp_source", "warp_driver"):
         head = params["params"][warp]["head"]
@@ -140,6 +139,13 @@ def test_a_new_model_moves_the_portrait_by_the_pose(model):
     head = params["params"]["decoder"]["head"]
     head["kernel"] = head["kernel"].at[..., 3:].set(0)
     head["bias"] = head["bias"].at[3:].set(jnp.array([ONLY, 0.0, 0.0]))
+    return params
+
+
+def test_a_new_model_moves_the_portrait_by_the_pose(model):
+    """With the drawn share closed and no displacements, a shifted pose shifts the picture."""
+    config, model, params, image = model
+    params = moved_alone(params)
     at_rest = motion(config)
     source = model.apply(params, image, at_rest, method="encode_source")
     # Two pixels to the right: 2 steps of the grid of pixel centres.
@@ -170,13 +176,7 @@ def test_a_larger_portrait_keeps_its_pixels(model):
     size = 2 * config.image_size
     config = dataclasses.replace(config, image_size=size, network_size=config.image_size)
     large, model = picture(1, size, size, 3), FaceModel(config)
-    params = jax.tree.map(jnp.copy, params)
-    for warp in ("warp_source", "warp_driver"):
-        head = params["params"][warp]["head"]
-        params["params"][warp]["head"] = jax.tree.map(jnp.zeros_like, head)
-    head = params["params"]["decoder"]["head"]
-    head["kernel"] = head["kernel"].at[..., 3:].set(0)
-    head["bias"] = head["bias"].at[3:].set(jnp.array([ONLY, 0.0, 0.0]))
+    params = moved_alone(params)
     at_rest = motion(config)
     source = model.apply(params, large, at_rest, method="encode_source")
     np.testing.assert_allclose(

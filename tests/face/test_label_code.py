@@ -8,9 +8,11 @@ import pytest
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic.swapping import turn_gaze
 from vasa_jax.data_pipeline.synthetic.tracks import eyes_in_head as by_tracks
+from vasa_jax.errors import UserError
 from vasa_jax.face import batch as batches
 from vasa_jax.face.label_code import (
     SCALE,
+    batch_motions,
     eyes_in_head,
     fold_read_outs,
     label_code,
@@ -50,6 +52,25 @@ def test_both_motions_of_a_batch():
     np.testing.assert_array_equal(source.pose.rotation, batch.source_pose.rotation)
     np.testing.assert_allclose(driver.dyn[:, :52], SCALE * batch.driver_arkit, rtol=1e-6)
     assert np.abs(source.dyn - driver.dyn).max() > 0.1
+
+
+def test_motions_are_said_or_encoded_as_the_config_asks():
+    batch = jax.tree.map(jnp.asarray, batches.random(get_config("debug"), 3))
+    seen = []
+    said = get_config("debug", ["face_losses.exact.codes=true", "face.dyn_dim=64"])
+    for ours, labels in zip(batch_motions(said, batch, seen.append), label_motions(batch, 64),
+                            strict=True):  # fmt: skip
+        np.testing.assert_array_equal(ours.dyn, labels.dyn)
+    assert not seen
+    with pytest.raises(UserError, match="use swaps"):
+        batch_motions(said, batch._replace(source_gaze=None), seen.append)
+    encoded = get_config("debug", ["face_losses.exact.codes=false"])
+    view = batch.driver / 2
+    batch = batch._replace(source_view=None, driver_view=view)
+    motions = label_motions(batch, 64)
+    found = batch_motions(encoded, batch, lambda x: seen.append(x) or motions[len(seen) - 1])
+    assert (seen[0] is batch.source, seen[1] is view, len(seen)) == (True, True, 2)
+    assert found == motions
 
 
 def test_a_folded_encoder_says_what_its_heads_read():

@@ -12,9 +12,9 @@ from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
 from vasa_jax.face import losses
-from vasa_jax.face.compose import shrink
+from vasa_jax.face.compose import Composed, shrink
 from vasa_jax.face.discriminator import Discriminator
-from vasa_jax.face.exact import from_swaps, moved_loss
+from vasa_jax.face.exact import choice_loss, from_swaps, moved_loss
 from vasa_jax.face.model import FaceModel
 from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.perception.align import Alignment
@@ -86,7 +86,7 @@ class Toy(nn.Module):
 
     def decode_parts(self, source, motion):
         picture = self.decode(source, motion)
-        return picture, 1 - nn.avg_pool(picture, (2, 2), (2, 2))
+        return Composed(picture, 1 - nn.avg_pool(picture, (2, 2), (2, 2)))
 
     def __call__(self, image):
         motion = self.encode_motion(image)
@@ -210,20 +210,69 @@ def test_what_the_decoder_draws_alone_has_the_same_targets():
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, drawn=2.0))
     out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
     half = SIZE // 2
-    assert losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH).drawn is None
-    for drawn, picture in zip(out.drawn, (out.same, out.pose_only, out.dyn_only), strict=True):
-        np.testing.assert_allclose(drawn, 1 - nn.avg_pool(picture, (2, 2), (2, 2)), atol=1e-6)
-    targets = tuple(shrink(x, half) for x in (BATCH.driver, BATCH.pose_only, BATCH.dyn_only))
-    _, metrics = losses.face_loss(config, BATCH, out._replace(drawn=targets), NETWORKS)
+    assert losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH).parts is None
+    for part, picture in zip(out.parts, (out.same, out.pose_only, out.dyn_only), strict=True):
+        np.testing.assert_array_equal(part.picture, picture)
+        np.testing.assert_allclose(part.drawn, 1 - nn.avg_pool(picture, (2, 2), (2, 2)), atol=1e-6)
+    targets = [shrink(x, half) for x in (BATCH.driver, BATCH.pose_only, BATCH.dyn_only)]
+
+    def drawing(error):
+        return out._replace(
+            parts=tuple(
+                p._replace(drawn=x + error) for p, x in zip(out.parts, targets, strict=True)
+            )
+        )
+
+    _, metrics = losses.face_loss(config, BATCH, drawing(0), NETWORKS)
     assert float(metrics["loss/drawn"]) == 0
-    off = out._replace(drawn=tuple(x + 0.1 for x in targets))
+    off = drawing(0.1)
     total, metrics = losses.face_loss(config, BATCH, off, NETWORKS)
     exact = config.exact
     np.testing.assert_allclose(
         metrics["loss/drawn"], 0.1 * (exact.pixel + exact.regions), rtol=1e-4
     )
-    without, _ = losses.face_loss(only(exact=1.0), BATCH, off._replace(drawn=None), NETWORKS)
+    without, _ = losses.face_loss(only(exact=1.0), BATCH, off._replace(parts=None), NETWORKS)
     np.testing.assert_allclose(total - without, 2 * metrics["loss/drawn"], rtol=1e-4)
+
+
+def test_shares_are_drawn_to_the_layer_that_is_right():
+    """Three layers, each right in a third of the picture; where all are, nothing is asked."""
+    config = only(exact=1.0)
+    target, points = BATCH.driver, BATCH.driver_points
+    right = jnp.arange(SIZE)[:, None] // (SIZE // 4) == jnp.array([0, 1, 2])  # last quarter: none
+    wrong = jnp.where(right.any(-1, keepdims=True), ~right, False)[:, None, :, None]
+    layers = target[..., None, :] + jnp.where(wrong, 0.2, 0.0)
+    even = jnp.zeros((B, SIZE, SIZE, 3))
+    loss = lambda s, x=layers, p=points: choice_loss(config, x, s, target, p)  # noqa: E731
+    assert loss(even + 30.0 * right[:, None]) < 0.01 * loss(even)
+    grad = np.asarray(jax.grad(loss)(even))
+    last = 3 * (SIZE // 4)
+    assert (np.sign(-grad[:, :last]) == np.where(right[:last, None], 1, -1)).all()
+    assert not grad[:, last:].any()
+    assert not np.asarray(jax.grad(lambda x: loss(even, x))(layers)).any()
+    # Even shares: ln 3 nats wherever layers differ, by 0.2 of error.
+    np.testing.assert_allclose(loss(even, p=None), 0.75 * 0.2 * np.log(3), rtol=1e-3)
+    # A share of nearly nothing still feels its duty.
+    gone = even.at[..., 2].set(-15.0)
+    assert np.abs(jax.grad(loss)(gone)[:, SIZE // 2 : last, :, 2]).min() > 1e-5
+
+
+def test_the_choice_counts_for_each_exact_render():
+    config = only(exact=1.0)
+    config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, choice=3.0))
+    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    _, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
+    assert "loss/choice" not in metrics  # a decoder that draws everything has nothing to choose
+    layers = jnp.asarray(RNG.uniform(size=(B, SIZE, SIZE, 3, 3)), jnp.float32)
+    shares = jnp.asarray(RNG.normal(size=(B, SIZE, SIZE, 3)), jnp.float32)
+    parts = tuple(p._replace(layers=layers, shares=shares) for p in out.parts)
+    total, metrics = losses.face_loss(config, BATCH, out._replace(parts=parts), NETWORKS)
+    renders = ((BATCH.driver, BATCH.driver_points), (BATCH.pose_only, BATCH.driver_points),
+               (BATCH.dyn_only, BATCH.source_points))  # fmt: skip
+    want = np.mean([choice_loss(config, layers, shares, *render) for render in renders])
+    np.testing.assert_allclose(metrics["loss/choice"], want, rtol=1e-5)
+    without, _ = losses.face_loss(only(exact=1.0), BATCH, out, NETWORKS)
+    np.testing.assert_allclose(total - without, 3 * want, rtol=1e-4)
 
 
 def test_known_motion_takes_the_encoders_place():
@@ -274,7 +323,7 @@ def test_cross_pairs_carry_the_right_motion():
         ),
         encode_source=lambda x, m: Source(x[:, None], x[:, :1, :1]),
         # The drawn image shows its motion in the first pixel, its person in the second.
-        decode_parts=lambda s, m: 2 * (s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn),),
+        decode_parts=lambda s, m: Composed(*2 * (s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn),)),
     )
     batch = BATCH._replace(driver_view=None, source_view=None)
     out = losses.draw(CONFIG, face, batch)

@@ -15,7 +15,7 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.evaluation.image import psnr
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.face.label_code import label_motions
+from vasa_jax.face.label_code import batch_motions
 from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import ARKIT, Float, Motion
 
@@ -102,16 +102,18 @@ def measure(
     return figures
 
 
-def _views(batch):
-    source = batch.source if batch.source_view is None else batch.source_view
-    return source, batch.driver if batch.driver_view is None else batch.driver_view
-
-
 def _encode(config, face, batches):
-    """Motion of all sources, then of all drivers."""
+    """Motion of all sources, then of all drivers; without "dyn" in `face`, of the head alone."""
     model = FaceModel(config.face, config.dtype)
-    run = jax.jit(lambda p, x: model.apply({"params": p}, x, method="encode_motion"))
-    views = [_views(batch) for batch in batches]
+
+    @jax.jit
+    def run(face, image):
+        if "dyn" in face:
+            return model.apply({"params": face}, image, method="encode_motion")
+        pose = model.apply({"params": face}, image, method="encode_pose")
+        return Motion(pose, jnp.zeros((len(image), config.face.dyn_dim)))
+
+    views = [batch.views for batch in batches]
     return [jax.tree.map(np.asarray, run(face, v[k])) for k in (0, 1) for v in views]
 
 
@@ -121,10 +123,9 @@ def _draw(config, face, batches):
 
     @jax.jit
     def run(face, batch):
-        if config.face_losses.exact.codes:
-            a, b = label_motions(batch, config.face.dyn_dim)
-        else:
-            a, b = (model.apply({"params": face}, x, method="encode_motion") for x in _views(batch))
+        a, b = batch_motions(
+            config, batch, lambda x: model.apply({"params": face}, x, method="encode_motion")
+        )
         source = model.apply({"params": face}, batch.source, a, method="encode_source")
         mixed = {"itself": a, "swap": b, "pose_only": Motion(b.pose, a.dyn),
                  "dyn_only": Motion(a.pose, b.dyn)}  # fmt: skip

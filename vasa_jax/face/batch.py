@@ -9,6 +9,9 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.typing import ARKIT, Array, Float, Image, Int, Pose
 
+Pictures = Float[Array | np.ndarray, "b h w 3"]
+"""Batches lie in numpy on the host, too."""
+
 
 class FaceBatch(NamedTuple):
     """Pairs of frames: `source` and `driver` come from one clip of one person.
@@ -54,6 +57,14 @@ class FaceBatch(NamedTuple):
     driver_arkit: Float[Array, "b 52"] | None = None
     pose_only: Image | None = None
     dyn_only: Image | None = None
+
+    @property
+    def views(self) -> tuple[Pictures, Pictures]:
+        """Source and driver as the motion encoder sees them."""
+        return (
+            self.source if self.source_view is None else self.source_view,
+            self.driver if self.driver_view is None else self.driver_view,
+        )
 
 
 class Rendered(NamedTuple):

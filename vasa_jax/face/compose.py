@@ -16,7 +16,7 @@ import numpy as np
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.typing import Array, Float, Image
 
-__all__ = ["Layers", "Surface", "compose", "enlarge", "shrink"]
+__all__ = ["Composed", "Layers", "Surface", "compose", "enlarge", "shrink"]
 
 AT_START = (2.0, 0.0, 0.0)
 """Logits of the shares at the start: the moved portrait shows from the first step on."""
@@ -63,12 +63,26 @@ class Layers(NamedTuple):
     shift: Float[Array, "b h w 2"]
 
 
+class Composed(NamedTuple):
+    """A picture, float32 in [0, 1], and what the losses ask about it.
+
+    drawn: by the decoder, at the size that the networks draw. layers: (b, h, w, 3, 3), the moved,
+    the still and the drawn picture (next to last axis), of which `shares` (logits) make the
+    picture; None for a decoder that draws all of it.
+    """
+
+    picture: Image
+    drawn: Float[Array, "b small small 3"]
+    layers: Float[Array, "b h w 3 3"] | None = None
+    shares: Float[Array, "b h w 3"] | None = None
+
+
 def compose(
     layers: Layers,
     places: Float[Array, "b d i j 3"],
     portrait: Float[Array, "p h w 3"],
-) -> Float[Array, "b h w 3"]:
-    """The picture, as large as the portrait, float32 in [0, 1].
+) -> Composed:
+    """The picture, as large as the portrait.
 
     places: where in the portrait's posed volume each voxel of the driven volume comes from.
     portrait: batch b or 1, of the layers' size or larger: the places of moved pixels and the shares
@@ -86,7 +100,9 @@ def compose(
     moved = sample_volume(portrait[:, None], flow[:, None], "border")[:, 0]
     logits = shares.astype(jnp.float32) + jnp.array(AT_START)
     moving, still, new = jnp.split(jax.nn.softmax(logits, -1), 3, -1)
-    return moving * moved + still * portrait + new * drawn
+    picture = moving * moved + still * portrait + new * drawn
+    parts = jnp.stack([moved, jnp.broadcast_to(portrait, moved.shape), drawn], -2)
+    return Composed(picture, layers.drawn, parts, logits)
 
 
 def enlarge(x: Float[Array, "b i j k"], size: int) -> Float[Array, "b size size k"]:

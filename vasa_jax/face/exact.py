@@ -22,7 +22,10 @@ from vasa_jax.typing import Array, Bool, Float, Image
 
 Scalar = Float[Array, ""]
 
-__all__ = ["exact_loss", "from_swaps", "moved_loss"]
+__all__ = ["choice_loss", "exact_loss", "from_swaps", "moved_loss"]
+
+NEAREST = 0.02
+"""Errors (means of RGB in [0, 1]) that differ by this are told apart."""
 
 
 def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
@@ -78,6 +81,32 @@ def exact_loss(
     if points is not None and exact.regions:
         mask = region_masks(points, drawn.shape[1]).max(-1, keepdims=True)
         total += exact.regions * pixel_loss(drawn, target, mask)
+    return total
+
+
+def choice_loss(
+    config: FaceLossConfig,
+    layers: Float[Array, "b h w 3 3"],
+    shares: Float[Array, "b h w 3"],
+    target: Image,
+    points: Float[Array, "b 5 2"] | None,
+) -> Scalar:
+    """Cross-entropy of a composed picture's shares to the layers' nearness to the exact render.
+
+    A pixel counts as much as its layers' errors differ; eyes and mouth once more, by
+    `exact.regions`. Unweighted. A share that is nearly 0 gets hardly any gradient from the picture
+    itself, and the portrait's pixels, better everywhere in the beginning, would stay on for good.
+    The gradient reaches the shares alone.
+    """
+    error = jnp.abs(layers - target[..., None, :]).mean(-1)
+    error = jax.lax.stop_gradient(error)
+    nearest = jax.nn.softmax(-error / NEAREST, -1)
+    entropy = -(nearest * jax.nn.log_softmax(shares, -1)).sum(-1, keepdims=True)
+    cost = (error.max(-1, keepdims=True) - error.min(-1, keepdims=True)) * entropy
+    total = cost.mean()
+    if points is not None and config.exact.regions:
+        mask = region_masks(points, target.shape[1]).max(-1, keepdims=True)
+        total += config.exact.regions * (mask * cost).sum() / jnp.maximum(mask.sum(), 1.0)
     return total
 
 

@@ -5,19 +5,23 @@ be said. The generator then learns from exact codes, without waiting for an enco
 well, and such a code holds nothing of a person. The encoder learns the same code from pictures.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.pose import rotation_matrix
 from vasa_jax.face.readin import INPUTS, ReadIn
-from vasa_jax.typing import ARKIT, Array, Float, Motion
+from vasa_jax.typing import ARKIT, Array, Float, Image, Motion
 
-__all__ = ["SCALE", "fold_read_outs", "label_code", "label_motions", "label_read_in"]
+__all__ = [
+    "SCALE", "batch_motions", "fold_read_outs", "label_code", "label_motions", "label_read_in",
+]  # fmt: skip
 
 SCALE = 4.0
 """Of every entry: coefficients and radians spread by 0.1 to 0.3, codes by about 1."""
@@ -52,6 +56,21 @@ def label_motions(batch: FaceBatch, dim: int) -> tuple[Motion, Motion]:
             (batch.driver_pose, batch.driver_arkit, batch.driver_gaze),
         )
     )
+
+
+def batch_motions(
+    config: Config, batch: FaceBatch, encode_motion: Callable[[Image], Motion]
+) -> tuple[Motion, Motion]:
+    """Motion of source and driver as `face_losses.exact.codes` wants it: said, or else encoded.
+
+    Raises UserError where labels are to say it and the data has none.
+    """
+    if not config.face_losses.exact.codes:
+        return tuple(encode_motion(view) for view in batch.views)
+    if batch.source_arkit is None or batch.source_gaze is None or batch.source_pose is None:
+        raise UserError("face_losses.exact.codes needs data with head pose, gaze and ARKit labels "
+                        "of every picture: use swaps, or switch it off")  # fmt: skip
+    return label_motions(batch, config.face.dyn_dim)
 
 
 def label_read_in(dim: int) -> ReadIn:

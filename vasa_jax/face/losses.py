@@ -15,14 +15,14 @@ import jax.numpy as jnp
 
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.face.compose import shrink
+from vasa_jax.face.compose import Composed, shrink
 from vasa_jax.face.discriminator import (
     Judge,
     discriminator_loss,
     feature_matching,
     generator_loss,
 )
-from vasa_jax.face.exact import exact_loss, moved_loss
+from vasa_jax.face.exact import choice_loss, exact_loss, moved_loss
 from vasa_jax.face.image_losses import (
     FeatureNet,
     feature_loss,
@@ -57,11 +57,11 @@ class FaceFunctions(NamedTuple):
 
     encode_motion: Callable[[Image], Motion]
     encode_source: Callable[[Image, Motion], Source]
-    decode_parts: Callable[[Source, Motion], tuple[Image, Float[Array, "b small small 3"]]]
+    decode_parts: Callable[[Source, Motion], Composed]
 
     def decode(self, source: Source, motion: Motion) -> Image:
         """The picture alone."""
-        return self.decode_parts(source, motion)[0]
+        return self.decode_parts(source, motion).picture
 
 
 class FaceNetworks(NamedTuple):
@@ -80,7 +80,7 @@ class FaceOutputs(NamedTuple):
     consist_a = D(V_j, id_j, pose_i, dyn_j) and consist_b = D(V_i, id_i, pose_i, dyn_j), with i the
     source and j the driver. dyn_same and dyn_cross: dynamics codes of the drawn images.
     pose_only = D(V_s, id_s, pose_d, dyn_s) and dyn_only = D(V_s, id_s, pose_s, dyn_d).
-    drawn: what the decoder drew for same, pose_only and dyn_only.
+    parts: what same, pose_only and dyn_only are made of.
     source_gaze and driver_gaze: for a gaze head of the trainer's, radians; source_arkit and
     driver_arkit: for an ARKit head of the trainer's.
     """
@@ -96,7 +96,7 @@ class FaceOutputs(NamedTuple):
     dyn_cross: Float[Array, "b dyn"] | None = None
     pose_only: Image | None = None
     dyn_only: Image | None = None
-    drawn: tuple[Float[Array, "b small small 3"], ...] | None = None
+    parts: tuple[Composed, Composed, Composed] | None = None
     source_gaze: Float[Array, "b 2"] | None = None
     driver_gaze: Float[Array, "b 2"] | None = None
     source_arkit: Float[Array, "b 52"] | None = None
@@ -121,13 +121,11 @@ def draw(
     motions: of source and driver where they are known; else they are encoded.
     """
     if motions is None:
-        source_view = batch.source if batch.source_view is None else batch.source_view
-        driver_view = batch.driver if batch.driver_view is None else batch.driver_view
-        motions = face.encode_motion(source_view), face.encode_motion(driver_view)
+        motions = tuple(face.encode_motion(view) for view in batch.views)
     motion_s, motion_d = motions
     source = face.encode_source(batch.source, motion_s)
-    same, own = face.decode_parts(source, motion_d)
-    out = FaceOutputs(same, motion_s, motion_d)
+    same = face.decode_parts(source, motion_d)
+    out = FaceOutputs(same.picture, motion_s, motion_d)
     if config.self_drive.weight:
         out = out._replace(itself=face.decode(source, motion_s))
     if config.contrast.weight or config.cross_identity.weight:
@@ -137,10 +135,10 @@ def draw(
             dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
         )
     if config.exact.weight and batch.pose_only is not None:
-        pose_only, pose_own = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
-        dyn_only, dyn_own = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
-        drawn = (own, pose_own, dyn_own) if config.exact.drawn else None
-        out = out._replace(pose_only=pose_only, dyn_only=dyn_only, drawn=drawn)
+        pose_only = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
+        dyn_only = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
+        parts = (same, pose_only, dyn_only) if config.exact.drawn or config.exact.choice else None
+        out = out._replace(pose_only=pose_only.picture, dyn_only=dyn_only.picture, parts=parts)
     if config.consistency.weight:
         other = face.encode_source(batch.driver, motion_d)
         mixed = Motion(motion_s.pose, motion_d.dyn)
@@ -302,23 +300,36 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
     vgg = networks.vgg
     if config.exact.perceptual:
         _need(vgg, "exact.perceptual", "the weights of VGG", "")
-    pairs = (("pose_only", batch.driver_points), ("dyn_only", batch.source_points))
+    renders = (
+        ("pose_only", outputs.pose_only, batch.pose_only, batch.driver_points),
+        ("dyn_only", outputs.dyn_only, batch.dyn_only, batch.source_points),
+    )
     terms = [
-        (name, config.exact.weight,
-         exact_loss(config, getattr(outputs, name), getattr(batch, name), points, vgg))
-        for name, points in pairs
-    ]  # fmt: skip
+        (name, config.exact.weight, exact_loss(config, picture, target, points, vgg))
+        for name, picture, target, points in renders
+    ]
     if config.exact.moved:
         value = moved_loss(batch, outputs.same, outputs.pose_only, outputs.dyn_only)
         terms.append(("moved", config.exact.weight * config.exact.moved, value))
-    if outputs.drawn is not None:
-        targets = (batch.driver, *(getattr(batch, name) for name, _ in pairs))
-        points = (batch.driver_points, *(points for _, points in pairs))
+    if outputs.parts is None:
+        return terms
+    renders = (("same", outputs.same, batch.driver, batch.driver_points), *renders)
+    made = [
+        (part, target, points)
+        for part, (_, _, target, points) in zip(outputs.parts, renders, strict=True)
+    ]
+    if config.exact.drawn:
         losses = [
-            exact_loss(config, own, shrink(target, own.shape[1]), where, None)
-            for own, target, where in zip(outputs.drawn, targets, points, strict=True)
+            exact_loss(config, part.drawn, shrink(target, part.drawn.shape[1]), points, None)
+            for part, target, points in made
         ]
         terms.append(("drawn", config.exact.weight * config.exact.drawn, sum(losses) / 3))
+    if config.exact.choice and outputs.parts[0].shares is not None:
+        losses = [
+            choice_loss(config, part.layers, part.shares, target, points)
+            for part, target, points in made
+        ]
+        terms.append(("choice", config.exact.weight * config.exact.choice, sum(losses) / 3))
     return terms
 
 

@@ -11,11 +11,10 @@ import jax.numpy as jnp
 import optax
 
 from vasa_jax.config import Config
-from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.batch import fake as fake_batch
 from vasa_jax.face.discriminator import Discriminator
-from vasa_jax.face.label_code import label_motions
+from vasa_jax.face.label_code import batch_motions
 from vasa_jax.face.losses import (
     FaceFunctions,
     FaceNetworks,
@@ -224,13 +223,9 @@ def _functions(config: Config, params: Any, layout: Layout | None = None) -> Fac
 
 
 def _generator_loss(config, layout, perception, params, critic, frozen, step, batch):
-    motions = None
-    if config.face_losses.exact.codes:
-        if batch.source_arkit is None or batch.source_gaze is None or batch.source_pose is None:
-            raise UserError("face_losses.exact.codes needs data with head pose, gaze and ARKit "
-                            "labels of every picture: use swaps, or switch it off")  # fmt: skip
-        motions = label_motions(batch, config.face.dyn_dim)
-    outputs = draw(config.face_losses, _functions(config, params, layout), batch, motions)
+    face = _functions(config, params, layout)
+    motions = batch_motions(config, batch, face.encode_motion)
+    outputs = draw(config.face_losses, face, batch, motions)
     for name, head in _heads(config).items():
         read = partial(head.apply, {"params": params[name]})
         motions = {"source": outputs.source_motion, "driver": outputs.driver_motion}
@@ -263,10 +258,7 @@ def face_samples(config: Config, ema: Any, batch: FaceBatch) -> dict[str, Image]
     """
     batch = jax.tree.map(lambda x: x[:ROWS], batch)
     face = _functions(config, ema)
-    if config.face_losses.exact.codes:
-        source_motion, motion = label_motions(batch, config.face.dyn_dim)
-    else:
-        source_motion, motion = (face.encode_motion(x) for x in (batch.source, batch.driver))
+    source_motion, motion = batch_motions(config, batch, face.encode_motion)
     source = face.encode_source(batch.source, source_motion)
     other = jax.tree.map(lambda x: jnp.roll(x, 1, 0), motion)
     return {

@@ -45,18 +45,9 @@ def stages(steps: int, size: int) -> tuple[Stage, Stage]:
 
 def figures(stage: Stage, work: Path, held: Path) -> dict[str, float]:
     """The gate of a finished stage, other people's pictures driving, and the leak."""
-    from vasa_jax.data_pipeline.loading.groups import GroupFiles
-    from vasa_jax.data_pipeline.loading.pairs import PLAIN
-    from vasa_jax.evaluation.gate import measure
-    from vasa_jax.params import load_safetensors, unflatten
-
-    config, found = config_of(stage), {}
-    params = unflatten(load_safetensors(work / stage.name / "ema.safetensors"))
-    for own in (0.0, 1.0):
-        data = GroupFiles(held, config, batch=8, augment=PLAIN._replace(own=own))
-        found[own] = measure(config, params, [next(data) for _ in range(8)])
-    leak = found[1.0]["swap_psnr"] - found[0.0]["swap_psnr"]
-    return found[0.0] | {"leak_db": leak}
+    config, params = config_of(stage), train_demo.finished(work, stage)
+    others, own = (train_demo.gate(config, params, held, stage, own=own) for own in (0.0, 1.0))
+    return others | {"leak_db": own["swap_psnr"] - others["swap_psnr"]}
 
 
 def main(words: list[str] | None = None) -> int:

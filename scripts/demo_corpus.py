@@ -6,20 +6,21 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from demo_stages import CONFIG, CORPUS, MAPS, SETTINGS
+from demo_stages import CONFIG, MAPS, SETTINGS
 
 
-def make_corpus(data: Path, scale: str, assets: Path | None) -> None:
+def make_corpus(data: Path, corpus: tuple[int, int, int], assets: Path | None) -> None:
     """Draw `data`/train and `data`/held; drawn groups are kept if it is interrupted.
 
-    With assets two thirds of the people wear them and the others are painted.
+    corpus: people, groups and side in pixels, as in `demo_stages.CORPUS`. With assets two thirds
+    of the people wear them and the others are painted.
     """
     from vasa_jax.config import get_config
     from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps, mean_front
     from vasa_jax.face.compose import SURFACE_SIZE
     from vasa_jax.media.files import write_whole
 
-    people, groups, size = CORPUS[scale]
+    people, groups, size = corpus
     kinds = [("painted", None, 401, people, groups)]
     if assets is not None:
         few, some = people // 3, groups // 3

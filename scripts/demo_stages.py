@@ -13,7 +13,7 @@ POSE, LABELS = ("pose.weight=2",), ("arkit.weight=1", "gaze.weight=1")
 PIXELS = (
     "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",
     "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4", "exact.drawn=0.5",
-    "exact.codes=true",
+    "exact.choice=0.5", "exact.codes=true",
 )  # fmt: skip
 FEATURES = ("perceptual.weight=1", "perceptual.scales=2")
 EVERYTHING = (
@@ -36,13 +36,15 @@ SETTINGS: tuple[str, ...] = ()
 """Overrides of the config in every stage and in the weights."""
 CORPUS = {"cpu": (330, 600, 128), "gpu": (1000, 2000, 256)}
 """People (a tenth of them is held out), groups of swaps, and side of the pictures in pixels."""
+DRY_CORPUS = (40, 24)
+"""People and groups of a dry run: the fewest of which some are held out."""
 
 
 class Stage(NamedTuple):
     """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
-    plain: whether pictures come as they are, but for flips and mild colours. reader: the dynamics
-    encoder alone (`vasa_jax.training.reader_step`). parts: of the face model that it trains and
-    hands on, all if empty. own: share whose motion is read from the source's own person."""
+    plain: whether pictures come as they are, but for flips and mild colours. alone: "pose" or
+    "dyn", that encoder without the rest of the face model. parts: of the face model that it trains
+    and hands on, all if empty. own: share whose motion is read from the source's own person."""
 
     name: str
     size: int
@@ -52,21 +54,21 @@ class Stage(NamedTuple):
     losses: tuple[str, ...]
     other: tuple[str, ...] = ()
     plain: bool = True
-    reader: bool = False
+    alone: str = ""
     parts: tuple[str, ...] = ()
     own: float = 0.25
 
 
 STAGES = {
     "cpu": (
-        Stage("pose", 128, 2_000, 32, 1e-3, POSE, plain=False, parts=("pose",)),
-        Stage("reader", 128, 12_000, 64, 1e-3, LABELS, reader=True, parts=("dyn",)),
-        Stage("face64", 64, 600, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("face128", 128, 900, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("pose", 128, 8_000, 32, 7e-4, POSE, alone="pose", parts=("pose",)),
+        Stage("reader", 128, 12_000, 32, 7e-4, LABELS, alone="dyn", parts=("dyn",)),
+        Stage("face64", 64, 4_000, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("face128", 128, 8_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),
     "gpu": (
-        Stage("pose", 256, 6_000, 128, 1e-3, POSE, plain=False, parts=("pose",)),
-        Stage("reader", 256, 30_000, 256, 1e-3, LABELS, reader=True, parts=("dyn",)),
+        Stage("pose", 256, 20_000, 256, 1e-3, POSE, alone="pose", parts=("pose",)),
+        Stage("reader", 256, 30_000, 256, 1e-3, LABELS, alone="dyn", parts=("dyn",)),
         Stage("face64", 64, 12_000, 128, 1e-3, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 8_000, 64, 5e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
         Stage("face256", 256, 6_000, 32, 3e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),

@@ -53,10 +53,12 @@ def train_stage(
     from vasa_jax.data_pipeline.loading.crops import CropFiles
     from vasa_jax.data_pipeline.loading.groups import GroupFiles
     from vasa_jax.data_pipeline.loading.pairs import Augment
+    from vasa_jax.data_pipeline.loading.turned import TurnedFiles
     from vasa_jax.face.label_code import fold_read_outs
     from vasa_jax.params import flatten, save_safetensors
     from vasa_jax.training.loop import train
     from vasa_jax.training.mesh import Layout, make_mesh
+    from vasa_jax.training.pose_step import pose_task
     from vasa_jax.training.program import build_program, init_state
     from vasa_jax.training.reader_step import reader_task
     from vasa_jax.training.run import make_task
@@ -65,8 +67,10 @@ def train_stage(
     perception, frozen = loss_networks(config)
     held = data_folder / "held"
     held = held if held.is_dir() else None
-    if stage.reader:
+    if stage.alone == "dyn":
         data, task = CropFiles(data_folder / "train", config, seed=1), reader_task(config)
+    elif stage.alone == "pose":
+        data, task = TurnedFiles(data_folder / "train", config, seed=1), pose_task(config)
     else:
         augment = Augment(own=stage.own, **({"views": ()} if stage.plain else {}))
         data = GroupFiles(data_folder / "train", config, seed=1, augment=augment)
@@ -85,18 +89,18 @@ def train_stage(
     place = {**data.state(), "next": result.step * stage.batch // jax.process_count()}
     if result.finished:
         ema = jax.device_get(result.state.ema)
-        if stage.reader:
+        if stage.alone == "dyn":
             ema = fold_read_outs(ema)
         if stage.parts:
             face = {name: ema["face"][name] for name in stage.parts if name in ema["face"]}
-            ema = {**(ema if stage.reader else {}), "face": face}
+            ema = {**(ema if stage.alone == "dyn" else {}), "face": face}
         ema = flatten(_added(ema, before or {}))
         save_safetensors(folder / "ema.safetensors", ema, {"stage": stage.name})
     if copy is not None:
         demo_copy.keep(copy, stage.name, result.state, place, before)
     whole = _added(jax.device_get(result.state.ema), before or {})
-    if held is not None and (not stage.reader or "pose" in whole["face"]):
-        figures = _gate(config, whole, held, stage)
+    if held is not None and "pose" in whole["face"]:
+        figures = gate(config, whole, held, stage)
         words = " ".join(f"{name} {value:.3g}" for name, value in figures.items())
         print(f"held-out people at step {result.step}: {words}", flush=True)
         record = json.dumps({"step": result.step, **figures}) + "\n"
@@ -142,13 +146,14 @@ def _added(tree: dict, other: dict) -> dict:
     return both | new
 
 
-def _gate(config, params, held: Path, stage: Stage) -> dict[str, float]:
-    """The same 64 swaps of people never trained on, every time."""
+def gate(config, params, held: Path, stage: Stage, own: float = 0.25) -> dict[str, float]:
+    """The same 64 swaps of people never trained on, every time; of the share `own` the motion is
+    read from the source's own person."""
     from vasa_jax.data_pipeline.loading.groups import GroupFiles
     from vasa_jax.data_pipeline.loading.pairs import PLAIN
     from vasa_jax.evaluation.gate import measure
 
-    data = GroupFiles(held, config, batch=8, augment=PLAIN)
+    data = GroupFiles(held, config, batch=8, augment=PLAIN._replace(own=own))
     encoders, generator = stage.parts != GENERATOR, stage.parts in ((), GENERATOR)
     return measure(config, params, [next(data) for _ in range(8)], encoders, generator)
 
@@ -172,7 +177,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--until", help="the last stage to train")
     parser.add_argument("--skip", default="", help="stages to leave out for now, comma-separated")
     parser.add_argument("--dry", type=int, metavar="N", help="N steps of 2 examples in every "
-                        "stage, to see that all of it runs")  # fmt: skip
+                        "stage, in WORK/dry, on a tiny corpus there if DATA holds none: to see "
+                        "that all of it runs")  # fmt: skip
     arguments = parser.parse_args(words)
     import jax
 
@@ -185,11 +191,20 @@ def main(words: list[str] | None = None) -> int:
         timer.start()
     scale = arguments.scale or ("cpu" if jax.default_backend() == "cpu" else "gpu")
     stages, speech = demo_stages.STAGES[scale], demo_motion.PLANS[scale]
-    if arguments.dry:
-        stages = tuple(s._replace(steps=arguments.dry, batch=2) for s in stages)
-        speech = speech._replace(hear=arguments.dry, steps=arguments.dry, batch=2)
-    work, copy = arguments.work, arguments.copy
+    work, copy, corpus = arguments.work, arguments.copy, demo_stages.CORPUS[scale]
     data, skip = arguments.data or work / "data", arguments.skip.split(",")
+    tracks, assets = data, arguments.assets
+    if arguments.dry:
+        # Nothing is left where a real run would take it for its own.
+        work, copy = work / "dry", copy and copy / "dry"
+        people, groups = demo_stages.DRY_CORPUS
+        if not (data / "train").is_dir():
+            data, corpus, assets = work / "data", (people, groups, corpus[-1]), None
+        if not (tracks / "tracks").is_dir():
+            tracks = work / "data"
+        stages = tuple(s._replace(steps=arguments.dry, batch=2) for s in stages)
+        speech = speech._replace(hear=arguments.dry, steps=arguments.dry, batch=2,
+                                 people=people, minutes=people / 10)  # fmt: skip
     names = [stage.name for stage in stages]
     if demo_copy.stage_of(copy) and not any((work / n).exists() for n in (*names, "motion")):
         demo_copy.begin(copy, work)
@@ -197,7 +212,7 @@ def main(words: list[str] | None = None) -> int:
     if first is not None:
         stages = stages[names.index(first) :] if first in names else ()
     if stages and not (data / "train").is_dir():
-        make_corpus(data, scale, arguments.assets)
+        make_corpus(data, corpus, assets)
     for stage in stages:
         done = finished(work, stage)
         if done is None and stage.name in skip:
@@ -215,7 +230,7 @@ def main(words: list[str] | None = None) -> int:
     if "motion" in skip:
         return 0
     print(f"stage motion: {speech.steps} steps of {speech.batch}", flush=True)
-    if not demo_motion.train_motion(data, work, speech, Lines(), before, copy):
+    if not demo_motion.train_motion(tracks, work, speech, Lines(), before, copy):
         print("stopped in time; the same command goes on")
         return 0
     if before is not None and GENERATOR[0] in before["face"] and "pose" in before["face"]:

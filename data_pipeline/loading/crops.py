@@ -7,9 +7,8 @@ import numpy as np
 
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline import augment
-from vasa_jax.data_pipeline.loading.group_reader import GroupReader
+from vasa_jax.data_pipeline.loading.group_reader import GroupReader, draw_picture
 from vasa_jax.data_pipeline.loading.pairs import FLIPS
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.face.motion import FACE_CENTRE, FACE_HALF
@@ -69,9 +68,7 @@ class CropFiles(GroupReader, Iterator[ReaderBatch]):
         return ReaderBatch(crops, **labels)
 
     def _example(self, group: SwapGroup, rng: np.random.Generator):
-        counts = group.counts()
-        i, p, d = (int(rng.integers(n)) for n in counts)
-        image = decode_rgb(group.images[int(np.ravel_multi_index((i, p, d), counts))], group.size)
+        image, (i, p, d) = draw_picture(group, rng)
         pose = np.concatenate(
             [group.rotation[i, p], group.translation[i, p], group.log_scale[i, p]]
         )

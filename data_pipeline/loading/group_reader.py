@@ -8,8 +8,19 @@ from typing import Any
 import jax
 import numpy as np
 
+from vasa_jax.data_pipeline.loading.pictures import decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError
+from vasa_jax.typing import PortraitArray
+
+
+def draw_picture(
+    group: SwapGroup, rng: np.random.Generator
+) -> tuple[PortraitArray, tuple[int, int, int]]:
+    """One picture of a group, and which identity, pose and dynamics it shows."""
+    counts = group.counts()
+    place = tuple(int(rng.integers(n)) for n in counts)
+    return decode_rgb(group.images[int(np.ravel_multi_index(place, counts))], group.size), place
 
 
 class GroupReader:

@@ -40,8 +40,8 @@ def script():
     )
     stages.CONFIG, stages.SETTINGS = "debug", SETTINGS
     stages.STAGES = {"cpu": (
-        make("pose", stages.POSE, plain=False, parts=("pose",)),
-        make("reader", stages.LABELS, reader=True, parts=("dyn",)),
+        make("pose", stages.POSE, alone="pose", parts=("pose",)),
+        make("reader", stages.LABELS, alone="dyn", parts=("dyn",)),
         make("face", stages.PIXELS, *stages.FROZEN, parts=stages.GENERATOR),
     )}  # fmt: skip
     motion.PLANS = {"cpu": motion.MotionPlan(4, 1.0, 2, 4, 8, 1e-3)}

@@ -95,11 +95,19 @@ def test_six_bytes_a_parameter_in_files_of_16_mib(tmp_path):
     assert max(files) <= PART_BYTES
 
 
-def test_averages_give_way_first(trained, tmp_path):
+def test_first_moments_give_way_first_then_averages(trained, tmp_path):
     size = pack(trained, None, tmp_path / "all")
     smaller = pack(trained, None, tmp_path / "less", most=size - 1)
     assert smaller < size
     back, _ = unpack(tmp_path / "less", fresh())
+    assert not back.opt_state[0].mu["in"]["kernel"].any()
+    assert back.opt_state[0].nu["in"]["kernel"].any()
+    gaps = [np.abs(s.ema["in"]["kernel"] - s.params["in"]["kernel"]).max() for s in (back, trained)]
+    assert gaps[0] == pytest.approx(gaps[1], rel=0.02)
+    straight, resumed = (float(loss(run(s, n).params)) for s, n in ((trained, 50), (back, 60)))
+    assert resumed <= straight
+    assert pack(trained, None, tmp_path / "least", most=smaller - 1) < smaller
+    back, _ = unpack(tmp_path / "least", fresh())
     np.testing.assert_array_equal(back.ema["in"]["kernel"], back.params["in"]["kernel"])
     with pytest.raises(UserError, match="make the model smaller"):
         pack(trained, None, tmp_path / "none", most=1000)

@@ -2,9 +2,9 @@
 
 A checkpoint of AdamW with averages takes 16 bytes a parameter. Here parameters keep 16 bits of
 mantissa (3 bytes), and moments and averages one byte each, so 6 in all: 10M parameters fit into
-60 MiB. Going on from such a copy is not bit for bit what it would have been; Orbax's checkpoints
-(`vasa_jax.training.checkpoint`) are. How moments survive one byte: Dettmers et al. 2021
-(2110.02861), block by block.
+60 MiB, and more where what is soon made up for is left out. Going on from such a copy is not bit
+for bit what it would have been; Orbax's checkpoints (`vasa_jax.training.checkpoint`) are. How
+moments survive one byte: Dettmers et al. 2021 (2110.02861), block by block.
 """
 
 import json
@@ -32,8 +32,9 @@ def pack(state: TrainState, extra: Any, folder: Path, most: int = TOTAL_BYTES) -
     """Write a state and `extra` (JSON, such as the place in the data) as `folder`/part-NN.bin and
     state.json, no file larger than 16 MiB; returns the bytes of all. What was there is replaced.
 
-    The averages are left out where all would be more than `most` bytes (`unpack` then starts them
-    from the parameters). Raises UserError where even that is too much.
+    Where all would be more than `most` bytes, first moments are left out (`unpack` starts them at
+    0; they remember some ten steps), and if that is not enough averages too (`unpack` starts them
+    from the parameters). Raises UserError where even the rest is too much.
     """
     blobs, table = {}, {}
     leaves = {name: np.asarray(value) for name, value in _leaves(state)}
@@ -43,8 +44,8 @@ def pack(state: TrainState, extra: Any, folder: Path, most: int = TOTAL_BYTES) -
         blobs[name] = _encode(kind, value, partner)
         table[name] = {"kind": kind, "shape": list(value.shape), "type": str(value.dtype),
                        "bytes": len(blobs[name])}  # fmt: skip
-    for averages in (True, False):
-        kept = {k: entry for k, entry in table.items() if averages or entry["kind"] != "ema"}
+    for without in ((), ("mu",), ("mu", "ema")):
+        kept = {k: entry for k, entry in table.items() if entry["kind"] not in without}
         content = b"".join(blobs[name] for name in kept)
         header = json.dumps({"arrays": kept, "extra": extra}).encode()
         if len(content) + len(header) <= most:
@@ -85,6 +86,8 @@ def unpack(folder: Path, like: TrainState) -> tuple[TrainState, Any]:
     for name, value in _leaves(like):
         if name not in found and name.startswith("ema/") and _start_of(name) in found:
             found[name] = found[_start_of(name)].copy()
+        if name not in found and "/mu/" in name:
+            found[name] = np.zeros(value.shape, value.dtype)
         if name not in found or found[name].shape != value.shape:
             raise UserError(f"{folder}: {name!r} is not there or has another shape, so it is a "
                             "copy of another model")  # fmt: skip

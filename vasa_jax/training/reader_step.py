@@ -1,12 +1,11 @@
 """The dynamics encoder alone, on exact labels: the first half of the gate before stage 1.
 
 Where `face.dyn_crop` is set, the encoder sees a crop that the head pose holds in place. Here the
-crops come ready, cut at exact poses with some jitter, so that nothing else of the face model runs:
-several times the examples a second of the full step, where arithmetic is scarce.
+crops come ready, cut at exact poses with some jitter.
 """
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +17,7 @@ from vasa_jax.face.latent_losses import arkit_loss, gaze_loss
 from vasa_jax.face.motion import DynEncoder
 from vasa_jax.face.pose import identity_pose
 from vasa_jax.training.face_step import HEADS
-from vasa_jax.training.mesh import Layout
-from vasa_jax.training.state import TrainState, averaged, learning_rate, make_optimizer, update
+from vasa_jax.training.label_step import label_task
 from vasa_jax.training.task import Task
 from vasa_jax.typing import Array, Float, Image, Motion
 
@@ -54,15 +52,13 @@ def reader_task(config: Config) -> Task:
     whole = dataclasses.replace(config.face, dyn_crop=0, motion_image_size=side)
     encoder = DynEncoder(whole, Style(config.face.norm_groups, config.dtype))
     heads = {name: HEADS[name]() for name in ("gaze", "arkit")}
-    optimizer, train = make_optimizer(config.train_face), config.train_face
 
     def read(params, crop, rotation):
         pose = identity_pose(len(crop))._replace(rotation=rotation)
         motion = Motion(pose, encoder.apply({"params": params["face"]["dyn"]}, crop, pose))
         return {name: head.apply({"params": params[name]}, motion) for name, head in heads.items()}
 
-    def init(key, frozen):
-        del frozen
+    def init(key):
         keys = jax.random.split(key, 3)
         pose = identity_pose(1)
         dyn = encoder.init(keys[0], jnp.zeros((1, side, side, 3)), pose)["params"]
@@ -70,8 +66,7 @@ def reader_task(config: Config) -> Task:
         params = {"face": {"dyn": dyn}}
         for k, (name, head) in zip(keys[1:], heads.items(), strict=True):
             params[name] = head.init(k, motion)["params"]
-        ema = jax.tree.map(jnp.copy, params)
-        return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), ema, {}, {}, {})
+        return params
 
     def loss(layout, params, batch):
         out = layout.by_example(read)(params, batch.crop, batch.rotation)
@@ -83,18 +78,4 @@ def reader_task(config: Config) -> Task:
         total = losses.arkit.weight * parts["arkit"] + losses.gaze.weight * parts["gaze"]
         return total, parts | {"loss": total}
 
-    def step(layout: Layout, state: TrainState, frozen: Any, batch: ReaderBatch, key: Any):
-        del frozen, key
-        params = layout.gather(state.params)
-        grads, metrics = jax.grad(loss, argnums=1, has_aux=True)(
-            layout, params, layout.spread(batch)
-        )
-        new, opt_state, norms = update(
-            optimizer, layout.scatter(grads), state.opt_state, state.params
-        )
-        ema = averaged(state.ema, new, state.step + 1, train.ema)
-        rate = jnp.asarray(learning_rate(train)(state.step), jnp.float32)
-        state = state._replace(step=state.step + 1, params=new, opt_state=opt_state, ema=ema)
-        return state, metrics | norms | {"learning_rate": rate}
-
-    return Task("reader", config, train, init, step, reader_struct(config), {})
+    return label_task("reader", config, reader_struct(config), init, loss)

@@ -11,12 +11,14 @@ import pytest
 from vasa_jax import bundle
 from vasa_jax.config import get_config
 from vasa_jax.evaluation.image import psnr
-from vasa_jax.face.label_code import label_code
+from vasa_jax.face.label_code import SCALE, label_code
 from vasa_jax.face.model import FaceModel
 from vasa_jax.inference.generate import load_portrait
+from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
-from vasa_jax.inference.request import Picture
-from vasa_jax.typing import ARKIT, Motion
+from vasa_jax.inference.request import Controls, Picture
+from vasa_jax.media.audio import open_audio
+from vasa_jax.typing import ARKIT, POSE_DIM, Motion
 
 PORTRAIT = Path(__file__).parent.parent / "examples" / "portrait.jpg"
 
@@ -67,6 +69,25 @@ def test_a_portrait_in_its_own_motion_comes_back(drawn):
     own = alike(draw())
     assert own > 23
     assert own > alike(draw((0, 8, 0))) + 3
+
+
+def test_a_head_begins_as_its_portrait_and_keeps_moving(shipped):
+    """Of eight seeds: near the portrait's pose, not all alike, jaws with the sound."""
+    speech = open_audio(PORTRAIT.with_name("speech.flac")).waveform
+    pipeline = Pipeline(shipped, batch=8)
+    photo = load_portrait(PORTRAIT, Picture(), 256, Reporter("quiet")).crop.image
+    source = pipeline.encode(photo)
+    features = pipeline.audio(speech)[:100]
+    motion = pipeline.sample([features] * 8, [Controls()] * 8, range(8), sources=[source] * 8)
+    turns = np.degrees(np.stack(motion)[..., :3])
+    own = np.degrees(np.asarray(source.pose.rotation)[0])
+    assert np.abs(turns[:, 0] - own).max() < 4
+    assert np.abs(turns.mean(1) - own).max() < 15
+    assert turns.std(1).mean() > 0.3
+    jaws = np.stack(motion)[..., POSE_DIM + ARKIT.index("jawOpen")] / SCALE
+    spoken = np.abs(speech[: 100 * 640]).reshape(100, 640).mean(1)
+    follows = [np.corrcoef(jaw, spoken)[0, 1] for jaw in jaws]
+    assert np.mean(follows) > 0.3
 
 
 @pytest.mark.parametrize(

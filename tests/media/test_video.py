@@ -111,6 +111,36 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     assert all(np.array_equal(left, right) for left, right in pairs)
 
 
+HEAP = """
+import hashlib, sys
+import numpy as np
+from vasa_jax.media.video import VideoWriter
+
+rng = np.random.default_rng(0)
+coarse = rng.integers(0, 255, (30, 30, 3)).repeat(8, 0).repeat(8, 1)
+place = rng.integers(0, 96, (33, 2)).cumsum(0) // 16 % 90
+frames = np.stack([coarse[y : y + 144, x : x + 144] for y, x in place]) // 4 * 3
+frames = (frames + rng.integers(0, 9, frames.shape)).astype(np.uint8)
+for width in (64, 144):
+    with VideoWriter(sys.argv[1], width, 144) as video:
+        video.write(frames[:, :, :width])
+    print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())
+"""
+
+
+def test_bytes_do_not_depend_on_what_the_heap_held(tmp_path):
+    """glibc fills what it hands out by MALLOC_PERTURB_; elsewhere this is the test above again."""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", HEAP, str(tmp_path / "a.mp4")],
+            env=os.environ | {"MALLOC_PERTURB_": str(fill)},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for fill in (0, 1, 127, 255)
+    }  # fmt: skip
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "rate", "layout"),
     [

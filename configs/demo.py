@@ -1,8 +1,9 @@
 """The size of the shipped weights: 256 px, small enough to train and to run on a laptop's CPU.
 
-The networks see and draw 128 px; the portrait's own pixels, which they move, have 256. The volume
-is a quarter of the networks' picture, whatever that is: the same parameters train at 64 px first
-(`scripts/train_demo.sh`).
+The networks see and draw 128 px, but for the motion encoders, which look at the portrait as it is:
+an eye is 12 pixels wide in 128. The portrait's own pixels, which the networks move, have 256. The
+volume is a quarter of the networks' picture, whatever that is: the same parameters train at 64 px
+first (`scripts/train_demo.sh`).
 """
 
 from vasa_jax.config import AudioConfig, Config, DiffusionConfig, FaceConfig, MotionConfig
@@ -26,7 +27,7 @@ def config() -> Config:
             motion_depths=(2, 2, 2, 2),
             motion_image_size=96,
             dyn_dim=64,
-            dyn_crop=64,
+            dyn_crop=96,
             embed_channels=128,
             warp_widths=(64, 48, 32),
             warp_size=16,
@@ -40,7 +41,8 @@ def config() -> Config:
             norm_groups=8,
         ),
         audio=AudioConfig(encoder="mel", variant="", dim=192),
-        motion=MotionConfig(layers=6, width=256),
-        diffusion=DiffusionConfig(steps=25),
+        motion=MotionConfig(layers=6, width=256, prior=True),
+        # Velocity: heads of few frames of training shake, and jump where windows meet, without it.
+        diffusion=DiffusionConfig(steps=25, velocity_weight=10.0),
         precision="f32",
     )

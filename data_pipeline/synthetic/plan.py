@@ -13,7 +13,7 @@ from vasa_jax.typing import FPS
 
 SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".mp4", ".mkv", ".webm")
 LEAST_SECONDS = 1.0
-FORMAT = 3
+FORMAT = 4
 """Goes up when the same plan draws other clips, so that old ones are not taken for new ones."""
 
 

@@ -12,14 +12,14 @@ from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
 from vasa_jax.typing import Float
 
-POSES, DYNAMICS = 3, 6
+POSES, DYNAMICS = 2, 9
 _POSE_SD, _POSE_MOST = np.radians([10.0, 18.0, 6.0]), np.radians([24.0, 38.0, 15.0])
 _PLACE, _PLACE_MOST, _SCALE_SD = np.array([0.0, -0.1]), np.array([0.18, 0.16]), 0.13
 _EYE_SD, _EYE_MOST = np.radians([9.0, 6.0]), np.radians([20.0, 12.0])
 
 
 def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
-    """2 identities x 3 poses x 6 dynamics; the same plan and job give the same group.
+    """2 identities x 2 poses x 9 dynamics; the same plan and job give the same group.
 
     By their labels both have the very same head pose, so that one's can be given to the other as it
     is. A dyn is an ARKit face with a direction of the eyes in the head; eyes turn along with it.

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=6.0, metavar="X", help="longest clip "
                         "(default: 6)")  # fmt: skip
     parser.add_argument("--swaps", type=int, default=0, metavar="G", help="groups of exact swaps: "
-                        "2 people x 3 poses x 6 expressions (default: 0)")  # fmt: skip
+                        "2 people x 2 poses x 9 expressions (default: 0)")  # fmt: skip
     parser.add_argument("--assets", type=Path, metavar="DIR", help="MakeHuman's CC0 skins, eyes, "
                         "brows, lashes and hair (default: painted textures)")  # fmt: skip
     parser.add_argument("--speech", type=Path, metavar="DIR", help="recordings to speak instead of "

@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from vasa_jax.config import FaceConfig
 from vasa_jax.face.appearance import AppearanceEncoder
-from vasa_jax.face.compose import Surface, compose, shrink
+from vasa_jax.face.compose import Composed, Surface, compose, shrink
 from vasa_jax.face.conv import Style
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
@@ -19,14 +19,14 @@ from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
-from vasa_jax.typing import Array, Float, Image, Motion, Source
+from vasa_jax.typing import Array, Float, Image, Motion, Pose, Source
 
 __all__ = ["FaceModel", "parameter_table"]
 
 
 class FaceModel(nn.Module):
     """Four encoders and one decoder; images are (b, image_size, image_size, 3) in [0, 1]; under
-    `network_size` the networks see them smaller.
+    `network_size` all networks but the motion encoders see them smaller.
 
     folded: the parameters went through `fold_weight_standardisation`.
     """
@@ -59,14 +59,16 @@ class FaceModel(nn.Module):
 
     def encode_motion(self, image: Image) -> Motion:
         """z_pose and z_dyn of each image; no gradient enters a net under its freeze_… key."""
-        image = shrink(image, self.config.drawn_size)
-        pose = self.pose(image)
-        if self.config.freeze_pose:
-            pose = jax.lax.stop_gradient(pose)
+        pose = self.encode_pose(image)
         dyn = self.dyn(image, pose)
         if self.config.freeze_dyn:
             dyn = jax.lax.stop_gradient(dyn)
         return Motion(pose, dyn)
+
+    def encode_pose(self, image: Image) -> Pose:
+        """z_pose of each image; no gradient enters its net under `freeze_pose`."""
+        pose = self.pose(image)
+        return jax.lax.stop_gradient(pose) if self.config.freeze_pose else pose
 
     def encode_source(self, image: Image, motion: Motion | None = None) -> Source:
         """Canonical appearance volume and z_id of each portrait: once per person.
@@ -89,13 +91,10 @@ class FaceModel(nn.Module):
     def decode(self, source: Source, motion: Motion) -> Image:
         """One image per motion, float32 in [0, 1]: all that runs per frame. Source batch: 1 or
         motion's."""
-        return self.decode_parts(source, motion)[0]
+        return self.decode_parts(source, motion).picture
 
-    def decode_parts(
-        self, source: Source, motion: Motion
-    ) -> tuple[Image, Float[Array, "b small small 3"]]:
-        """`decode`'s image, and what the decoder drew for it at `drawn_size`: the same without
-        `compose`."""
+    def decode_parts(self, source: Source, motion: Motion) -> Composed:
+        """`decode`'s image and what it is made of."""
         dyn = self._dyn_map(motion)
         # Put the motion into the canonical volume: one resample.
         delta, volume = self.warp_driver(dyn, source.identity), source.volume
@@ -107,14 +106,14 @@ class FaceModel(nn.Module):
         embed = 0.5 * (dyn + source.identity) if self.config.decoder_dyn else None
         picture = self.decoder(volume, embed)
         if not self.config.compose:
-            return picture, picture
+            return Composed(picture, picture)
         places = sample_volume(source.places, grid, "border")
         picture = picture._replace(depth=picture.depth + self.surface(grid))
-        return compose(picture, places, source.portrait), picture.drawn
+        return compose(picture, places, source.portrait)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""
-        pose = self.encode_motion(pose_image).pose
+        pose = self.encode_pose(pose_image)
         dyn = self.encode_motion(dyn_image).dyn
         return self.decode(self.encode_source(source_image), Motion(pose, dyn))
 

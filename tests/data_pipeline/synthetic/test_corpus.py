@@ -223,7 +223,7 @@ def test_the_labels_of_a_clip(quick, tmp_path):
     assert clip.phonemes.min() >= 0
     assert clip.emotion.sum() == pytest.approx(1, abs=1e-5)
     group = read_group(place_of(tmp_path, PLAN, swap_jobs(PLAN)[0]))
-    assert group.counts() == (2, 3, 6)
+    assert group.counts() == (2, 2, 9)
     assert len(set(group.identity)) == 2
     for pose in (group.rotation, group.translation, group.log_scale):
         np.testing.assert_array_equal(pose[0], pose[1])  # so one's pose can be given to the other

@@ -18,6 +18,10 @@ from vasa_jax.typing import Float, PortraitArray
 JITTER = np.array([0.05, 0.02, 0.02, 0.06])
 """Spread of roll (rad), x, y (half pictures) and log scale: what a pose encoder gets wrong."""
 COLOURS = augment.Jitter(0.25, 0.25, 0.25, 0.04)
+WARP, POINTS = 0.02, 4
+"""Spread of a smooth symmetric warp, as a share of the crop's side, and its control points a side:
+other proportions of the same face. Without it an encoder learns the resting faces of the people it
+is shown, and takes a stranger's high brows for raised ones."""
 NAMES = ("rotation", "gaze", "arkit")
 
 
@@ -27,8 +31,12 @@ def cut(
     place: Float[np.ndarray, "2"],
     log_scale: float,
     size: int,
+    warp: Float[np.ndarray, "size size 2"] | None = None,
 ) -> PortraitArray:
-    """What `vasa_jax.face.motion.face_crop` cuts, by OpenCV on the host."""
+    """What `vasa_jax.face.motion.face_crop` cuts, by OpenCV on the host.
+
+    warp: added to where each pixel of the crop comes from, in pixels of the crop.
+    """
     import cv2
 
     grow, half = np.exp(log_scale), (image.shape[0] - 1) / 2
@@ -39,16 +47,30 @@ def cut(
     matrix[:, :2] = half * step * turn
     corner = np.array(FACE_CENTRE) - FACE_HALF
     matrix[:, 2] = half * (turn @ corner + place + 1)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    border = cv2.BORDER_REPLICATE
+    if warp is None:
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
+    pixels = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1) + warp
+    places = (pixels @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=border)
+
+
+def draw_warp(rng: np.random.Generator, size: int) -> Float[np.ndarray, "size size 2"]:
+    """A smooth displacement (x, y) in pixels, the mirror image of itself."""
+    import cv2
+
+    few = rng.normal(size=(POINTS, POINTS, 2)) * WARP * size
+    few = (few + few[:, ::-1] * (-1, 1)) / np.sqrt(2)
+    return cv2.resize(few.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
 class CropFiles(GroupReader, Iterator[ReaderBatch]):
     """An endless, shuffled, checkpointable iterator over `folder`/**/*.npz of `write_group`.
 
-    In the order of `GroupReader`. Half of the pictures are mirrored, colours and crop are jittered
-    (`plain`: nothing of that). Raises UserError where `GroupReader` does, and for groups without
-    ARKit labels or gaze.
+    In the order of `GroupReader`. Half of the pictures are mirrored, colours and crop are jittered,
+    proportions changed (`plain`: nothing of that). Raises UserError where `GroupReader` does, and
+    for groups without ARKit labels or gaze.
     """
 
     def __init__(self, folder: Path, config: Config, seed: int = 0, plain: bool = False):
@@ -75,7 +97,8 @@ class CropFiles(GroupReader, Iterator[ReaderBatch]):
         labels = {"rotation": pose[:3], "gaze": group.gaze[p, d], "arkit": group.arkit[d]}
         off = np.zeros(4) if self._plain else rng.normal(size=4) * JITTER
         roll, grow = float(pose[2] + off[0]), float(pose[6] + off[3])
-        crop = cut(image, roll, pose[3:5] + off[1:3], grow, self._size)
+        warp = None if self._plain else draw_warp(rng, self._size)
+        crop = cut(image, roll, pose[3:5] + off[1:3], grow, self._size, warp)
         if not self._plain:
             crop = augment.recolour(crop, augment.draw_colours(rng, COLOURS))
             if rng.random() < 0.5:  # the crop is about the face's middle: mirroring keeps it there

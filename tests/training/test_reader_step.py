@@ -7,7 +7,7 @@ import pytest
 
 from tests.data_pipeline.made import make_group, picture
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading.crops import CropFiles, cut
+from vasa_jax.data_pipeline.loading.crops import WARP, CropFiles, cut, draw_warp
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
 from vasa_jax.face.model import FaceModel
@@ -62,6 +62,26 @@ def test_what_the_pose_says_is_taken_away():
         spots.append(np.unravel_index(crop[0, ..., 0].argmax(), (64, 64)))
     assert np.abs(np.subtract(*spots)).max() <= 1
     assert min(spots[0]) > 5
+
+
+def test_a_warp_moves_where_pixels_come_from():
+    image = picture(128, 3, 1)
+    still = cut(image, 0.2, np.array([0.1, 0.0]), 0.1, 32)
+    shift = np.zeros((32, 32, 2))
+    warped = cut(image, 0.2, np.array([0.1, 0.0]), 0.1, 32, shift)
+    assert np.abs(warped.astype(int) - still).max() <= 1
+    shift[..., 0] = 5
+    moved = cut(image, 0.2, np.array([0.1, 0.0]), 0.1, 32, shift)
+    assert np.abs(moved[:, :-5].astype(int) - still[:, 5:]).max() <= 1
+
+
+def test_warps_are_smooth_symmetric_and_as_large_as_they_say():
+    rng = np.random.default_rng(0)
+    warps = np.stack([draw_warp(rng, 96) for _ in range(400)])
+    np.testing.assert_allclose(warps, warps[:, :, ::-1] * (-1, 1), atol=1e-4)
+    # Interpolation lowers the spread between control points.
+    assert 0.6 * WARP * 96 < warps[..., 1].std() < 1.1 * WARP * 96
+    assert np.abs(np.diff(warps, axis=1)).max() < 1  # nothing folds over
 
 
 def test_it_trains_and_resumes_in_the_loop(folder, tmp_path):

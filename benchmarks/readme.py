@@ -1,0 +1,109 @@
+"""The speed tables of the README, made from the results that are committed.
+
+    python benchmarks/readme.py     # writes what stands between the two marks in README.md
+
+Of settings that differ in batch alone the fastest is shown, and the speed over torch of each pair:
+benchmarks/results holds all rows.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+from vasa_jax.benchmark.table import cells, settings  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+MARKS = "<!-- speed: benchmarks/readme.py -->", "<!-- end of speed -->"
+
+
+KINDS = "config", "size", "video", "steps", "branches", "ceiling"
+
+
+def best(rows):
+    """Of rows that differ in batch alone the fastest, in their order."""
+    found = {}
+    for row in rows:
+        if "seconds" not in row:
+            continue
+        kinds = KINDS if row["question"] != "ceilings" else ("ceiling",)
+        key = row["question"], *(row["settings"].get(kind) for kind in kinds)
+        if key not in found or _rate(row) > _rate(found[key]):
+            found[key] = row
+    return list(found.values())
+
+
+def measured(file):
+    """The table of one file of `vasa-jax benchmark`, a part for each environment; its lines."""
+    data, lines = json.loads(file.read_text()), []
+    for name, facts in data["environments"].items():
+        rows = best(row for row in data["rows"] if row["environment"] == name)
+        if not rows:
+            continue
+        where = f"{facts['device']}, {facts['host_cores']} cores, jax {facts['jax']}"
+        lines += [f"`{file.name}`: {where}.", "",
+                  "| question | setting | ms, median (min to max) | per second |",
+                  "|---|---|---|---|"]  # fmt: skip
+        for row in rows:
+            time, rate = cells(row)[:2]
+            heads = (row["settings"].get(key) for key in ("config", "precision"))
+            what = ", ".join(filter(None, (*heads, settings(row))))
+            lines.append(f"| {row['question']} | {what} | {time} | {rate} |")
+        lines.append("")
+    return lines
+
+
+def compared(file):
+    """The table of one file of `peers/run.py`; its lines."""
+    data = json.loads(file.read_text())
+    facts = data["environment"]
+    lines = [
+        f"`{file.name}`: the same work and weights in {data['precision']}, interleaved pairs on "
+        f"{facts['device']}, torch {facts['torch']}, jax {facts['jax']}.", "",
+        "| work | against | speed over torch's, median (min to max) | ours | asked on a CPU |",
+        "|---|---|---|---|---|",
+    ]  # fmt: skip
+    for row in data["rows"]:
+        s = row["speed_over_torch"]
+        lines.append(
+            f"| {row['what']}, {data['config']} | {row['peer']} | {s['median']:.2f} x "
+            f"({s['min']:.2f} to {s['max']:.2f}) | {row['ours_s']['median']:.3g} s | "
+            f"{row['bar_on_cpu']} x |"
+        )
+    return [*lines, ""]
+
+
+def block(results=RESULTS):
+    """All tables, newest file last."""
+    lines = []
+    for file in sorted(results.glob("*.json")):
+        data = json.loads(file.read_text())
+        if "environments" in data:
+            lines += measured(file)
+        elif data.get("question", "").startswith("speed of ours over torch"):
+            lines += compared(file)
+    return "\n".join(lines).rstrip()
+
+
+def placed(readme, text):
+    """The README with the text between its marks."""
+    head, mark, rest = readme.partition(MARKS[0])
+    _, end, tail = rest.partition(MARKS[1])
+    if not mark or not end:
+        sys.exit(f"README.md: the marks {MARKS} are not there")
+    return f"{head}{mark}\n\n{text}\n\n{end}{tail}"
+
+
+def _rate(row):
+    return row["per_second"]["median"]
+
+
+def main():
+    readme = ROOT / "README.md"
+    readme.write_text(placed(readme.read_text(), block()))
+
+
+if __name__ == "__main__":
+    main()

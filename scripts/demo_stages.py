@@ -34,7 +34,7 @@ MAPS = "maps.npz"
 """Beside the corpus: what each ARKit coefficient moves."""
 SETTINGS: tuple[str, ...] = ()
 """Overrides of the config in every stage and in the weights."""
-CORPUS = {"cpu": (330, 600, 128), "gpu": (1000, 2000, 256)}
+CORPUS = {"cpu": (330, 600, 256), "gpu": (1000, 2000, 256)}
 """People (a tenth of them is held out), groups of swaps, and side of the pictures in pixels."""
 DRY_CORPUS = (40, 24)
 """People and groups of a dry run: the fewest of which some are held out."""
@@ -62,7 +62,7 @@ class Stage(NamedTuple):
 STAGES = {
     "cpu": (
         Stage("pose", 128, 8_000, 32, 7e-4, POSE, alone="pose", parts=("pose",)),
-        Stage("reader", 128, 12_000, 32, 7e-4, LABELS, alone="dyn", parts=("dyn",)),
+        Stage("reader", 128, 4_500, 32, 6e-4, LABELS, alone="dyn", parts=("dyn",)),
         Stage("face64", 64, 4_000, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 8_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),

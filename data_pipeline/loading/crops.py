@@ -20,8 +20,8 @@ JITTER = np.array([0.05, 0.02, 0.02, 0.06])
 COLOURS = augment.Jitter(0.25, 0.25, 0.25, 0.04)
 WARP, POINTS = 0.02, 4
 """Spread of a smooth symmetric warp, as a share of the crop's side, and its control points a side:
-other proportions of the same face. Without it an encoder learns the resting faces of the people it
-is shown, and takes a stranger's high brows for raised ones."""
+other proportions of the same face. An encoder learns the resting faces of the people it is shown,
+and then takes a stranger's high brows for raised ones; this puts that off."""
 NAMES = ("rotation", "gaze", "arkit")
 
 

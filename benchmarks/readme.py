@@ -17,8 +17,6 @@ from vasa_jax.benchmark.table import cells, settings  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 MARKS = "<!-- speed: benchmarks/readme.py -->", "<!-- end of speed -->"
-
-
 KINDS = "config", "size", "video", "steps", "branches", "ceiling"
 
 
@@ -35,15 +33,15 @@ def best(rows):
     return list(found.values())
 
 
-def measured(file):
-    """The table of one file of `vasa-jax benchmark`, a part for each environment; its lines."""
-    data, lines = json.loads(file.read_text()), []
+def measured(title, data):
+    """The table of a file of `vasa-jax benchmark`, a part for each environment; its lines."""
+    lines = []
     for name, facts in data["environments"].items():
         rows = best(row for row in data["rows"] if row["environment"] == name)
         if not rows:
             continue
         where = f"{facts['device']}, {facts['host_cores']} cores, jax {facts['jax']}"
-        lines += [f"`{file.name}`: {where}.", "",
+        lines += [f"`{title}`: {where}.", "",
                   "| question | setting | ms, median (min to max) | per second |",
                   "|---|---|---|---|"]  # fmt: skip
         for row in rows:
@@ -55,12 +53,11 @@ def measured(file):
     return lines
 
 
-def compared(file):
-    """The table of one file of `peers/run.py`; its lines."""
-    data = json.loads(file.read_text())
+def compared(title, data):
+    """The table of a file of `peers/run.py`; its lines."""
     facts = data["environment"]
     lines = [
-        f"`{file.name}`: the same work and weights in {data['precision']}, interleaved pairs on "
+        f"`{title}`: the same work and weights in {data['precision']}, interleaved pairs on "
         f"{facts['device']}, torch {facts['torch']}, jax {facts['jax']}.", "",
         "| work | against | speed over torch's, median (min to max) | ours | asked on a CPU |",
         "|---|---|---|---|---|",
@@ -76,14 +73,14 @@ def compared(file):
 
 
 def block(results=RESULTS):
-    """All tables, newest file last."""
+    """All tables, by the name of their file."""
     lines = []
     for file in sorted(results.glob("*.json")):
         data = json.loads(file.read_text())
         if "environments" in data:
-            lines += measured(file)
+            lines += measured(file.name, data)
         elif data.get("question", "").startswith("speed of ours over torch"):
-            lines += compared(file)
+            lines += compared(file.name, data)
     return "\n".join(lines).rstrip()
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip
-from vasa_jax.data_pipeline.swaps import SwapGroup
+from vasa_jax.data_pipeline.swaps import SwapGroup, write_group
 from vasa_jax.typing import ARKIT, EMOTIONS
 
 
@@ -77,3 +77,9 @@ def make_group(number, i=2, p=3, d=2, size=32, labels=True):
         gaze=draw(p, d, 2) if labels else None,
         masks=[grey(size, k) for k in range(i * p * d)] if labels else None,
     )
+
+
+def write_groups(folder, count, **how):
+    """`count` files 0.npz … of `make_group` in a folder that exists."""
+    for number in range(count):
+        write_group(folder / f"{number}.npz", make_group(number, **how))

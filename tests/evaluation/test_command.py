@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.assets import PORTRAIT
-from tests.data_pipeline.made import make_clip, make_group
+from tests.data_pipeline.made import make_clip, write_groups
 from tests.evaluation.toy import differ
 from vasa_jax import cli, zoo
 from vasa_jax.commands import evaluation_inputs as inputs
@@ -18,7 +18,6 @@ from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.prepare.labels import FaceTrack, Labellers
 from vasa_jax.data_pipeline.prepare.labels.points import MeshPoints
-from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.structs import Instruments, Readings
 from vasa_jax.evaluation.use import to_size
@@ -39,8 +38,7 @@ def folder(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_clip(path, make_clip(number, who, frames=25))
     (place / "swaps").mkdir()
-    for number in range(2):
-        write_group(place / "swaps" / f"{number}.npz", make_group(number))
+    write_groups(place / "swaps", 2)
     return place
 
 

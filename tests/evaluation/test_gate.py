@@ -4,11 +4,10 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.made import write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.groups import GroupFiles
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
-from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.evaluation.gate import draw_gate, measure, read_gate
 from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import Motion, Pose
@@ -20,8 +19,7 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(scope="module")
 def batch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("held")
-    for number in range(4):
-        write_group(folder / f"{number}.npz", make_group(number, size=SIZE))
+    write_groups(folder, 4, size=SIZE)
     config = get_config("debug", ["train_face.batch=4"])
     return next(GroupFiles(folder, config, augment=PLAIN))
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.made import make_group, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.turned import Turn, TurnedFiles
-from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import pose_matrix
 from vasa_jax.training.loop import train
@@ -25,8 +24,7 @@ POSE = Pose(np.array([0.3, -0.5, 0.2]), np.array([0.1, -0.2, 0.05]), np.array([0
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("groups")
-    for number in range(2):
-        write_group(out / f"{number}.npz", make_group(number, size=SIZE))
+    write_groups(out, 2, size=SIZE)
     return out
 
 

@@ -5,10 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_group, picture
+from tests.data_pipeline.made import picture, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.crops import WARP, CropFiles, cut, draw_warp
-from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.motion import face_crop
@@ -24,8 +23,7 @@ SETTINGS = ["face.dyn_crop=32", "face_losses.arkit.weight=1", "face_losses.gaze.
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("groups")
-    for number in range(5):
-        write_group(out / f"{number}.npz", make_group(number, size=SIZE))
+    write_groups(out, 5, size=SIZE)
     return out
 
 

@@ -15,7 +15,8 @@ from vasa_jax.typing import Image, Pose
 
 
 class PoseBatch(NamedTuple):
-    """image: (b, s, s, 3) in [0, 1], s the side that the networks see. pose: of its head."""
+    """image: (b, s, s, 3) in [0, 1], s the side that the other networks see; the encoder takes it
+    at `motion_image_size`. pose: of its head."""
 
     image: Image
     pose: Pose

@@ -6,29 +6,23 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from demo_stages import CONFIG, MAPS, SETTINGS
+from demo_stages import CONFIG, MAPS, SETTINGS, Corpus
 
 
-def make_corpus(data: Path, corpus: tuple[int, int, int], assets: Path | None) -> None:
+def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
     """Draw `data`/train and `data`/held; drawn groups are kept if it is interrupted.
 
-    corpus: people, groups and side in pixels, as in `demo_stages.CORPUS`. With assets two thirds
-    of the people wear them and the others are painted.
+    With assets two thirds of the people wear them and the others are painted.
     """
     from vasa_jax.config import get_config
     from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps, mean_front
     from vasa_jax.face.compose import SURFACE_SIZE
     from vasa_jax.media.files import write_whole
 
-    people, groups, size = corpus
-    kinds = [("painted", None, 401, people, groups)]
-    if assets is not None:
-        few, some = people // 3, groups // 3
-        kinds = [("painted", None, 401, few, some),
-                 ("assets", assets, 400, people - few, groups - some)]  # fmt: skip
+    plans = _plans(corpus, assets)
     files = {"held": [], "train": []}
-    for name, folder, seed, people, groups in kinds:
-        for part, found in _draw_groups(data / name, folder, seed, people, groups, size).items():
+    for name, plan in plans.items():
+        for part, found in _draw_groups(data / name, plan).items():
             files[part] += found
     if not (data / MAPS).exists():
         maps = blend_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
@@ -46,22 +40,40 @@ def make_corpus(data: Path, corpus: tuple[int, int, int], assets: Path | None) -
         fresh.rename(data / part)
 
 
-def _draw_groups(
-    drawn: Path, assets: Path | None, seed: int, people: int, groups: int, size: int
-) -> dict[str, list[Path]]:
-    """The files of one kind of people, by part of the corpus."""
+def _plans(corpus: Corpus, assets: Path | None):
+    """What is drawn, by the name of its folder."""
+    from vasa_jax.data_pipeline.synthetic.plan import Plan
+
+    shares = {"painted": (None, 1.0)}
+    if assets is not None:
+        shares = {"painted": (None, 1 / 3), "assets": (assets, 2 / 3)}
+    plans = {}
+    for number, (name, (folder, share)) in enumerate(shares.items()):
+        people, groups, few = (round(share * n) for n in corpus[:3])
+        base = Plan(401 - number, people, people / 30, corpus.size, assets=folder, swaps=groups,
+                    val_share=0.05, test_share=0.05)  # fmt: skip
+        plans[name] = base
+        # So many that hardly anyone is met twice; nobody is compared with anybody.
+        people = 6 * few
+        plans[f"{name}-few"] = base._replace(
+            seed=base.seed + 100, identities=people, minutes=people / 30, swaps=few,
+            swap_dynamics=3, val_share=0.0, test_share=0.0, any_faces=True,
+        )  # fmt: skip
+    return plans
+
+
+def _draw_groups(drawn: Path, plan) -> dict[str, list[Path]]:
+    """The files of one plan, by part of the corpus."""
     from vasa_jax.data_pipeline.synthetic.casting import partners
     from vasa_jax.data_pipeline.synthetic.corpus import cast, draw_missing, place_of
-    from vasa_jax.data_pipeline.synthetic.plan import Plan, check_plan, swap_jobs
+    from vasa_jax.data_pipeline.synthetic.plan import check_plan, swap_jobs
     from vasa_jax.inference.progress import Reporter
 
-    plan = Plan(seed, people, people / 30, size, assets=assets, swaps=groups,
-                val_share=0.05, test_share=0.05)  # fmt: skip
     check_plan(plan)
     workers, report = os.cpu_count() or 1, Reporter()
     drawn.mkdir(parents=True, exist_ok=True)
     plan, members = cast(plan, drawn, report, workers)
-    jobs = swap_jobs(plan, partners(members))
+    jobs = swap_jobs(plan, partners(members) if members else None)
     draw_missing(jobs, plan, drawn, report, workers)
     place = {"train": "train", "val": "held", "test": "held"}
     files: dict[str, list[Path]] = {"held": [], "train": []}

@@ -34,10 +34,22 @@ MAPS = "maps.npz"
 """Beside the corpus: what each ARKit coefficient moves."""
 SETTINGS: tuple[str, ...] = ()
 """Overrides of the config in every stage and in the weights."""
-CORPUS = {"cpu": (330, 600, 256), "gpu": (1000, 2000, 256)}
-"""People (a tenth of them is held out), groups of swaps, and side of the pictures in pixels."""
-DRY_CORPUS = (40, 24)
-"""People and groups of a dry run: the fewest of which some are held out."""
+
+
+class Corpus(NamedTuple):
+    """people: a tenth of them is held out. groups: of swaps among them. few: more groups, of twelve
+    pictures, with hardly anyone twice, for training alone: what encoders lack first is people.
+    size: side of the pictures, pixels."""
+
+    people: int
+    groups: int
+    few: int
+    size: int
+
+
+CORPUS = {"cpu": Corpus(330, 600, 3_000, 256), "gpu": Corpus(1000, 2000, 10_000, 256)}
+DRY_CORPUS = Corpus(40, 24, 6, 256)
+"""Of a dry run: the fewest people of whom some are held out."""
 
 
 class Stage(NamedTuple):

@@ -197,14 +197,14 @@ def main(words: list[str] | None = None) -> int:
     if arguments.dry:
         # Nothing is left where a real run would take it for its own.
         work, copy = work / "dry", copy and copy / "dry"
-        people, groups = demo_stages.DRY_CORPUS
+        dry = demo_stages.DRY_CORPUS
         if not (data / "train").is_dir():
-            data, corpus, assets = work / "data", (people, groups, corpus[-1]), None
+            data, corpus, assets = work / "data", dry, None
         if not (tracks / "tracks").is_dir():
             tracks = work / "data"
         stages = tuple(s._replace(steps=arguments.dry, batch=2) for s in stages)
         speech = speech._replace(hear=arguments.dry, steps=arguments.dry, batch=2,
-                                 people=people, minutes=people / 10)  # fmt: skip
+                                 people=dry.people, minutes=dry.people / 10)  # fmt: skip
     names = [stage.name for stage in stages]
     if demo_copy.stage_of(copy) and not any((work / n).exists() for n in (*names, "motion")):
         demo_copy.begin(copy, work)

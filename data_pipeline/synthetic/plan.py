@@ -20,7 +20,8 @@ FORMAT = 4
 class Plan(NamedTuple):
     """One corpus. minutes: of all clips together, at least. seconds: of a clip, at most. speech:
     sound files to speak instead of Kokoro, none for Kokoro; recognise: whether their phonemes are
-    recognised to move the mouth. swaps: groups of exact swaps.
+    recognised to move the mouth. swaps: groups of exact swaps, two people in swap_poses poses (2 or
+    more) with swap_dynamics expressions each (2 or more).
     held_out_voices: whether people outside of train speak with voices that train never hears.
     any_faces: whether people may look alike to an identity network; cast: else the seed of
     everyone's face, settled by `casting.cast_people`."""
@@ -34,6 +35,8 @@ class Plan(NamedTuple):
     speech: tuple[Path, ...] = ()
     recognise: bool = False
     swaps: int = 0
+    swap_poses: int = 2
+    swap_dynamics: int = 9
     val_share: float = 0.1
     test_share: float = 0.1
     held_out_voices: bool = True
@@ -164,6 +167,7 @@ def fingerprint(plan: Plan) -> dict[str, object]:
         "shares": [plan.val_share, plan.test_share],
         "held_out_voices": plan.held_out_voices,
         "any_faces": plan.any_faces,
+        "swap_counts": [plan.swap_poses, plan.swap_dynamics],
     }
 
 

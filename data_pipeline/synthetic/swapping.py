@@ -12,34 +12,35 @@ from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
 from vasa_jax.typing import Float
 
-POSES, DYNAMICS = 2, 9
 _POSE_SD, _POSE_MOST = np.radians([10.0, 18.0, 6.0]), np.radians([24.0, 38.0, 15.0])
 _PLACE, _PLACE_MOST, _SCALE_SD = np.array([0.0, -0.1]), np.array([0.18, 0.16]), 0.13
 _EYE_SD, _EYE_MOST = np.radians([9.0, 6.0]), np.radians([20.0, 12.0])
 
 
 def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
-    """2 identities x 2 poses x 9 dynamics; the same plan and job give the same group.
+    """2 identities x `plan.swap_poses` x `plan.swap_dynamics`; the same plan and job give the same
+    group.
 
     By their labels both have the very same head pose, so that one's can be given to the other as it
     is. A dyn is an ARKit face with a direction of the eyes in the head; eyes turn along with it.
     """
     rng = np.random.default_rng((plan.seed, 6, job.number))
-    rotation = np.clip(rng.standard_normal((POSES, 3)) * _POSE_SD, -_POSE_MOST, _POSE_MOST)
-    place = np.zeros((POSES, 3), np.float32)
-    place[:, :2] = rng.uniform(-1, 1, (POSES, 2)) * _PLACE_MOST + _PLACE
-    scale = np.clip(rng.standard_normal((POSES, 1)) * _SCALE_SD, -0.3, 0.3).astype(np.float32)
-    faces = np.stack([_draw_face(rng) for _ in range(DYNAMICS)])
-    eyes = np.clip(rng.standard_normal((DYNAMICS, 2)) * _EYE_SD, -_EYE_MOST, _EYE_MOST)
-    faces = np.clip(faces + look_coefficients(eyes, np.zeros((DYNAMICS, 3))), 0, 1)
+    poses, dynamics = plan.swap_poses, plan.swap_dynamics
+    rotation = np.clip(rng.standard_normal((poses, 3)) * _POSE_SD, -_POSE_MOST, _POSE_MOST)
+    place = np.zeros((poses, 3), np.float32)
+    place[:, :2] = rng.uniform(-1, 1, (poses, 2)) * _PLACE_MOST + _PLACE
+    scale = np.clip(rng.standard_normal((poses, 1)) * _SCALE_SD, -0.3, 0.3).astype(np.float32)
+    faces = np.stack([_draw_face(rng) for _ in range(dynamics)])
+    eyes = np.clip(rng.standard_normal((dynamics, 2)) * _EYE_SD, -_EYE_MOST, _EYE_MOST)
+    faces = np.clip(faces + look_coefficients(eyes, np.zeros((dynamics, 3))), 0, 1)
     faces, rotation = faces.astype(np.float32), rotation.astype(np.float32)
     gaze = turn_gaze(eyes, rotation).astype(np.float32)
     engine = renderer(plan.size, plan.assets)
     images, masks, rows = [], [], []
     for person in job.people:
         engine.load(person_of(plan, person))
-        for p in range(POSES):
-            for d in range(DYNAMICS):
+        for p in range(poses):
+            for d in range(dynamics):
                 drawn = engine.render_at(faces[d], rotation[p], place[p], scale[p], gaze[p, d])
                 images.append(encode_jpeg(drawn.image, plan.jpeg_quality))
                 masks.append(encode_png(drawn.mask))
@@ -47,7 +48,7 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
 
     def table(name: str) -> np.ndarray:
         values = np.stack([np.asarray(getattr(row, name), np.float32) for row in rows])
-        return values.reshape(len(job.people), POSES, DYNAMICS, *values.shape[1:])
+        return values.reshape(len(job.people), poses, dynamics, *values.shape[1:])
 
     return SwapGroup(
         group_id=f"synth{plan.seed}-swap{job.number:05d}",

@@ -229,6 +229,19 @@ def test_the_labels_of_a_clip(quick, tmp_path):
         np.testing.assert_array_equal(pose[0], pose[1])  # so one's pose can be given to the other
 
 
+def test_groups_may_hold_few_pictures_of_many_people(quick, tmp_path):
+    plan = PLAN._replace(identities=400, minutes=20.0, swaps=40, swap_dynamics=3, any_faces=True,
+                         val_share=0.0, test_share=0.0)  # fmt: skip
+    jobs = swap_jobs(plan)
+    assert {job.split for job in jobs} == {"train"}
+    assert len({person for job in jobs for person in job.people}) > 0.8 * 2 * len(jobs)
+    assert corpus.draw(jobs[0], plan, tmp_path) == 12
+    assert read_group(place_of(tmp_path, plan, jobs[0])).counts() == (2, 2, 3)
+    _, others = corpus.draw_missing(jobs[:2], plan._replace(swap_poses=3), tmp_path,
+                                    Reporter("quiet"), 0)  # fmt: skip
+    assert others == 18
+
+
 def test_voices_of_held_out_people_are_held_out(quick, monkeypatch):
     heard = {}
     monkeypatch.setattr(

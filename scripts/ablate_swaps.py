@@ -1,9 +1,10 @@
-"""What the exact swaps are good for: two short trainings, with them and without, all else equal.
+"""What the exact swaps are good for: short trainings, with them and without, all else equal.
 
-Both begin with the same trained encoders and a fresh generator, train everything together, and know
-head pose, ARKit coefficients and gaze of every picture. With: a driver is the other person, and the
-exact renders of the full, the pose-only and the expression-only transfer are targets. Without: a
-driver is another picture of the source's own person, and that picture is the target.
+All begin with the same trained encoders and a fresh generator, train everything together, and know
+head pose, ARKit coefficients and gaze of every picture. `swaps`: a driver is the other person, and
+the exact renders of the full, the pose-only and the expression-only transfer are targets.
+`no_swaps`: a driver is another picture of the source's own person, and that picture is the target.
+`paper`: the same with VASA-1's consistency and cross-identity losses, which need no targets.
 
     python scripts/ablate_swaps.py --data DATA --work WORK [--steps 500] [--size 64]
 
@@ -33,14 +34,25 @@ SHOWN = {
 }  # fmt: skip
 
 
-def stages(steps: int, size: int) -> tuple[Stage, Stage]:
-    """The two trainings."""
-    targets = (*PIXELS, "exact.codes=false")
+UNSUPERVISED = (
+    "consistency.weight=0.5", "consistency.start=0", "consistency.ramp=1",
+    "consistency.perceptual=0", "cross_identity.weight=0.5", "cross_identity.start=0",
+    "cross_identity.ramp=1",
+)  # fmt: skip
+
+
+def stages(steps: int, size: int) -> tuple[Stage, ...]:
+    """The trainings. size: what the generator draws, px; the picture has twice as many."""
+    # What the decoder draws has no targets of its own in either: without swaps there are none.
+    targets = (*PIXELS, "exact.codes=false", "exact.drawn=0", "exact.choice=0")
+    # The encoders need pixels to read a face from; the generator need not draw as many.
+    drawn = (f"face.network_size={size}",)
+    without = (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0")
     return (
-        Stage("swaps", size, steps, 4, 5e-4, POSE + LABELS + targets, own=0.0),
-        Stage("no_swaps", size, steps, 4, 5e-4,
-              (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0"), own=1.0),
-    )  # fmt: skip
+        Stage("swaps", 2 * size, steps, 4, 5e-4, POSE + LABELS + targets, drawn, own=0.0),
+        Stage("no_swaps", 2 * size, steps, 4, 5e-4, without, drawn, own=1.0),
+        Stage("paper", 2 * size, steps, 4, 5e-4, without + UNSUPERVISED, drawn, own=1.0),
+    )
 
 
 def figures(stage: Stage, work: Path, held: Path) -> dict[str, float]:

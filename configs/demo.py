@@ -27,7 +27,7 @@ def config() -> Config:
             motion_depths=(2, 2, 2, 2),
             motion_image_size=96,
             dyn_dim=64,
-            dyn_crop=96,
+            dyn_crop=112,
             embed_channels=128,
             warp_widths=(64, 48, 32),
             warp_size=16,

@@ -74,7 +74,7 @@ class Stage(NamedTuple):
 STAGES = {
     "cpu": (
         Stage("pose", 128, 8_000, 32, 7e-4, POSE, alone="pose", parts=("pose",)),
-        Stage("reader", 128, 4_500, 32, 6e-4, LABELS, alone="dyn", parts=("dyn",)),
+        Stage("reader", 128, 13_000, 32, 6e-4, LABELS, alone="dyn", parts=("dyn",)),
         Stage("face64", 64, 4_000, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 8_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
     ),

@@ -18,7 +18,7 @@ from vasa_jax.typing import Float, PortraitArray
 JITTER = np.array([0.05, 0.02, 0.02, 0.06])
 """Spread of roll (rad), x, y (half pictures) and log scale: what a pose encoder gets wrong."""
 COLOURS = augment.Jitter(0.25, 0.25, 0.25, 0.04)
-WARP, POINTS = 0.02, 4
+WARP, POINTS = 0.01, 4
 """Spread of a smooth symmetric warp, as a share of the crop's side, and its control points a side:
 other proportions of the same face. An encoder learns the resting faces of the people it is shown,
 and then takes a stranger's high brows for raised ones; this puts that off."""

@@ -49,7 +49,7 @@ class PoseEncoder(nn.Module):
         )
 
 
-FACE_CENTRE, FACE_HALF = (0.0, 0.28), 0.56
+FACE_CENTRE, FACE_HALF = (0.0, 0.28), 0.48
 """Brows to an open mouth's chin in canonical coordinates, under the labels' convention
 (`data_pipeline/clip.py`): over 600 renders eyes lie at (+-0.18, 0.01), mouth corners at
 (+-0.17, 0.43), within 0.06."""

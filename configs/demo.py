@@ -36,6 +36,7 @@ def config() -> Config:
             decoder_blocks=2,
             decoder_widths=(48, 16),
             compose=True,
+            compose_context=32,
             decoder_dyn=True,
             dyn_maps=32,
             norm_groups=8,

@@ -18,7 +18,9 @@ class SwapGroup(NamedTuple):
     """i identities x p poses x d dynamics, i, p and d at least 2: one picture each.
 
     images: JPEG bytes (RGB, size x size) in C order of [identity, pose, dyn]. masks: PNG bytes
-    (grey, 255 is the person), likewise, or None. identity: their names, all different.
+    (grey, 255 is the person), likewise, or None. places: which place of the head at rest is seen
+    where (`loading/correspondence.py`), PNG bytes likewise, or None. identity: their names, all
+    different.
     Labels as in `Clip`. rotation (i, p, 3), translation (i, p, 3), log_scale (i, p, 1): dynamics do
     not move the head. points (i, p, d, 5, 2). arkit (d, 52). gaze (p, d, 2): against the camera's
     axes, so the direction of a dyn in the head turned by the pose. None where unknown.
@@ -35,6 +37,7 @@ class SwapGroup(NamedTuple):
     arkit: Float[np.ndarray, "d 52"] | None = None
     gaze: Float[np.ndarray, "p d 2"] | None = None
     masks: list[bytes] | None = None
+    places: list[bytes] | None = None
 
     def counts(self) -> tuple[int, int, int]:
         """(i, p, d)."""
@@ -52,6 +55,8 @@ LABELS = {
 }
 """The arrays of a group: which of the three axes they have, and the shape of a row."""
 
+PICTURES = ("images", "masks", "places")
+
 
 def check_group(group: SwapGroup) -> None:
     """Raises ValueError for counts, shapes or types that do not fit, and for NaN or infinity."""
@@ -60,8 +65,10 @@ def check_group(group: SwapGroup) -> None:
         raise ValueError(f"{name}: {len(group.images)} images are not {counts} of at least 2 each")
     if len(group.identity) != counts[0] or len(set(group.identity)) != counts[0]:
         raise ValueError(f"{name}: {group.identity} are not {counts[0]} different identities")
-    if group.masks is not None and len(group.masks) != len(group.images):
-        raise ValueError(f"{name}: {len(group.images)} images and {len(group.masks)} masks")
+    for kind in ("masks", "places"):
+        found = getattr(group, kind)
+        if found is not None and len(found) != len(group.images):
+            raise ValueError(f"{name}: {len(group.images)} images and {len(found)} {kind}")
     sizes = dict(zip("ipd", counts, strict=True))
     for field, (axes, row) in LABELS.items():
         value = getattr(group, field)
@@ -79,7 +86,8 @@ def write_group(path: Path, group: SwapGroup) -> None:
     check_group(group)
     arrays = {k: v for k, v in group._asdict().items() if isinstance(v, np.ndarray)}
     arrays |= {k: np.array(getattr(group, k)) for k in ("group_id", "size", "identity")}
-    write_arrays(path, "group of swaps", arrays, {"images": group.images, "masks": group.masks})
+    pictures = {name: getattr(group, name) for name in PICTURES}
+    write_arrays(path, "group of swaps", arrays, pictures)
 
 
 def find_groups(folder: Path) -> list[Path]:
@@ -94,7 +102,7 @@ def find_groups(folder: Path) -> list[Path]:
 def read_group(path: Path) -> SwapGroup:
     """The group of a file. Raises UserError for one that cannot be read, naming it."""
     try:
-        arrays, pictures = read_arrays(path, ("images", "masks"))
+        arrays, pictures = read_arrays(path, PICTURES)
         arrays["identity"] = tuple(str(name) for name in arrays["identity"])
         for name, kind in (("group_id", str), ("size", int)):
             arrays[name] = kind(arrays[name])

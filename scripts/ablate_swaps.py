@@ -44,7 +44,8 @@ UNSUPERVISED = (
 def stages(steps: int, size: int) -> tuple[Stage, ...]:
     """The trainings. size: what the generator draws, px; the picture has twice as many."""
     # What the decoder draws has no targets of its own in any: without swaps there are none.
-    targets = (*PIXELS, "exact.codes=false", "exact.drawn=0", "exact.choice=0")
+    targets = (*PIXELS, "exact.codes=false", "exact.drawn=0", "exact.choice=0",
+               "exact.flow=0", "exact.shares=0")  # fmt: skip
     # The encoders need pixels to read a face from; the generator need not draw as many.
     drawn = (f"face.network_size={size}",)
     without = (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0")

@@ -51,13 +51,13 @@ def _plans(corpus: Corpus, assets: Path | None):
     for number, (name, (folder, share)) in enumerate(shares.items()):
         people, groups, few = (round(share * n) for n in corpus[:3])
         base = Plan(401 - number, people, people / 30, corpus.size, assets=folder, swaps=groups,
-                    val_share=0.05, test_share=0.05)  # fmt: skip
+                    places=True, val_share=0.05, test_share=0.05)  # fmt: skip
         plans[name] = base
         # So many that hardly anyone is met twice; nobody is compared with anybody.
         people = 6 * few
         plans[f"{name}-few"] = base._replace(
             seed=base.seed + 100, identities=people, minutes=people / 30, swaps=few,
-            swap_dynamics=3, val_share=0.0, test_share=0.0, any_faces=True,
+            swap_dynamics=3, val_share=0.0, test_share=0.0, any_faces=True, places=False,
         )  # fmt: skip
     return plans
 

@@ -42,6 +42,8 @@ class FaceConfig:
     The motion encoders see the larger one at sizes of their own.
     compose: whether the picture is put together from the portrait's own pixels, moved along the
     warps or left in place, and drawn ones (`face/compose.py`); the paper draws all of them.
+    compose_context: channels of what the decoder is told about the portrait: what lies where it
+    draws, what is moved there, and how far (needs compose); 0: nothing.
     decoder_dyn: whether the decoder's norms are adapted by z_dyn and z_id, as the warps' are; in
     the paper dynamics act by warps alone.
     dyn_maps: height and width of learned maps, one for each entry of z_dyn, of what it displaces
@@ -72,6 +74,7 @@ class FaceConfig:
     decoder_blocks: int = 8
     decoder_widths: tuple[int, ...] = (256, 128, 64)
     compose: bool = False
+    compose_context: int = 0
     decoder_dyn: bool = False
     dyn_maps: int = 0
     norm_groups: int = 32
@@ -90,6 +93,11 @@ class FaceConfig:
             self.compose or not self.network_size,
             f"face.network_size={self.network_size} needs face.compose=true: without the "
             "portrait's own pixels a larger picture shows no more",
+        )
+        _require(
+            self.compose or not self.compose_context,
+            f"face.compose_context={self.compose_context} needs face.compose=true: without it the "
+            "decoder draws every pixel itself",
         )
         _require(
             self.image_size % 8 == 0,

@@ -116,6 +116,10 @@ class ExactLoss:
     changes. drawn: of what the decoder draws by itself under `face.compose`: where the portrait's
     pixels win from the start, it would never learn to draw what they cannot show. choice: under
     `face.compose`, cross-entropy of the shares to whichever layer is nearest to the exact render.
+    flow, shares: under `face.compose`, where the data knows which place of a head is seen where: of
+    the distance between where moved pixels come from and where they should; cross-entropy of the
+    shares to the layers that can show a pixel (`vasa_jax.face.flow`). flow_regions: of the flow in
+    eyes and mouth, once more. Where it is known, `drawn` counts what the portrait does not show.
     codes: whether motion comes from the labels and not from the encoders
     (`vasa_jax.face.label_code`).
     """
@@ -127,6 +131,9 @@ class ExactLoss:
     moved: float = 0.0
     drawn: float = 0.0
     choice: float = 0.0
+    flow: float = 0.0
+    flow_regions: float = 1.0
+    shares: float = 0.0
     codes: bool = False
 
 

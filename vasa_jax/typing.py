@@ -101,7 +101,8 @@ class Source(NamedTuple):
     """What stays: the canonical appearance volume V_app and the identity code z_id.
 
     pose: the portrait's own, where a talking head is to stay. Under `face.compose` also the
-    portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3).
+    portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3); under
+    `face.compose_context` what is seen in the portrait, (b, h, w, c).
     """
 
     volume: Volume
@@ -109,3 +110,4 @@ class Source(NamedTuple):
     pose: Pose | None = None
     portrait: Image | None = None
     places: Grid | None = None
+    context: Float[Array, "b h w k"] | None = None

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.data_pipeline.loading.pairs import POSE
-from vasa_jax.data_pipeline.loading.quads import PICTURES
+from vasa_jax.data_pipeline.loading.quads import PICTURES, TARGETS
 from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
 from vasa_jax.face.exact import from_swaps
 from vasa_jax.typing import Pose
@@ -15,6 +15,7 @@ from vasa_jax.typing import Pose
 KNOWN = {"points": (5, 2), "gaze": (2,), "arkit": (52,)}
 """Labels of a swap's picture that a data set may lack."""
 VIEWS = ("source_view", "driver_view", "swap_view")
+FLOWS = tuple(f"{name}_flow" for name in TARGETS)
 
 
 def swap_batch(arrays: Mapping[str, np.ndarray]) -> SwapBatch:
@@ -28,15 +29,15 @@ def swap_batch(arrays: Mapping[str, np.ndarray]) -> SwapBatch:
         *pictures,
         source_identity=arrays["source_identity"],
         driver_identity=arrays["driver_identity"],
-        **{name: arrays.get(name) for name in VIEWS},
+        **{name: arrays.get(name) for name in VIEWS + FLOWS},
     )
 
 
 def swap_struct(
-    batch: int, pixels: int, labels: tuple[str, ...], views: Mapping[str, int]
+    batch: int, pixels: int, labels: tuple[str, ...], views: Mapping[str, int], flow: int = 0
 ) -> SwapBatch:
     """Shapes of `swap_batch`. labels: those that the data has, of `KNOWN` and "mask"; views: side
-    in pixels of every view that there is."""
+    in pixels of every view that there is; flow: side of the flows, 0 if there are none."""
     f32 = lambda *shape: jax.ShapeDtypeStruct((batch, *shape), jnp.float32)  # noqa: E731
     shapes = KNOWN | {"mask": (pixels, pixels, 1)}
     picture = Rendered(
@@ -50,6 +51,7 @@ def swap_struct(
         source_identity=number,
         driver_identity=number,
         **{name: f32(side, side, 3) for name, side in views.items()},
+        **({name: f32(flow, flow, 4) for name in FLOWS} if flow else {}),
     )
 
 

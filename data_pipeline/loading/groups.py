@@ -11,6 +11,7 @@ import numpy as np
 
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.batches import face_struct, swap_batch, swap_struct
+from vasa_jax.data_pipeline.loading.correspondence import decode_places
 from vasa_jax.data_pipeline.loading.group_reader import GroupReader
 from vasa_jax.data_pipeline.loading.pairs import Augment
 from vasa_jax.data_pipeline.loading.quads import PICTURES, make_quad, raw_quad
@@ -33,7 +34,8 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
     Attributes: struct, the global batch's shapes; ahead, see `vasa_jax.training.prefetch`.
 
     Raises UserError where `GroupReader` does, for groups of different sizes or labels, and for
-    pictures smaller than the config's.
+    pictures smaller than the config's. Where the config asks for flows (`exact.flow`), groups
+    without places are left out.
     """
 
     def __init__(
@@ -47,6 +49,14 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
     ):
         size = config.train_face.batch if batch is None else batch
         super().__init__(folder, size, seed, 1, threads)
+        # Whoever asks for flows needs groups that tell places; the others serve the encoders.
+        self._flows = config.face_losses.exact.flow + config.face_losses.exact.shares > 0
+        if self._flows:
+            self._groups = [group for group in self._groups if group.places is not None]
+        if not self._groups:
+            raise UserError(f"{folder}: none of its groups tells which place of a head is seen "
+                            "where; make them anew, or --set face_losses.exact.flow=0 --set "
+                            "face_losses.exact.shares=0")  # fmt: skip
         self._pixels, self._how = config.face.image_size, Augment() if augment is None else augment
         names = sorted({name for group in self._groups for name in group.identity})
         self._codes = {name: number for number, name in enumerate(names)}
@@ -61,7 +71,9 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
         self._stored = first.size
         labels = tuple(name for k, name in LABELS.items() if getattr(first, k) is not None)
         views = {f"{name}_view": first.size for name in self._views()}
-        self.struct: FaceBatch = face_struct(swap_struct(size, self._pixels, labels, views), size)
+        flow = len(decode_places(self._groups[0].places[0])[1]) if self._flows else 0
+        swaps = swap_struct(size, self._pixels, labels, views, flow)
+        self.struct: FaceBatch = face_struct(swaps, size)
 
     def __iter__(self) -> "GroupFiles":
         return self
@@ -80,8 +92,9 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
         import cv2
 
         quad = make_quad(
-            raw_quad(group, self._codes, rng), self._stored, self._how, rng, group.masks is not None
-        )
+            raw_quad(group, self._codes, rng), self._stored, self._how, rng,
+            group.masks is not None, self._flows,
+        )  # fmt: skip
         for name in self._views():
             quad.setdefault(f"{name}_view", quad[name])
         if self._pixels < self._stored:

@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vasa_jax.data_pipeline import augment
+from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
+TARGETS = ("swap", "pose_only", "dyn_only")
+"""Those of the source's own person."""
 
 
 class Picture(NamedTuple):
@@ -19,6 +22,7 @@ class Picture(NamedTuple):
     image: bytes
     mask: bytes | None
     labels: dict[str, np.ndarray]
+    places: bytes | None = None
 
 
 class RawQuad(NamedTuple):
@@ -53,14 +57,21 @@ def _picture(group, counts, place):
     if group.arkit is not None:
         labels["arkit"] = group.arkit[d]
     mask = None if group.masks is None else group.masks[number]
-    return Picture(group.images[number], mask, labels)
+    places = None if group.places is None else group.places[number]
+    return Picture(group.images[number], mask, labels, places)
 
 
 def make_quad(
-    raw: RawQuad, size: int, how: Augment, rng: np.random.Generator, masks: bool
+    raw: RawQuad,
+    size: int,
+    how: Augment,
+    rng: np.random.Generator,
+    masks: bool,
+    flows: bool = False,
 ) -> dict[str, np.ndarray]:
     """One example by the names of `SwapBatch`'s fields (poses in parts), pictures as uint8; `own`,
-    whether it is meant for self-reenactment.
+    whether it is meant for self-reenactment. flows: whether to find the source's pixels in its
+    targets; its pictures need places then.
 
     One mirroring and one mild recolouring for the whole quad: the targets stay true.
     """
@@ -87,4 +98,16 @@ def make_quad(
             example[f"{name}_view"] = make_view(image, labels, how, rng)
         for key, value in labels.items():
             example[f"{name}_{key}"] = value.astype(np.float32)
+    if flows:
+        found = dict(zip(PICTURES, (picture.places for picture in raw.pictures), strict=True))
+        source, *targets = (_places(found[name], flip) for name in ("source", *TARGETS))
+        for name, flow in zip(TARGETS, correspond(source, targets), strict=True):
+            example[f"{name}_flow"] = flow
     return example
+
+
+def _places(content: bytes | None, flip: bool):
+    if content is None:
+        raise ValueError("a group of swaps without places")
+    places, there = decode_places(content)
+    return (places[:, ::-1], there[:, ::-1]) if flip else (places, there)

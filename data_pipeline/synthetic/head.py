@@ -35,6 +35,7 @@ class Rendered(NamedTuple):
     image: sRGB. mask: 255 where the person is, grey at edges. gaze: the line of sight as drawn:
     as asked for, unless the eyes would have to turn further in the head than eyes can.
     landmarks: shares of width and height, in the order of `anchors.find_anchors`.
+    places: as `Scene.places` gives them, mesh units; None unless asked for.
     """
 
     image: UInt8[np.ndarray, "s s 3"]
@@ -45,6 +46,7 @@ class Rendered(NamedTuple):
     points: Float[np.ndarray, "5 2"]
     landmarks: Float[np.ndarray, "p 2"]
     gaze: Float[np.ndarray, "2"]
+    places: Float[np.ndarray, "p p 4"] | None = None
 
 
 class HeadRenderer:
@@ -94,18 +96,18 @@ class HeadRenderer:
             photo = _adjusted(self._assets.skins[identity.skin.texture], identity.skin)
         skin = scene.texture(paint(identity, self._maps, photo))
         scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0)
-        for name, colour, depth, shine, softness in (
-            (_CLOTH, identity.shirt, 1.0, 0.05, 0.3),
-            ("helper-upper-teeth", (0.86, 0.82, 0.74), 0.6, 0.5, 0.5),
-            ("helper-lower-teeth", (0.78, 0.74, 0.66), 0.4, 0.3, 0.5),
-            ("helper-tongue", (0.62, 0.30, 0.29), 0.6, 0.5, 1.0),
+        for name, colour, depth, shine, softness, apart in (
+            (_CLOTH, identity.shirt, 1.0, 0.05, 0.3, 0),
+            ("helper-upper-teeth", (0.86, 0.82, 0.74), 0.6, 0.5, 0.5, 4),
+            ("helper-lower-teeth", (0.78, 0.74, 0.66), 0.4, 0.3, 0.5, 5),
+            ("helper-tongue", (0.62, 0.30, 0.29), 0.6, 0.5, 1.0, 6),
         ):
-            texture = scene.plain(colour, depth)
-            scene.add(mesh.parts[name], 0, "skin", texture, shine=shine, softness=softness)
+            texture, look = scene.plain(colour, depth), {"shine": shine, "softness": softness}
+            scene.add(mesh.parts[name], 0, "skin", texture, **look, apart=apart)
         iris = tuple(float(c) ** 2.2 for c in identity.iris)
         for k in range(2):
             scene.add_ball(k, centre=(0.0, 0.0, 0.0), iris=iris, white=(0.80, 0.76, 0.72),
-                           seed=float(identity.skin.seed % 97))  # fmt: skip
+                           seed=float(identity.skin.seed % 97), apart=3)  # fmt: skip
         if identity.lashes == "painted":
             strip = scene.texture(lash_texture(np.random.default_rng((identity.seed, 17))))
             for name in LASHES:
@@ -163,23 +165,37 @@ class HeadRenderer:
         translation: Float[np.ndarray, "3"],
         log_scale: Float[np.ndarray, "1"],
         gaze: Float[np.ndarray, "2"],
+        places: bool = False,
     ) -> Rendered:
-        """The same with the head exactly where labels say: two people get the same head pose."""
+        """The same with the head exactly where labels say: two people get the same head pose.
+
+        places: whether to tell which place of the head at rest every pixel shows.
+        """
         posed = self._person.pose(arkit, rotation, gaze)
         depth = self._focal * self._person.span / (EYE_SPAN * np.exp(float(log_scale[0])))
         place = np.array([*(np.asarray(translation[:2], float) * depth / (2 * self._focal)), depth])
-        return self._draw(posed, rotation, place - posed.middle)
+        drawn = self._draw(posed, rotation, place - posed.middle)
+        if not places:
+            return drawn
+        balls = self._balls(posed, 0)
+        return drawn._replace(places=self._scene.places(self._person.places, balls, posed.eyes))
 
     def _draw(self, posed: Posed, rotation, move) -> Rendered:
         rows = np.concatenate([posed.vertices + move, posed.normals], 1).astype("f4")
-        radii, turn = self._person.eye_radii, posed.rotation
-        balls = [Ball(self._eye_place(k, posed.turn) + move, radii[k], turn) for k in (0, 1)]
-        fine = self._scene.draw(rows, balls, posed.eyes)
+        fine = self._scene.draw(rows, self._balls(posed, move), posed.eyes)
         drawn = cv2.resize(fine, (self.size, self.size), interpolation=cv2.INTER_AREA)
         mask = drawn[..., 3]
         behind = self._behind * (1 - mask[..., None] / np.float32(255))
         image = np.clip(drawn[..., :3] + behind + 0.5, 0, 255).astype(np.uint8)
         return Rendered(image, mask, *self._labels(posed, rotation, move))
+
+    def _balls(self, posed, move):
+        person, turn = self._person, posed.rotation
+        rest = [(centre - person.pivot) * FLIP for centre in person.eye_centres]
+        return [
+            Ball(self._eye_place(k, posed.turn) + move, person.eye_radii[k], turn, rest[k])
+            for k in (0, 1)
+        ]
 
     def _eye_place(self, k, turn):
         person = self._person

@@ -22,6 +22,7 @@ class Plan(NamedTuple):
     sound files to speak instead of Kokoro, none for Kokoro; recognise: whether their phonemes are
     recognised to move the mouth. swaps: groups of exact swaps, two people in swap_poses poses (2 or
     more) with swap_dynamics expressions each (2 or more).
+    places: whether groups tell which place of the head is seen where.
     held_out_voices: whether people outside of train speak with voices that train never hears.
     any_faces: whether people may look alike to an identity network; cast: else the seed of
     everyone's face, settled by `casting.cast_people`."""
@@ -37,6 +38,7 @@ class Plan(NamedTuple):
     swaps: int = 0
     swap_poses: int = 2
     swap_dynamics: int = 9
+    places: bool = False
     val_share: float = 0.1
     test_share: float = 0.1
     held_out_voices: bool = True
@@ -168,6 +170,8 @@ def fingerprint(plan: Plan) -> dict[str, object]:
         "held_out_voices": plan.held_out_voices,
         "any_faces": plan.any_faces,
         "swap_counts": [plan.swap_poses, plan.swap_dynamics],
+        # Only where it is so: folders of plans before it stay theirs.
+        **({"places": True} if plan.places else {}),
     }
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
+from vasa_jax.data_pipeline.loading.correspondence import encode_places
 from vasa_jax.data_pipeline.loading.pictures import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.data_pipeline.synthetic.clipmaker import person_of, renderer
@@ -36,14 +37,18 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
     faces, rotation = faces.astype(np.float32), rotation.astype(np.float32)
     gaze = turn_gaze(eyes, rotation).astype(np.float32)
     engine = renderer(plan.size, plan.assets)
-    images, masks, rows = [], [], []
+    images, masks, places, rows = [], [], [], []
     for person in job.people:
         engine.load(person_of(plan, person))
         for p in range(poses):
             for d in range(dynamics):
-                drawn = engine.render_at(faces[d], rotation[p], place[p], scale[p], gaze[p, d])
+                drawn = engine.render_at(
+                    faces[d], rotation[p], place[p], scale[p], gaze[p, d], plan.places
+                )
                 images.append(encode_jpeg(drawn.image, plan.jpeg_quality))
                 masks.append(encode_png(drawn.mask))
+                if drawn.places is not None:
+                    places.append(encode_places(drawn.places))
                 rows.append(drawn)
 
     def table(name: str) -> np.ndarray:
@@ -62,6 +67,7 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
         arkit=faces,
         gaze=gaze,
         masks=masks,
+        places=places or None,
     )
 
 

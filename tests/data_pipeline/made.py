@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip
+from vasa_jax.data_pipeline.loading.correspondence import encode_places
 from vasa_jax.data_pipeline.swaps import SwapGroup, write_group
 from vasa_jax.typing import ARKIT, EMOTIONS
 
@@ -60,7 +61,17 @@ def make_clip(number, identity, frames=None, size=32, labels=True, masks=True):
     )
 
 
-def make_group(number, i=2, p=3, d=2, size=32, labels=True):
+def seen_places(side, *numbers):
+    """Places of a flat head that fills the middle and lies elsewhere for every tuple of numbers."""
+    rng = np.random.default_rng(numbers)
+    y, x = np.mgrid[:side, :side].astype(np.float32) / side
+    shift = rng.integers(-side // 8, side // 8 + 1, 2) / side
+    places = np.stack([2 * (x - shift[0]), 2 * (y - shift[1]), 0 * x], -1)
+    there = np.abs(places[..., :2] - 1).max(-1) < 0.5
+    return np.concatenate([places, there[..., None]], -1)
+
+
+def make_group(number, i=2, p=3, d=2, size=32, labels=True, places=0):
     rng = np.random.default_rng((8, number))
     draw = lambda *shape: rng.uniform(-0.3, 0.3, shape).astype(np.float32)  # noqa: E731
     images = [jpeg(picture(size, number, *place)) for place in np.ndindex(i, p, d)]
@@ -76,6 +87,9 @@ def make_group(number, i=2, p=3, d=2, size=32, labels=True):
         arkit=np.abs(draw(d, len(ARKIT))) if labels else None,
         gaze=draw(p, d, 2) if labels else None,
         masks=[grey(size, k) for k in range(i * p * d)] if labels else None,
+        places=[encode_places(seen_places(places, number, *place)) for place in np.ndindex(i, p, d)]
+        if places
+        else None,
     )
 
 

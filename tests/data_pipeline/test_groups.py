@@ -8,6 +8,7 @@ import pytest
 
 from tests.data_pipeline.made import make_group
 from vasa_jax.config import get_config
+from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.groups import GroupFiles
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
@@ -93,6 +94,44 @@ def test_small_pictures_keep_large_views(folder):
     mean = large.source.reshape(4, 32, 2, 32, 2, 3).mean((2, 4))
     np.testing.assert_allclose(batch.source, mean, atol=1 / 255)
     np.testing.assert_array_equal(batch.source_points, large.source_points)
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+def test_flows_say_where_the_sources_pixels_are(tmp_path, flip):
+    """Places of the files, whichever groups have them, mirrored with their pictures."""
+    for number in range(4):
+        group = make_group(number, size=SIZE, places=32 if number % 2 else 0)
+        write_group(tmp_path / f"{number}.npz", group)
+    asked = dataclasses.replace(config(), face_losses=get_config(
+        "debug", ["face_losses.exact.flow=1", "face.image_size=64"]).face_losses)  # fmt: skip
+    loader = GroupFiles(tmp_path, asked, augment=PLAIN._replace(flip=flip), threads=2)
+    batch = next(loader)
+    assert jax.tree.map(np.shape, batch) == jax.tree.map(lambda s: s.shape, loader.struct)
+    groups = {n: make_group(n, size=SIZE, places=32) for n in (1, 3)}
+    known = {}
+    for n, group in groups.items():
+        for k, place in enumerate(np.ndindex(*group.counts())):
+            image = decode_rgb(group.images[k], SIZE)
+            known[(image[:, ::-1] if flip else image).tobytes()] = (n, place)
+    where = lambda x: known[np.round(x * 255).astype(np.uint8).tobytes()]  # noqa: E731
+
+    def places(key):
+        group = groups[key[0]]
+        number = int(np.ravel_multi_index(key[1], group.counts()))
+        found = decode_places(group.places[number])
+        return tuple(x[:, ::-1] for x in found) if flip else found
+
+    for row in range(4):
+        source = places(where(batch.source[row]))
+        for name in ("pose_only", "dyn_only"):
+            (want,) = correspond(source, [places(where(getattr(batch, name)[row]))])
+            np.testing.assert_array_equal(getattr(batch, f"{name}_flow")[row], want)
+            assert (want[..., 2:] > 0).all(-1).sum() > 50
+    assert next(GroupFiles(tmp_path, config())).driver_flow is None
+    (tmp_path / "1.npz").unlink()
+    (tmp_path / "3.npz").unlink()
+    with pytest.raises(UserError, match="none of its groups tells"):
+        GroupFiles(tmp_path, asked)
 
 
 def test_what_does_not_fit_is_refused(folder, tmp_path):

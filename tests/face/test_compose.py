@@ -10,12 +10,14 @@ import pytest
 from vasa_jax.config import get_config
 from vasa_jax.face.compose import (
     AT_START,
+    FOLLOW_AT_START,
     SHIFT_LIMIT,
     SURFACE_SIZE,
     Layers,
     Surface,
     compose,
     enlarge,
+    hint,
     shrink,
 )
 from vasa_jax.face.conv import Style
@@ -41,7 +43,8 @@ def layers(shares, b=2, size=16, few=4, depth=3, seen=None):
         logits = logits.at[..., seen].set(ONLY)
     shares = jnp.array(shares) - jnp.array(AT_START)
     shares = jnp.broadcast_to(shares, (b, size, size, 3))
-    return Layers(picture(b, size, size, 3), shares, logits, jnp.zeros((b, size, size, 2)))
+    none = jnp.zeros((b, size, size, 2))
+    return Layers(picture(b, size, size, 3), shares, logits, none, none[..., :1] + ONLY)
 
 
 def still(b=2, few=4, depth=3):
@@ -100,6 +103,18 @@ def test_a_shift_moves_single_pixels():
     np.testing.assert_allclose(drawn[:, 5, 7], portrait[:, 5, 7], atol=2e-6)
 
 
+def test_a_neck_goes_part_of_the_heads_way():
+    """Rows that go all, half and none of a way of four pixels."""
+    portrait, way = picture(2, 16, 16, 3), jnp.array([8 / 15, 0.0, 0.0])
+    follow = jnp.array([ONLY, 0.0, -ONLY])[np.arange(16) * 3 // 16][None, :, None, None]
+    found = layers((ONLY, 0, 0))
+    found = found._replace(follow=jnp.broadcast_to(follow - FOLLOW_AT_START, (2, 16, 16, 1)))
+    made = compose(found, still() + way, portrait)
+    for rows, step in ((slice(0, 6), 4), (slice(6, 11), 2), (slice(11, 16), 0)):
+        want = portrait[:, rows, step:]
+        np.testing.assert_allclose(made.picture[:, rows, : 16 - step], want, atol=1e-5)
+
+
 def test_what_is_seen_lies_at_the_front_of_the_head():
     front = jnp.full((SURFACE_SIZE, SURFACE_SIZE), 0.5)
     see = lambda grid: Surface().apply({"params": {"front": front}}, grid)  # noqa: E731
@@ -116,6 +131,49 @@ def test_what_is_seen_lies_at_the_front_of_the_head():
     flat = grid.at[..., 0].set(0.5)
     seen = Surface().apply({"params": {"front": slope}}, flat)
     assert (jnp.argmax(seen, -1) == 6).all()
+
+
+def test_the_hint_is_the_portraits_context_in_place_and_moved():
+    context, depth, few = picture(1, 4, 4, 5), 3, 4
+    places = still() + 0.3 * RNG.normal(size=(2, depth, few, few, 3)).astype(np.float32)
+    seen = jnp.zeros((2, few, few, depth)).at[..., 2].set(ONLY)
+    found = hint(context, places, seen)
+    np.testing.assert_array_equal(found[..., :5], jnp.broadcast_to(context, (2, 4, 4, 5)))
+    want = torch.nn.functional.grid_sample(
+        torch.from_numpy(np.array(context)).permute(0, 3, 1, 2).expand(2, -1, -1, -1),
+        torch.from_numpy(np.array(places[:, 2, ..., :2])), align_corners=True,
+        padding_mode="border",
+    ).permute(0, 2, 3, 1)  # fmt: skip
+    np.testing.assert_allclose(found[..., 5:10], want, atol=1e-5)
+    far = (places - still()).transpose(0, 2, 3, 1, 4).reshape(2, 4, 4, 9)
+    np.testing.assert_allclose(found[..., 10:], far, atol=1e-6)
+
+
+def test_a_context_joins_a_trained_decoder_without_a_jump():
+    """At the start it adds nothing, but feels a gradient; one portrait's serves many frames."""
+    settings = ["face.compose=true", "face.compose_context=8"]
+    config = get_config("debug", settings).face
+    image = picture(1, config.image_size, config.image_size, 3)
+    whole = FaceModel(config)
+    params = jax.jit(whole.init)(jax.random.key(0), image, image)["params"]
+    known = {name: value for name, value in params.items() if name != "context"}
+    known["decoder"] = {k: v for k, v in params["decoder"].items() if k != "hint"}
+    assert set(params) - set(known) == {"context"}
+    plain = FaceModel(dataclasses.replace(config, compose_context=0))
+    many = jax.tree.map(lambda x: jnp.repeat(x, 3, 0), motion(config, rotation=(0.1, 0.4, 0.0)))
+    runs = []
+    for model, given in ((whole, params), (plain, known)):
+        source = model.apply({"params": given}, image, motion(config), method="encode_source")
+        runs.append(model.apply({"params": given}, source, many, method="decode"))
+    assert runs[0].shape == (3, *image.shape[1:])
+
+    def loss(params):
+        found = whole.apply({"params": params}, image, motion(config), method="encode_source")
+        return whole.apply({"params": params}, found, many, method="decode")[..., 0].mean()
+
+    grad = jax.grad(loss)(params)["decoder"]["hint"]["kernel"]
+    assert np.abs(grad).min(1).max() > 0
+    assert (np.abs(grad).max(1) > 0).all()
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +199,7 @@ def moved_alone(params):
     head = params["params"]["decoder"]["head"]
     head["kernel"] = head["kernel"].at[..., 3:].set(0)
     head["bias"] = head["bias"].at[3:].set(jnp.array([ONLY, 0.0, 0.0]))
+    params["params"]["decoder"]["follow"]["bias"] = jnp.array([ONLY])
     return params
 
 

@@ -15,6 +15,7 @@ from vasa_jax.face import losses
 from vasa_jax.face.compose import Composed, shrink
 from vasa_jax.face.discriminator import Discriminator
 from vasa_jax.face.exact import choice_loss, from_swaps, moved_loss
+from vasa_jax.face.flow import flow_loss, hidden_loss, share_loss
 from vasa_jax.face.model import FaceModel
 from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.perception.align import Alignment
@@ -206,6 +207,7 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
 
 def test_what_the_decoder_draws_alone_has_the_same_targets():
     """At half the picture's size: a decoder that draws all targets right, and one that is off."""
+    bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
     config = only(exact=1.0)
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, drawn=2.0))
     out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
@@ -223,15 +225,15 @@ def test_what_the_decoder_draws_alone_has_the_same_targets():
             )
         )
 
-    _, metrics = losses.face_loss(config, BATCH, drawing(0), NETWORKS)
+    _, metrics = losses.face_loss(config, bare, drawing(0), NETWORKS)
     assert float(metrics["loss/drawn"]) == 0
     off = drawing(0.1)
-    total, metrics = losses.face_loss(config, BATCH, off, NETWORKS)
+    total, metrics = losses.face_loss(config, bare, off, NETWORKS)
     exact = config.exact
     np.testing.assert_allclose(
         metrics["loss/drawn"], 0.1 * (exact.pixel + exact.regions), rtol=1e-4
     )
-    without, _ = losses.face_loss(only(exact=1.0), BATCH, off._replace(parts=None), NETWORKS)
+    without, _ = losses.face_loss(only(exact=1.0), bare, off._replace(parts=None), NETWORKS)
     np.testing.assert_allclose(total - without, 2 * metrics["loss/drawn"], rtol=1e-4)
 
 
@@ -273,6 +275,39 @@ def test_the_choice_counts_for_each_exact_render():
     np.testing.assert_allclose(metrics["loss/choice"], want, rtol=1e-5)
     without, _ = losses.face_loss(only(exact=1.0), BATCH, out, NETWORKS)
     np.testing.assert_allclose(total - without, 3 * want, rtol=1e-4)
+
+
+def test_flows_and_shares_count_for_each_exact_render():
+    config = only(exact=1.0)
+    config = dataclasses.replace(
+        config, exact=dataclasses.replace(config.exact, flow=3.0, shares=2.0, drawn=1.0)
+    )
+    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    flow = jnp.asarray(RNG.uniform(-1, 1, size=(B, SIZE, SIZE, 2)), jnp.float32)
+    shares = jnp.asarray(RNG.normal(size=(B, SIZE, SIZE, 3)), jnp.float32)
+    parts = tuple(p._replace(flow=flow * k, shares=shares * k, drawn=p.picture)
+                  for k, p in enumerate(out.parts, 1))  # fmt: skip
+    out = out._replace(parts=parts)
+    truths = (BATCH.driver_flow, BATCH.pose_only_flow, BATCH.dyn_only_flow)
+    targets = (BATCH.driver, BATCH.pose_only, BATCH.dyn_only)
+    points = (BATCH.driver_points, BATCH.driver_points, BATCH.source_points)
+    config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, flow_regions=0.5))
+    total, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
+    for name, loss, regions in (("flow", flow_loss, 0.5), ("shares", share_loss, 5.0)):
+        want = np.mean([loss(*one, regions) for one in zip(parts, truths, points, strict=True)])
+        np.testing.assert_allclose(metrics[f"loss/{name}"], want, rtol=1e-5)
+    # Of what is drawn, what is hidden counts.
+    more = [hidden_loss(p.drawn, x, t, o, config.exact.regions)
+            for p, x, t, o in zip(parts, targets, truths, points, strict=True)]  # fmt: skip
+    np.testing.assert_allclose(metrics["loss/drawn"], np.mean(more), rtol=1e-5)
+    bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
+    off = dataclasses.replace(config, exact=dataclasses.replace(config.exact, flow=0.0, shares=0.0))
+    whole, plain = losses.face_loss(off, bare, out, NETWORKS)
+    extra = metrics["loss/drawn"] - plain["loss/drawn"]
+    want = 3 * metrics["loss/flow"] + 2 * metrics["loss/shares"] + extra
+    np.testing.assert_allclose(total - whole, want, rtol=1e-4)
+    with pytest.raises(UserError, match="needs groups of swaps that tell places"):
+        losses.face_loss(config, bare, out, NETWORKS)
 
 
 def test_known_motion_takes_the_encoders_place():

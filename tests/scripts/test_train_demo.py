@@ -53,7 +53,7 @@ def data(tmp_path_factory):
     out = tmp_path_factory.mktemp("data")
     for number in range(6):
         part = "held" if number > 3 else "train"
-        write_group(out / part / f"{number}.npz", make_group(number, size=SIZE))
+        write_group(out / part / f"{number}.npz", make_group(number, size=SIZE, places=32))
     for person, split in enumerate(("train", "train", "train", "test")):
         speech = chatter(3.2, seed=person)
         speech = speech._replace(waveform=speech.waveform[: 75 * 640])

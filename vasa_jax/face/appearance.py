@@ -9,9 +9,9 @@ from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.resize import avg_pool2
 from vasa_jax.face.resnet import normalise
-from vasa_jax.typing import Array, Float, Image
+from vasa_jax.typing import Array, Float, Image, Volume
 
-__all__ = ["AppearanceEncoder"]
+__all__ = ["AppearanceEncoder", "Context"]
 
 
 class AppearanceEncoder(nn.Module):
@@ -40,3 +40,21 @@ class AppearanceEncoder(nn.Module):
         for i in range(c.appearance_blocks_3d):
             x = ResBlock(c.volume_channels, dims=3, style=style, name=f"block3d_{i + 1}")(x)
         return x
+
+
+class Context(nn.Module):
+    """The posed volume as one sees it, from the front: what lies where in the portrait.
+
+    Not from the paper, whose decoder sees nothing but the driven volume: that does not tell it what
+    is beside and behind a head, which stays where it is while the head turns.
+    """
+
+    channels: int
+    style: Style = Style()
+
+    @nn.compact
+    def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 k"]:
+        b, d, h, w, c = volume.shape
+        x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * c)
+        x = Conv(self.channels, standardise=False, style=self.style, name="conv")(x)
+        return jax.nn.relu(x)

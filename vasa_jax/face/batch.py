@@ -35,6 +35,9 @@ class FaceBatch(NamedTuple):
     source_arkit, driver_arkit: (b, 52) coefficients in the order of `typing.ARKIT`.
     pose_only, dyn_only: the source's person with the driver's pose and the source's dynamics, and
         the reverse: exact renders, which no camera can take.
+    driver_flow, pose_only_flow, dyn_only_flow: (b, s, s, 4) for each pixel of these pictures of the
+        source's person where it is seen in the source, as shares (x, y) of the width and height
+        (pixel centres lie half a pixel inside), 1 if it is seen there, 1 if it shows the person.
     """
 
     source: Image
@@ -57,6 +60,9 @@ class FaceBatch(NamedTuple):
     driver_arkit: Float[Array, "b 52"] | None = None
     pose_only: Image | None = None
     dyn_only: Image | None = None
+    driver_flow: Float[Array, "b s s 4"] | None = None
+    pose_only_flow: Float[Array, "b s s 4"] | None = None
+    dyn_only_flow: Float[Array, "b s s 4"] | None = None
 
     @property
     def views(self) -> tuple[Pictures, Pictures]:
@@ -89,6 +95,7 @@ class SwapBatch(NamedTuple):
     with dynamics 1. dyn_only: A in pose 1 with dynamics 2. All three have A's own proportions, so
     their pose labels say where A's head is. source_identity, driver_identity: (b,) whole numbers.
     source_view, driver_view, swap_view: as the motion encoder shall see them, as in `FaceBatch`.
+    swap_flow, pose_only_flow, dyn_only_flow: as `FaceBatch`'s.
     """
 
     source: Rendered
@@ -101,6 +108,9 @@ class SwapBatch(NamedTuple):
     source_view: Image | None = None
     driver_view: Image | None = None
     swap_view: Image | None = None
+    swap_flow: Float[Array, "b s s 4"] | None = None
+    pose_only_flow: Float[Array, "b s s 4"] | None = None
+    dyn_only_flow: Float[Array, "b s s 4"] | None = None
 
 
 # A frontal face that fills the middle of the frame: eyes, nose tip, mouth corners.
@@ -140,6 +150,9 @@ def fake(config: Config, batch: int) -> FaceBatch:
         driver_arkit=array(len(ARKIT)),
         pose_only=image,
         dyn_only=image,
+        driver_flow=array(size, size, 4),
+        pose_only_flow=array(size, size, 4),
+        dyn_only_flow=array(size, size, 4),
     )
 
 

@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.face.sampling import sample_volume
+from vasa_jax.face.sampling import identity_grid, sample_volume
 from vasa_jax.typing import Array, Float, Image
 
-__all__ = ["Composed", "Layers", "Surface", "compose", "enlarge", "shrink"]
+__all__ = ["Composed", "Layers", "Surface", "compose", "enlarge", "hint", "shrink"]
 
 AT_START = (2.0, 0.0, 0.0)
 """Logits of the shares at the start: the moved portrait shows from the first step on."""
@@ -24,6 +24,8 @@ AT_START = (2.0, 0.0, 0.0)
 
 SHIFT_LIMIT = 0.15
 """Half pictures: nearly the width of a mouth."""
+FOLLOW_AT_START = 4.0
+"""Logit: nearly all of the head's way."""
 
 
 SURFACE_SIZE = 32
@@ -54,13 +56,15 @@ class Layers(NamedTuple):
     drawn: (b, h, w, 3) in [0, 1]. shares: (b, h, w, 3) logits of moved, still and drawn pixels.
     depth: (b, i, j, d) logits, which slice of the volume is seen at each of its columns. shift:
     (b, h, w, 2), added to where a moved pixel comes from, before `SHIFT_LIMIT` tanh: lids and lips
-    move by less than a voxel is wide.
+    move by less than a voxel is wide. follow: (b, h, w, 1), logits of how much of the head's way a
+    pixel goes along: a neck goes part of it, shoulders hardly any (linear blend skinning).
     """
 
     drawn: Image
     shares: Image
     depth: Float[Array, "b i j d"]
     shift: Float[Array, "b h w 2"]
+    follow: Float[Array, "b h w 1"]
 
 
 class Composed(NamedTuple):
@@ -68,13 +72,15 @@ class Composed(NamedTuple):
 
     drawn: by the decoder, at the size that the networks draw. layers: (b, h, w, 3, 3), the moved,
     the still and the drawn picture (next to last axis), of which `shares` (logits) make the
-    picture; None for a decoder that draws all of it.
+    picture; None for a decoder that draws all of it. flow: where in the portrait moved pixels come
+    from, (x, y) in half pictures from the middle; outermost pixel centres lie at -1 and 1.
     """
 
     picture: Image
     drawn: Float[Array, "b small small 3"]
     layers: Float[Array, "b h w 3 3"] | None = None
     shares: Float[Array, "b h w 3"] | None = None
+    flow: Float[Array, "b h w 2"] | None = None
 
 
 def compose(
@@ -89,20 +95,43 @@ def compose(
     are smooth, so a portrait of more pixels gives a sharper picture for a resample's price.
     """
     size = portrait.shape[1]
-    drawn, shares, shift = (
+    drawn, shares, shift, follow = (
         x if x.shape[1] == size else enlarge(x.astype(jnp.float32), size)
-        for x in (layers.drawn, layers.shares, layers.shift)
+        for x in (layers.drawn, layers.shares, layers.shift, layers.follow)
     )
     seen = jax.nn.softmax(layers.depth.astype(jnp.float32), -1)
     flow = jnp.einsum("bijd,bdijk->bijk", seen, places[..., :2], precision="highest")
-    flow = enlarge(flow, size) + SHIFT_LIMIT * jnp.tanh(shift.astype(jnp.float32))
-    flow = jnp.concatenate([flow, jnp.zeros_like(flow[..., :1])], -1)
-    moved = sample_volume(portrait[:, None], flow[:, None], "border")[:, 0]
+    own = identity_grid(1, size, size)[0, ..., :2]
+    way = jax.nn.sigmoid(follow.astype(jnp.float32) + FOLLOW_AT_START)
+    flow = own + way * (enlarge(flow, size) - own)
+    flow = flow + SHIFT_LIMIT * jnp.tanh(shift.astype(jnp.float32))
+    moved = _look_up(portrait, flow)
     logits = shares.astype(jnp.float32) + jnp.array(AT_START)
     moving, still, new = jnp.split(jax.nn.softmax(logits, -1), 3, -1)
     picture = moving * moved + still * portrait + new * drawn
     parts = jnp.stack([moved, jnp.broadcast_to(portrait, moved.shape), drawn], -2)
-    return Composed(picture, layers.drawn, parts, logits)
+    return Composed(picture, layers.drawn, parts, logits, flow)
+
+
+def hint(
+    context: Float[Array, "p i j k"],
+    places: Float[Array, "b d i j 3"],
+    seen: Float[Array, "b i j d"],
+) -> Float[Array, "b i j hint"]:
+    """What the decoder is told about the portrait: its context in place and moved along, and how
+    far each voxel was moved. seen: logits of depth by `Surface` alone."""
+    b, d, i, j, _ = places.shape
+    share = jax.nn.softmax(seen.astype(jnp.float32), -1)
+    flow = jnp.einsum("bijd,bdijk->bijk", share, places[..., :2], precision="highest")
+    moved = _look_up(context, flow)
+    far = jnp.moveaxis(places - identity_grid(d, i, j), 1, 3).reshape(b, i, j, 3 * d)
+    still = jnp.broadcast_to(context, moved.shape)
+    return jnp.concatenate([still, moved, far.astype(still.dtype)], -1)
+
+
+def _look_up(picture: Float[Array, "p h w k"], flow: Float[Array, "b i j 2"]):
+    flow = jnp.concatenate([flow, jnp.zeros_like(flow[..., :1])], -1)
+    return sample_volume(picture[:, None], flow[:, None], "border")[:, 0]
 
 
 def enlarge(x: Float[Array, "b i j k"], size: int) -> Float[Array, "b size size k"]:

@@ -16,7 +16,8 @@ __all__ = ["Decoder"]
 class Decoder(nn.Module):
     """Depth and channels merge into a 1x1 projection; residual blocks; per width x2 and a block.
 
-    embed: adapts the norms (`face.decoder_dyn`). Under `face.compose` the result is `Layers`.
+    embed: adapts the norms (`face.decoder_dyn`). hint: about the portrait (`face.compose_context`),
+    added to the projection. Under `face.compose` the result is `Layers`.
     """
 
     config: FaceConfig
@@ -24,12 +25,21 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, volume: Volume, embed: Float[Array, "b s s e"] | None = None
+        self,
+        volume: Volume,
+        embed: Float[Array, "b s s e"] | None = None,
+        hint: Float[Array, "b h w k"] | None = None,
     ) -> Float[Array, "b h2 w2 3"] | Layers:
         c, style = self.config, self.style
         b, d, h, w, channels = volume.shape
         x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * channels)
         x = Conv(c.decoder_width, 1, standardise=False, style=style, name="project")(x)
+        if hint is not None:
+            told = Conv(
+                c.decoder_width, 1, standardise=False, style=style,
+                kernel_init=nn.initializers.zeros, name="hint",
+            )  # fmt: skip
+            x = x + told(hint.astype(x.dtype))
         for i in range(c.decoder_blocks):
             x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x, embed)
         if c.compose:
@@ -40,6 +50,7 @@ class Decoder(nn.Module):
         x = jax.nn.relu(GroupNorm(style, name="norm")(x))
         if c.compose:
             shift = Conv(2, standardise=False, style=style, kernel_init=zeros, name="shift")(x)
+            follow = Conv(1, standardise=False, style=style, kernel_init=zeros, name="follow")(x)
         x = Conv(6 if c.compose else 3, standardise=False, style=style, name="head")(x)
         drawn = jax.nn.sigmoid(x[..., :3].astype(jnp.float32))
-        return Layers(drawn, x[..., 3:], depth, shift) if c.compose else drawn
+        return Layers(drawn, x[..., 3:], depth, shift, follow) if c.compose else drawn

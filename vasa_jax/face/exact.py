@@ -59,6 +59,9 @@ def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
         driver_arkit=driver.arkit,
         pose_only=swaps.pose_only.image,
         dyn_only=swaps.dyn_only.image,
+        driver_flow=swaps.swap_flow,
+        pose_only_flow=swaps.pose_only_flow,
+        dyn_only_flow=swaps.dyn_only_flow,
     )
 
 

@@ -23,6 +23,7 @@ from vasa_jax.face.discriminator import (
     generator_loss,
 )
 from vasa_jax.face.exact import choice_loss, exact_loss, moved_loss
+from vasa_jax.face.flow import flow_loss, hidden_loss, share_loss
 from vasa_jax.face.image_losses import (
     FeatureNet,
     feature_loss,
@@ -137,7 +138,9 @@ def draw(
     if config.exact.weight and batch.pose_only is not None:
         pose_only = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
         dyn_only = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
-        parts = (same, pose_only, dyn_only) if config.exact.drawn or config.exact.choice else None
+        exact = config.exact
+        wanted = exact.drawn or exact.choice or exact.flow or exact.shares
+        parts = (same, pose_only, dyn_only) if wanted else None
         out = out._replace(pose_only=pose_only.picture, dyn_only=dyn_only.picture, parts=parts)
     if config.consistency.weight:
         other = face.encode_source(batch.driver, motion_d)
@@ -314,22 +317,42 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
     if outputs.parts is None:
         return terms
     renders = (("same", outputs.same, batch.driver, batch.driver_points), *renders)
+    flows = (batch.driver_flow, batch.pose_only_flow, batch.dyn_only_flow)
     made = [
-        (part, target, points)
-        for part, (_, _, target, points) in zip(outputs.parts, renders, strict=True)
+        (part, target, points, flow)
+        for part, (_, _, target, points), flow in zip(outputs.parts, renders, flows, strict=True)
     ]
-    if config.exact.drawn:
-        losses = [
-            exact_loss(config, part.drawn, shrink(target, part.drawn.shape[1]), points, None)
-            for part, target, points in made
-        ]
-        terms.append(("drawn", config.exact.weight * config.exact.drawn, sum(losses) / 3))
-    if config.exact.choice and outputs.parts[0].shares is not None:
-        losses = [
-            choice_loss(config, part.layers, part.shares, target, points)
-            for part, target, points in made
-        ]
-        terms.append(("choice", config.exact.weight * config.exact.choice, sum(losses) / 3))
+    return terms + _layers(config, made)
+
+
+def _layers(config, made) -> list[Term]:
+    """Losses of what composed pictures are made of. made: (parts, target, points, flow) of each."""
+    exact, terms = config.exact, []
+
+    def add(name, weight, losses):
+        terms.append((name, exact.weight * weight, sum(losses) / len(losses)))
+
+    def drawn_loss(part, target, points, flow):
+        target = shrink(target, part.drawn.shape[1])
+        if flow is None:
+            return exact_loss(config, part.drawn, target, points, None)
+        return hidden_loss(part.drawn, target, flow, points, exact.regions)
+
+    if exact.drawn:
+        add("drawn", exact.drawn, [drawn_loss(*one) for one in made])
+    if made[0][0].shares is None:
+        return terms
+    if exact.choice:
+        losses = [choice_loss(config, p.layers, p.shares, t, points) for p, t, points, _ in made]
+        add("choice", exact.choice, losses)
+    for name, loss, regions in (
+        ("flow", flow_loss, exact.flow_regions), ("shares", share_loss, exact.regions)
+    ):  # fmt: skip
+        weight = getattr(exact, name)
+        if weight:
+            _need(made[0][3], f"exact.{name}", "groups of swaps that tell places", "")
+            losses = [loss(part, flow, points, regions) for part, _, points, flow in made]
+            add(name, weight, losses)
     return terms
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 
 from vasa_jax.config import FaceConfig
-from vasa_jax.face.appearance import AppearanceEncoder
-from vasa_jax.face.compose import Composed, Surface, compose, shrink
+from vasa_jax.face.appearance import AppearanceEncoder, Context
+from vasa_jax.face.compose import Composed, Surface, compose, hint, shrink
 from vasa_jax.face.conv import Style
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
@@ -50,6 +50,8 @@ class FaceModel(nn.Module):
             self.maps_driver = DynMaps(c.dyn_maps, c.volume_size, c.volume_channels)
         if c.compose:
             self.surface = Surface()
+        if c.compose_context:
+            self.context = Context(c.compose_context, style)
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
 
@@ -84,8 +86,11 @@ class FaceModel(nn.Module):
         if self.config.dyn_maps:
             delta = delta + self.maps_source(motion.dyn)[0]
         grid = canonical_grid(motion.pose, delta)
-        volume = self.canonical(sample_volume(self.appearance(small), grid))
+        posed = self.appearance(small)
+        volume = self.canonical(sample_volume(posed, grid))
         kept = (image, grid) if self.config.compose else ()
+        if self.config.compose_context:
+            kept = (*kept, self.context(posed))
         return Source(volume, identity, motion.pose, *kept)
 
     def decode(self, source: Source, motion: Motion) -> Image:
@@ -104,12 +109,16 @@ class FaceModel(nn.Module):
         grid = driven_grid(motion.pose, delta)
         volume = sample_volume(volume, grid)
         embed = 0.5 * (dyn + source.identity) if self.config.decoder_dyn else None
-        picture = self.decoder(volume, embed)
         if not self.config.compose:
+            picture = self.decoder(volume, embed)
             return Composed(picture, picture)
-        places = sample_volume(source.places, grid, "border")
-        picture = picture._replace(depth=picture.depth + self.surface(grid))
-        return compose(picture, places, source.portrait)
+        places, seen = sample_volume(source.places, grid, "border"), self.surface(grid)
+        told = None
+        if self.config.compose_context:
+            told = hint(source.context, places, seen)
+        layers = self.decoder(volume, embed, told)
+        layers = layers._replace(depth=layers.depth + seen)
+        return compose(layers, places, source.portrait)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""
@@ -129,7 +138,7 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
     init: Callable = FaceModel(config).init
     params = jax.eval_shape(init, jax.random.key(0), image, image)["params"]
     parts = {
-        "appearance": ("appearance",),
+        "appearance": ("appearance", "context"),
         "identity": ("identity",),
         "dyn": ("dyn",),
         "pose": ("pose",),

@@ -55,6 +55,7 @@ class Person:
     """identity: who. proxies: that hang on this person, drawn in their order.
 
     rest: the middle between the outer eye corners of a head that faces the camera, camera axes.
+    places: of all vertices (as in `Posed`) at rest, camera axes from the head's pivot.
     span: between these corners. eye_centres, eye_radii: left of the person, right; mesh axes.
     """
 
@@ -96,6 +97,9 @@ class Person:
         head, neck = (bare[mesh.joints[f"joint-{n}"]].mean(0) for n in ("head", "neck"))
         self.pivot = 0.75 * head + 0.25 * neck
         self.rest = _LIFTED @ ((self.middle - self.pivot) * FLIP) + self.pivot * FLIP
+        still = [bare, *(fit(proxy, bare) for proxy in proxies)]
+        still += [] if self.shell is None else [self.shell.at]
+        self.places = (np.concatenate(still) - self.pivot) * FLIP
         self._rest = np.zeros(len(ARKIT), np.float32)
         self._rest[[ARKIT.index(f"eyeLookDown{s}") for s in ("Left", "Right")]] = _LIDS_DOWN
 

@@ -11,15 +11,20 @@ from vasa_jax.data_pipeline.synthetic.identity import Light
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, Int, UInt8
 
+PLACES = 128
+"""Side of what `Scene.places` draws, pixels."""
 _NEAR, _FAR = 0.5, 200.0
 """Of what is drawn, mesh units before the camera."""
 
 
 class _Surface(NamedTuple):
-    """rows: of the posed vertices that it shows; for an eyeball, its number in `balls`."""
+    """rows: of the posed vertices that it shows; for an eyeball, its number in `balls`. at_rest:
+    what `places` draws, from the places in the buffer `rest`."""
 
     rows: Int[np.ndarray, " c"]
     array: Any
+    at_rest: Any
+    rest: Any
     buffer: Any
     program: Any
     texture: Any
@@ -27,11 +32,13 @@ class _Surface(NamedTuple):
 
 
 class Ball(NamedTuple):
-    """Where an eyeball is: centre in camera axes, radius, and the turn of the head."""
+    """Where an eyeball is: centre in camera axes, radius, and the turn of the head. rest: centre
+    in the axes of `Scene.places`."""
 
     centre: Float[np.ndarray, "3"]
     radius: float
     turn: Float[np.ndarray, "3 3"]
+    rest: Float[np.ndarray, "3"]
 
 
 class Scene:
@@ -58,6 +65,13 @@ class Scene:
         }
         self._target = self.context.framebuffer(
             [self.context.texture((side, side), 4)], self.context.depth_renderbuffer((side, side))
+        )
+        self._place_program = self.context.program(
+            vertex_shader=shaders.VERTEX, fragment_shader=shaders.PLACE
+        )
+        self._place_target = self.context.framebuffer(
+            [self.context.texture((PLACES, PLACES), 4, dtype="f4")],
+            self.context.depth_renderbuffer((PLACES, PLACES)),
         )
         self.context.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
         self.context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
@@ -94,8 +108,15 @@ class Scene:
             (fixed, f"{extra.shape[1]}f", extra_name),
         ]
         array = gl.vertex_array(program, content, index)
-        self._held += [array, buffer, fixed, index]
-        self._surfaces.append(_Surface(rows, array, buffer, program, texture, settings))
+        rest = gl.buffer(reserve=len(extra) * 3 * 4, dynamic=True)
+        content = [(buffer, "3f 12x", "position"), (rest, "3f", "local")]
+        if extra_name == "uv":
+            content.append((fixed, "2f", "uv"))
+        at_rest = gl.vertex_array(self._place_program, content, index)
+        self._held += [array, at_rest, rest, buffer, fixed, index]
+        self._surfaces.append(
+            _Surface(rows, array, at_rest, rest, buffer, program, texture, settings)
+        )
 
     def texture(self, rgba: UInt8[np.ndarray, "h w 4"]) -> Any:
         """A picture, with its smaller copies; row 0 is the top (v = 1)."""
@@ -122,7 +143,7 @@ class Scene:
             [f, 0, 0, 0], [0, -f, 0, 0],
             [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, 1, 0],
         ], "f4")  # fmt: skip
-        for program in self._programs.values():
+        for program in (*self._programs.values(), self._place_program):
             program["projection"].write(np.ascontiguousarray(matrix.T).tobytes())
             for name, value in light._asdict().items():
                 if name in program:
@@ -152,3 +173,40 @@ class Scene:
             surface.array.render()
         drawn = np.frombuffer(self._target.read(components=4), np.uint8)
         return drawn.reshape(self._side, self._side, 4)[::-1]
+
+    def places(
+        self, rest: Float[np.ndarray, "n 3"], balls: list[Ball], sight: Float[np.ndarray, "3"]
+    ) -> Float[np.ndarray, "p p 4"]:
+        """For every pixel of what was drawn last, at `PLACES` pixels: which place of the head at
+        rest is seen there, and 1; 0 where nothing is. rest: of the vertices, camera axes. An iris
+        moves on its ball and takes its place along. A surface's setting `apart` puts its places so
+        far before the head: teeth are no lips, however near to them."""
+        import moderngl
+
+        self._place_target.use()
+        self.context.clear(0.0, 0.0, 0.0, 0.0)
+        self.context.disable(moderngl.BLEND)
+        straight = _turn_between(sight, np.array([0.0, 0.0, -1.0]))
+        for surface in self._surfaces:
+            if surface.texture is None:
+                ball = balls[int(surface.rows[0])]
+                at = ball.rest + ball.radius * self._ball @ straight.T
+            else:
+                at = rest[surface.rows]
+            at = at - [0.0, 0.0, surface.settings.get("apart", 0.0)]
+            surface.rest.write(np.ascontiguousarray(at, "f4").tobytes())
+            if surface.texture is not None:
+                surface.texture.use(0)
+            hairy = surface.program is self._programs["hair"]
+            self._place_program["floor_alpha"].value = 0.5 if hairy else -1.0
+            surface.at_rest.render()
+        self.context.enable(moderngl.BLEND)
+        drawn = np.frombuffer(self._place_target.read(components=4, dtype="f4"), np.float32)
+        return drawn.reshape(PLACES, PLACES, 4)[::-1]
+
+
+def _turn_between(a: Float[np.ndarray, "3"], b: Float[np.ndarray, "3"]):
+    """The rotation that turns direction a to b, by the shortest way; they are not opposite."""
+    axis, cosine = np.cross(a, b), float(a @ b)
+    cross = np.cross(np.eye(3), axis)
+    return np.eye(3) + cross + cross @ cross / (1 + cosine)

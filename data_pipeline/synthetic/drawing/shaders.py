@@ -103,3 +103,13 @@ void main() {
   result = vec4(display(lit), 1.0);
 }"""
 )
+
+# Which place of the head at rest is seen. Hair counts from where it covers half of what is behind.
+PLACE = """#version 330
+in vec2 T; in vec3 Q;
+uniform sampler2D albedo; uniform float floor_alpha;
+out vec4 result;
+void main() {
+  if (texture(albedo, vec2(T.x, 1.0 - T.y)).a < floor_alpha) discard;
+  result = vec4(Q, 1.0);
+}"""

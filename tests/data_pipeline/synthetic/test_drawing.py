@@ -1,9 +1,11 @@
 """The renderer: its geometry against other libraries, and its labels against the pictures."""
 
+import cv2
 import numpy as np
 import pytest
 
 from vasa_jax import zoo
+from vasa_jax.data_pipeline.loading.correspondence import correspond
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import fit, read_proxy
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights
@@ -92,12 +94,61 @@ def face(**weights):
     return arkit
 
 
-def draw(renderer, arkit=None, rotation=(0, 0, 0), place=(0, 0), scale=0.0, gaze=(0, 0)):
+def draw(renderer, arkit=None, rotation=(0, 0, 0), place=(0, 0), scale=0.0, gaze=(0, 0), **more):
     arkit = face() if arkit is None else arkit
     return renderer.render_at(
         arkit, np.array(rotation, float), np.array([*place, 0.0]), np.array([scale]),
-        np.array(gaze, float),
+        np.array(gaze, float), **more,
     )  # fmt: skip
+
+
+def seen_at(drawn, point):
+    """The place of the head at rest that is seen at a point (shares of width and height)."""
+    column, row = (np.asarray(point) * len(drawn.places)).astype(int)
+    return drawn.places[row, column, :3]
+
+
+def test_places_follow_the_skin(renderer, person):
+    """A nose is the same place of the head however it is turned, teeth are none of the lips, and
+    the picture that one pose's places fetch from another is the other's."""
+    renderer.load(person)
+    still = draw(renderer, places=True)
+    turned = draw(renderer, face(mouthSmile=0.8), (0.1, 0.5, 0.1), (0.1, 0.0), 0.1, places=True)
+    assert draw(renderer).places is None
+    np.testing.assert_array_equal(draw(renderer).image, still.image)
+    for k in (2, 3, 4):  # nose, corners of the mouth
+        a, b = (seen_at(d, d.points[k]) for d in (still, turned))
+        assert np.abs(a - b).max() < (0.06 if k == 2 else 0.15)
+    mask = cv2.resize(still.mask, still.places.shape[:2], interpolation=cv2.INTER_AREA) / 255
+    assert np.abs(mask - still.places[..., 3]).mean() < 0.02
+    apart = lambda d: (d.places[..., 2] < -3.5).sum()  # noqa: E731
+    opened = draw(renderer, face(jawOpen=1.0), places=True)
+    assert apart(opened) > apart(still) + 5
+
+    parts = lambda d: (d.places[..., :3], d.places[..., 3] > 0.5)  # noqa: E731
+    (flow,) = correspond(parts(still), [parts(turned)])
+    own, seen = flow[..., :2] * 96 - 0.5, (flow[..., 2:] > 0).all(-1)
+    fetched = cv2.remap(still.image, own[..., 0], own[..., 1], cv2.INTER_LINEAR).astype(float)
+    truth, copy = (cv2.resize(d.image, seen.shape).astype(float) for d in (turned, still))
+    error, of_copy = (np.abs(x - truth)[seen].mean() for x in (fetched, copy))
+    assert seen.mean() > 0.2
+    assert error < 0.35 * of_copy
+
+
+def test_an_iris_takes_its_place_along(renderer, person):
+    renderer.load(person)
+    box = None
+    for gaze in ((0.0, 0.0), (0.3, 0.0)):
+        drawn = draw(renderer, gaze=gaze, scale=0.3, places=True)
+        eye = np.abs(drawn.places[..., 2] + 3.5) < 0.8
+        box = np.argwhere(eye) if box is None else box
+        ball = drawn.places[eye][:, :3]
+        dark = cv2.resize(drawn.image, eye.shape)[eye].sum(-1)
+        iris = ball[dark <= np.quantile(dark, 0.15)]
+        # In the middle of the ball, seen from its front, whichever way it looks.
+        away = np.abs(np.abs(iris[:, 0]) - np.abs(ball[:, 0]).mean())
+        assert np.median(away) < 0.07
+    assert len(box) > 20
 
 
 def test_pictures_depend_on_their_arguments_alone(renderer, person):

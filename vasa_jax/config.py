@@ -97,7 +97,7 @@ class FaceConfig:
         _require(
             self.compose or not self.compose_context,
             f"face.compose_context={self.compose_context} needs face.compose=true: without it the "
-            "decoder draws every pixel itself",
+            "decoder draws every pixel itself; set face.compose_context=0 before face.compose",
         )
         _require(
             self.image_size % 8 == 0,

@@ -52,6 +52,7 @@ def _replace(node, path: list[str], value: str, full: str):
 _LEAST = {
     "audio_band": 0, "start": 0, "ramp": 0, "warmup": 0, "seed": 0, "data": -1,
     "network_size": 0, "dyn_crop": 0, "warp_size": 0, "dyn_maps": 0,
+    "compose_context": 0,
 }  # fmt: skip
 
 

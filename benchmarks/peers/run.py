@@ -65,8 +65,9 @@ def decoder(config, arguments):
     """One frame (or a batch) from driven volume to picture, the paper's way in every config."""
     drawn = config.face.drawn_size
     face = dataclasses.replace(
-        config.face, image_size=drawn, network_size=0, compose=False, decoder_dyn=False
-    )
+        config.face, image_size=drawn, network_size=0, compose=False, compose_context=0,
+        decoder_dyn=False,
+    )  # fmt: skip
     batch, rng = arguments.batch, np.random.default_rng(0)
     model = Decoder(face, Style(face.norm_groups, config.dtype, folded=True))
     size, depth, channels = face.volume_size, face.volume_depth, face.volume_channels

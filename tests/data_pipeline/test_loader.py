@@ -204,7 +204,7 @@ def test_a_batch_is_what_its_struct_says(folder, swaps):
     assert {k for k, v in bare._asdict().items() if v is None} == {
         name
         for name in FaceBatch._fields
-        if name.endswith(("view", "mask", "points", "regions", "arkit", "only"))
+        if name.endswith(("view", "mask", "points", "regions", "arkit", "only", "flow"))
     }
 
 

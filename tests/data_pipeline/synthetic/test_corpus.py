@@ -13,6 +13,8 @@ from tests.data_pipeline.synthetic.talk import chatter
 from vasa_jax import zoo
 from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
+from vasa_jax.data_pipeline.loading.correspondence import decode_places
+from vasa_jax.data_pipeline.loading.pictures import decode_grey
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.swaps import read_group
 from vasa_jax.data_pipeline.synthetic import clipmaker, corpus, swapping
@@ -60,8 +62,12 @@ class Drawing:
         return Rendered(image, mask, rotation, zeros, zeros[:1], np.zeros((5, 2), np.float32),
                         np.zeros((7, 2), np.float32), gaze)  # fmt: skip
 
-    def render_at(self, arkit, rotation, translation, log_scale, gaze):
+    def render_at(self, arkit, rotation, translation, log_scale, gaze, places=False):
         drawn = self.render(arkit, rotation, None, gaze)
+        if places:
+            there = drawn.mask[..., None] / np.float32(255)
+            flat = np.broadcast_to([*rotation[:2], 0.5], (*drawn.mask.shape, 3)) * there
+            drawn = drawn._replace(places=np.concatenate([flat, there], -1))
         return drawn._replace(translation=translation, log_scale=log_scale)
 
 
@@ -240,6 +246,24 @@ def test_groups_may_hold_few_pictures_of_many_people(quick, tmp_path):
     _, others = corpus.draw_missing(jobs[:2], plan._replace(swap_poses=3), tmp_path,
                                     Reporter("quiet"), 0)  # fmt: skip
     assert others == 18
+
+
+def test_groups_tell_places_where_the_plan_says_so(quick, tmp_path):
+    for wanted in (False, True):
+        plan, out = PLAN._replace(places=wanted), tmp_path / str(wanted)
+        job = swap_jobs(plan)[0]
+        corpus.draw(job, plan, out)
+        group = read_group(place_of(out, plan, job))
+        if not wanted:
+            assert group.places is None
+            continue
+        assert len(group.places) == len(group.images) == 36
+        for number, (content, mask) in enumerate(zip(group.places, group.masks, strict=True)):
+            places, there = decode_places(content)
+            np.testing.assert_array_equal(there, decode_grey(mask, PLAN.size)[..., 0] > 127)
+            pose = group.rotation[0, number // 9 % 2]
+            np.testing.assert_allclose(places[there], np.tile([*pose[:2], 0.5], (there.sum(), 1)),
+                                       atol=1e-3)  # fmt: skip
 
 
 def test_voices_of_held_out_people_are_held_out(quick, monkeypatch):

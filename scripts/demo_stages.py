@@ -13,7 +13,8 @@ POSE, LABELS = ("pose.weight=2",), ("arkit.weight=1", "gaze.weight=1")
 PIXELS = (
     "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",
     "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4", "exact.drawn=0.5",
-    "exact.choice=0.5", "exact.flow=10", "exact.shares=0.2", "exact.codes=true",
+    "exact.choice=0.5", "exact.flow=10", "exact.shares=0.2", "exact.person=0.2",
+    "exact.codes=true",
 )  # fmt: skip
 FEATURES = ("perceptual.weight=1", "perceptual.scales=2")
 EVERYTHING = (
@@ -26,7 +27,7 @@ EVERYTHING = (
 FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 GENERATOR = (
     "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
-    "maps_driver", "canonical", "decoder", "surface", "context",
+    "maps_driver", "canonical", "decoder", "surface", "context", "person",
 )  # fmt: skip
 
 CONFIG = "demo"

@@ -44,6 +44,8 @@ class FaceConfig:
     warps or left in place, and drawn ones (`face/compose.py`); the paper draws all of them.
     compose_context: channels of what the decoder is told about the portrait: what lies where it
     draws, what is moved there, and how far (needs compose); 0: nothing.
+    compose_plate: whether the portrait with the person taken out, background filled in, is one more
+    of the layers that make the picture (`face/plate.py`; needs compose).
     decoder_dyn: whether the decoder's norms are adapted by z_dyn and z_id, as the warps' are; in
     the paper dynamics act by warps alone.
     dyn_maps: height and width of learned maps, one for each entry of z_dyn, of what it displaces
@@ -75,6 +77,7 @@ class FaceConfig:
     decoder_widths: tuple[int, ...] = (256, 128, 64)
     compose: bool = False
     compose_context: int = 0
+    compose_plate: bool = False
     decoder_dyn: bool = False
     dyn_maps: int = 0
     norm_groups: int = 32
@@ -98,6 +101,11 @@ class FaceConfig:
             self.compose or not self.compose_context,
             f"face.compose_context={self.compose_context} needs face.compose=true: without it the "
             "decoder draws every pixel itself; set face.compose_context=0 before face.compose",
+        )
+        _require(
+            self.compose or not self.compose_plate,
+            "face.compose_plate=true needs face.compose=true: without it the decoder draws the "
+            "background itself; set face.compose_plate=false before face.compose",
         )
         _require(
             self.image_size % 8 == 0,

@@ -120,6 +120,7 @@ class ExactLoss:
     the distance between where moved pixels come from and where they should; cross-entropy of the
     shares to the layers that can show a pixel (`vasa_jax.face.flow`). flow_regions: of the flow in
     eyes and mouth, once more. Where it is known, `drawn` counts what the portrait does not show.
+    person: under `face.compose_plate`, of finding the person in the portrait; needs masks.
     codes: whether motion comes from the labels and not from the encoders
     (`vasa_jax.face.label_code`).
     """
@@ -134,6 +135,7 @@ class ExactLoss:
     flow: float = 0.0
     flow_regions: float = 1.0
     shares: float = 0.0
+    person: float = 0.0
     codes: bool = False
 
 

@@ -102,7 +102,8 @@ class Source(NamedTuple):
 
     pose: the portrait's own, where a talking head is to stay. Under `face.compose` also the
     portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3); under
-    `face.compose_context` what is seen in the portrait, (b, h, w, c).
+    `face.compose_context` what is seen in the portrait, (b, h, w, c). Under `face.compose_plate`
+    its plate (`face/plate.py`), and logits of the person's being in a cell of it, (b, i, j, 1).
     """
 
     volume: Volume
@@ -111,3 +112,5 @@ class Source(NamedTuple):
     portrait: Image | None = None
     places: Grid | None = None
     context: Float[Array, "b h w k"] | None = None
+    plate: Image | None = None
+    person: Float[Array, "b i j 1"] | None = None

@@ -66,7 +66,7 @@ def decoder(config, arguments):
     drawn = config.face.drawn_size
     face = dataclasses.replace(
         config.face, image_size=drawn, network_size=0, compose=False, compose_context=0,
-        decoder_dyn=False,
+        compose_plate=False, decoder_dyn=False,
     )  # fmt: skip
     batch, rng = arguments.batch, np.random.default_rng(0)
     model = Decoder(face, Style(face.norm_groups, config.dtype, folded=True))

@@ -31,7 +31,8 @@ def test_torch_decoder_is_ours(name):
                                             "face.decoder_blocks=1",
                                             "face.warp_widths=32,16",
                                             "face.volume_depth=4",
-                                            "face.compose_context=0", "face.compose=false",
+                                            "face.compose_context=0",
+                                            "face.compose_plate=false", "face.compose=false",
                                             "face.decoder_dyn=false"]  # fmt: skip
     face = get_config(name, overrides).face
     rng = np.random.default_rng(0)

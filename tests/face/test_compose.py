@@ -41,7 +41,7 @@ def layers(shares, b=2, size=16, few=4, depth=3, seen=None):
     logits = jnp.zeros((b, few, few, depth))
     if seen is not None:
         logits = logits.at[..., seen].set(ONLY)
-    shares = jnp.array(shares) - jnp.array(AT_START)
+    shares = jnp.array(shares) - jnp.array(AT_START[:3])
     shares = jnp.broadcast_to(shares, (b, size, size, 3))
     none = jnp.zeros((b, size, size, 2))
     return Layers(picture(b, size, size, 3), shares, logits, none, none[..., :1] + ONLY)

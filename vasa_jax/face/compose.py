@@ -18,8 +18,9 @@ from vasa_jax.typing import Array, Float, Image
 
 __all__ = ["Composed", "Layers", "Surface", "compose", "enlarge", "hint", "shrink"]
 
-AT_START = (2.0, 0.0, 0.0)
-"""Logits of the shares at the start: the moved portrait shows from the first step on."""
+AT_START = (2.0, 0.0, 0.0, -2.0)
+"""Logits of the shares at the start: the moved portrait shows from the first step on; a plate that
+joins a trained model does not."""
 
 
 SHIFT_LIMIT = 0.15
@@ -53,7 +54,8 @@ class Surface(nn.Module):
 class Layers(NamedTuple):
     """What the decoder draws and how it is put together, at the size that the networks draw.
 
-    drawn: (b, h, w, 3) in [0, 1]. shares: (b, h, w, 3) logits of moved, still and drawn pixels.
+    drawn: (b, h, w, 3) in [0, 1]. shares: (b, h, w, 3 or 4) logits of moved, still and drawn
+    pixels, and of those of a plate.
     depth: (b, i, j, d) logits, which slice of the volume is seen at each of its columns. shift:
     (b, h, w, 2), added to where a moved pixel comes from, before `SHIFT_LIMIT` tanh: lids and lips
     move by less than a voxel is wide. follow: (b, h, w, 1), logits of how much of the head's way a
@@ -61,7 +63,7 @@ class Layers(NamedTuple):
     """
 
     drawn: Image
-    shares: Image
+    shares: Float[Array, "b h w n"]
     depth: Float[Array, "b i j d"]
     shift: Float[Array, "b h w 2"]
     follow: Float[Array, "b h w 1"]
@@ -70,26 +72,31 @@ class Layers(NamedTuple):
 class Composed(NamedTuple):
     """A picture, float32 in [0, 1], and what the losses ask about it.
 
-    drawn: by the decoder, at the size that the networks draw. layers: (b, h, w, 3, 3), the moved,
-    the still and the drawn picture (next to last axis), of which `shares` (logits) make the
-    picture; None for a decoder that draws all of it. flow: where in the portrait moved pixels come
-    from, (x, y) in half pictures from the middle; outermost pixel centres lie at -1 and 1.
+    drawn: by the decoder, at the size that the networks draw. layers: (b, h, w, n, 3), the moved,
+    the still and the drawn picture, and the plate if there is one (next to last axis), of which
+    `shares` (logits) make the picture; None for a decoder that draws all of it. flow: where in the
+    portrait moved pixels come from, (x, y) in half pictures from the middle; outermost pixel
+    centres lie at -1 and 1.
+    person: as in `Source`.
     """
 
     picture: Image
     drawn: Float[Array, "b small small 3"]
-    layers: Float[Array, "b h w 3 3"] | None = None
-    shares: Float[Array, "b h w 3"] | None = None
+    layers: Float[Array, "b h w n 3"] | None = None
+    shares: Float[Array, "b h w n"] | None = None
     flow: Float[Array, "b h w 2"] | None = None
+    person: Float[Array, "p i j 1"] | None = None
 
 
 def compose(
     layers: Layers,
     places: Float[Array, "b d i j 3"],
     portrait: Float[Array, "p h w 3"],
+    plate: Float[Array, "p h w 3"] | None = None,
 ) -> Composed:
     """The picture, as large as the portrait.
 
+    plate: given if and only if the layers have a share for it.
     places: where in the portrait's posed volume each voxel of the driven volume comes from.
     portrait: batch b or 1, of the layers' size or larger: the places of moved pixels and the shares
     are smooth, so a portrait of more pixels gives a sharper picture for a resample's price.
@@ -106,10 +113,11 @@ def compose(
     flow = own + way * (enlarge(flow, size) - own)
     flow = flow + SHIFT_LIMIT * jnp.tanh(shift.astype(jnp.float32))
     moved = _look_up(portrait, flow)
-    logits = shares.astype(jnp.float32) + jnp.array(AT_START)
-    moving, still, new = jnp.split(jax.nn.softmax(logits, -1), 3, -1)
-    picture = moving * moved + still * portrait + new * drawn
-    parts = jnp.stack([moved, jnp.broadcast_to(portrait, moved.shape), drawn], -2)
+    logits = shares.astype(jnp.float32) + jnp.array(AT_START[: shares.shape[-1]])
+    parts = [moved, portrait, drawn] if plate is None else [moved, portrait, drawn, plate]
+    each = jnp.split(jax.nn.softmax(logits, -1), len(parts), -1)
+    picture = sum(share * part for share, part in zip(each, parts, strict=True))
+    parts = jnp.stack([jnp.broadcast_to(part, moved.shape) for part in parts], -2)
     return Composed(picture, layers.drawn, parts, logits, flow)
 
 

@@ -51,6 +51,12 @@ class Decoder(nn.Module):
         if c.compose:
             shift = Conv(2, standardise=False, style=style, kernel_init=zeros, name="shift")(x)
             follow = Conv(1, standardise=False, style=style, kernel_init=zeros, name="follow")(x)
+        plate = None
+        if c.compose_plate:
+            plate = Conv(1, standardise=False, style=style, kernel_init=zeros, name="plate")(x)
         x = Conv(6 if c.compose else 3, standardise=False, style=style, name="head")(x)
         drawn = jax.nn.sigmoid(x[..., :3].astype(jnp.float32))
-        return Layers(drawn, x[..., 3:], depth, shift, follow) if c.compose else drawn
+        if not c.compose:
+            return drawn
+        shares = x[..., 3:] if plate is None else jnp.concatenate([x[..., 3:], plate], -1)
+        return Layers(drawn, shares, depth, shift, follow)

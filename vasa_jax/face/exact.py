@@ -89,8 +89,8 @@ def exact_loss(
 
 def choice_loss(
     config: FaceLossConfig,
-    layers: Float[Array, "b h w 3 3"],
-    shares: Float[Array, "b h w 3"],
+    layers: Float[Array, "b h w n 3"],
+    shares: Float[Array, "b h w n"],
     target: Image,
     points: Float[Array, "b 5 2"] | None,
 ) -> Scalar:

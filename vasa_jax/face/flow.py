@@ -45,14 +45,18 @@ def share_loss(
     made: Composed, truth: Truth, points: Float[Array, "b 5 2"] | None, regions: float
 ) -> Scalar:
     """Cross-entropy of the shares to which layers can show a pixel: moved ones where the portrait
-    shows that place of the person, still ones where it lies there already, else drawn ones.
+    shows that place of the person, still ones where it lies there already, else drawn ones. With a
+    plate the background is its own, and drawn ones are left with the person.
 
     Where two can, their sum counts. Eyes and mouth once more, `regions` times. Unweighted.
     """
     truth = _fit(truth, made.shares.shape[1])
     seen, person = truth[..., 2], truth[..., 3]
     near = jnp.abs(truth[..., :2] - _centres(truth.shape[1])).max(-1) < STILL
-    can = jnp.stack([seen * person, seen * near, 1 - seen], -1)
+    can = [seen * person, seen * near, 1 - seen]
+    if made.shares.shape[-1] > len(can):
+        can = [*can[:2], (1 - seen) * person, 1 - person]
+    can = jnp.stack(can, -1)
     share = _pool(jax.nn.softmax(made.shares, -1), truth.shape[1])
     cost = -jnp.log(jnp.maximum((share * can).sum(-1, keepdims=True), _LEAST))
     return _over(cost, jnp.ones_like(cost), points, regions)
@@ -64,11 +68,14 @@ def hidden_loss(
     truth: Truth,
     points: Float[Array, "b 5 2"] | None,
     regions: float,
+    plate: bool = False,
 ) -> Scalar:
-    """L1 of what the decoder draws, counted where the portrait does not show it, and a little
-    everywhere; in eyes and mouth once more, `regions` times. Unweighted."""
+    """L1 of what the decoder draws, counted where the portrait does not show it (with a plate: of
+    the person), and a little everywhere; in eyes and mouth once more, `regions` times. Unweighted.
+    """
     truth = _fit(truth, drawn.shape[1])
-    weight = SEEN + _spread(1 - truth[..., 2:3], drawn.shape[1])
+    hidden = 1 - truth[..., 2:3]
+    weight = SEEN + _spread(hidden * truth[..., 3:] if plate else hidden, drawn.shape[1])
     error = jnp.abs(drawn - target).mean(-1, keepdims=True)
     return _over(error, weight, points, regions)
 

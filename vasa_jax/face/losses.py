@@ -41,6 +41,7 @@ from vasa_jax.face.latent_losses import (
     identity_loss,
     pose_loss,
 )
+from vasa_jax.face.plate import person_loss
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
 from vasa_jax.perception.identity import IdentityNetwork
 from vasa_jax.typing import Array, Float, Image, Int, Motion, Source
@@ -139,7 +140,7 @@ def draw(
         pose_only = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
         dyn_only = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
         exact = config.exact
-        wanted = exact.drawn or exact.choice or exact.flow or exact.shares
+        wanted = exact.drawn or exact.choice or exact.flow or exact.shares or exact.person
         parts = (same, pose_only, dyn_only) if wanted else None
         out = out._replace(pose_only=pose_only.picture, dyn_only=dyn_only.picture, parts=parts)
     if config.consistency.weight:
@@ -322,7 +323,13 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
         (part, target, points, flow)
         for part, (_, _, target, points), flow in zip(outputs.parts, renders, flows, strict=True)
     ]
-    return terms + _layers(config, made)
+    terms += _layers(config, made)
+    person = outputs.parts[0].person
+    if config.exact.person and person is not None:
+        mask = _need(batch.source_mask, "exact.person", "source_mask in the batch", "")
+        weight = config.exact.weight * config.exact.person
+        terms.append(("person", weight, person_loss(person, mask)))
+    return terms
 
 
 def _layers(config, made) -> list[Term]:
@@ -336,7 +343,7 @@ def _layers(config, made) -> list[Term]:
         target = shrink(target, part.drawn.shape[1])
         if flow is None:
             return exact_loss(config, part.drawn, target, points, None)
-        return hidden_loss(part.drawn, target, flow, points, exact.regions)
+        return hidden_loss(part.drawn, target, flow, points, exact.regions, part.person is not None)
 
     if exact.drawn:
         add("drawn", exact.drawn, [drawn_loss(*one) for one in made])

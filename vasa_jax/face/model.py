@@ -16,6 +16,7 @@ from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
+from vasa_jax.face.plate import Person, take_out
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
@@ -52,6 +53,8 @@ class FaceModel(nn.Module):
             self.surface = Surface()
         if c.compose_context:
             self.context = Context(c.compose_context, style)
+        if c.compose_plate:
+            self.person = Person(style)
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
 
@@ -88,10 +91,15 @@ class FaceModel(nn.Module):
         grid = canonical_grid(motion.pose, delta)
         posed = self.appearance(small)
         volume = self.canonical(sample_volume(posed, grid))
-        kept = (image, grid) if self.config.compose else ()
+        source = Source(volume, identity, motion.pose)
+        if self.config.compose:
+            source = source._replace(portrait=image, places=grid)
         if self.config.compose_context:
-            kept = (*kept, self.context(posed))
-        return Source(volume, identity, motion.pose, *kept)
+            source = source._replace(context=self.context(posed))
+        if self.config.compose_plate:
+            person = self.person(posed)
+            source = source._replace(plate=take_out(image, person), person=person)
+        return source
 
     def decode(self, source: Source, motion: Motion) -> Image:
         """One image per motion, float32 in [0, 1]: all that runs per frame. Source batch: 1 or
@@ -118,7 +126,8 @@ class FaceModel(nn.Module):
             told = hint(source.context, places, seen)
         layers = self.decoder(volume, embed, told)
         layers = layers._replace(depth=layers.depth + seen)
-        return compose(layers, places, source.portrait)
+        made = compose(layers, places, source.portrait, source.plate)
+        return made._replace(person=source.person)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""
@@ -138,7 +147,7 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
     init: Callable = FaceModel(config).init
     params = jax.eval_shape(init, jax.random.key(0), image, image)["params"]
     parts = {
-        "appearance": ("appearance", "context"),
+        "appearance": ("appearance", "context", "person"),
         "identity": ("identity",),
         "dyn": ("dyn",),
         "pose": ("pose",),

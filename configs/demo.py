@@ -37,6 +37,7 @@ def config() -> Config:
             decoder_widths=(48, 16),
             compose=True,
             compose_context=32,
+            compose_plate=True,
             decoder_dyn=True,
             dyn_maps=32,
             norm_groups=8,

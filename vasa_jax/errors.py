@@ -15,6 +15,12 @@ class UserError(Exception):
         super().__init__(" ".join(str(message).split()))
 
 
+def require(condition: bool, message: str) -> None:
+    """Raise UserError with the message unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
 def exit_with(main: Callable[[], int]) -> NoReturn:
     """End this process with main's exit status; a UserError becomes one line and status 2."""
     try:

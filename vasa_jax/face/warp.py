@@ -8,12 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.config import WARP_SEED_DEPTH, FaceConfig
 from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.pose import inverse_pose_matrix, move, pose_matrix
 from vasa_jax.face.resize import linear_up2
 from vasa_jax.face.sampling import identity_grid, sample_volume
+from vasa_jax.face_config import WARP_SEED_DEPTH, FaceConfig
 from vasa_jax.typing import Array, Float, Grid, Pose
 
 __all__ = ["WarpGenerator", "canonical_grid", "driven_grid"]

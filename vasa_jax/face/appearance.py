@@ -9,6 +9,7 @@ from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.resize import avg_pool2
 from vasa_jax.face.resnet import normalise
+from vasa_jax.face.sampling import from_front
 from vasa_jax.typing import Array, Float, Image, Volume
 
 __all__ = ["AppearanceEncoder", "Context"]
@@ -54,7 +55,5 @@ class Context(nn.Module):
 
     @nn.compact
     def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 k"]:
-        b, d, h, w, c = volume.shape
-        x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * c)
-        x = Conv(self.channels, standardise=False, style=self.style, name="conv")(x)
-        return jax.nn.relu(x)
+        conv = Conv(self.channels, standardise=False, style=self.style, name="conv")
+        return jax.nn.relu(conv(from_front(volume)))

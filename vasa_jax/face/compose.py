@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.face.sampling import identity_grid, sample_volume
+from vasa_jax.face.sampling import from_front, identity_grid, sample_volume
 from vasa_jax.typing import Array, Float, Image
 
 __all__ = ["Composed", "Layers", "Surface", "compose", "enlarge", "hint", "shrink"]
@@ -87,6 +87,10 @@ class Composed(NamedTuple):
     flow: Float[Array, "b h w 2"] | None = None
     person: Float[Array, "p i j 1"] | None = None
 
+    @property
+    def has_plate(self) -> bool:
+        return self.shares is not None and self.shares.shape[-1] == len(AT_START)
+
 
 def compose(
     layers: Layers,
@@ -128,11 +132,11 @@ def hint(
 ) -> Float[Array, "b i j hint"]:
     """What the decoder is told about the portrait: its context in place and moved along, and how
     far each voxel was moved. seen: logits of depth by `Surface` alone."""
-    b, d, i, j, _ = places.shape
+    _, d, i, j, _ = places.shape
     share = jax.nn.softmax(seen.astype(jnp.float32), -1)
     flow = jnp.einsum("bijd,bdijk->bijk", share, places[..., :2], precision="highest")
     moved = _look_up(context, flow)
-    far = jnp.moveaxis(places - identity_grid(d, i, j), 1, 3).reshape(b, i, j, 3 * d)
+    far = from_front(places - identity_grid(d, i, j))
     still = jnp.broadcast_to(context, moved.shape)
     return jnp.concatenate([still, moved, far.astype(still.dtype)], -1)
 

@@ -8,6 +8,7 @@ from vasa_jax.config import FaceConfig
 from vasa_jax.face.compose import Layers
 from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
+from vasa_jax.face.sampling import from_front
 from vasa_jax.typing import Array, Float, Volume
 
 __all__ = ["Decoder"]
@@ -31,9 +32,8 @@ class Decoder(nn.Module):
         hint: Float[Array, "b h w k"] | None = None,
     ) -> Float[Array, "b h2 w2 3"] | Layers:
         c, style = self.config, self.style
-        b, d, h, w, channels = volume.shape
-        x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * channels)
-        x = Conv(c.decoder_width, 1, standardise=False, style=style, name="project")(x)
+        project = Conv(c.decoder_width, 1, standardise=False, style=style, name="project")
+        x = project(from_front(volume))
         if hint is not None:
             told = Conv(
                 c.decoder_width, 1, standardise=False, style=style,
@@ -44,19 +44,21 @@ class Decoder(nn.Module):
             x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x, embed)
         if c.compose:
             zeros = nn.initializers.zeros
-            depth = Conv(d, 1, standardise=False, style=style, kernel_init=zeros, name="depth")(x)
+            slices = volume.shape[1]
+            depth = Conv(
+                slices, 1, standardise=False, style=style, kernel_init=zeros, name="depth"
+            )(x)
         for i, width in enumerate(c.decoder_widths):
             x = ResBlock(width, up2=True, style=style, name=f"up_{i + 1}")(x, embed)
         x = jax.nn.relu(GroupNorm(style, name="norm")(x))
-        if c.compose:
-            shift = Conv(2, standardise=False, style=style, kernel_init=zeros, name="shift")(x)
-            follow = Conv(1, standardise=False, style=style, kernel_init=zeros, name="follow")(x)
-        plate = None
-        if c.compose_plate:
-            plate = Conv(1, standardise=False, style=style, kernel_init=zeros, name="plate")(x)
-        x = Conv(6 if c.compose else 3, standardise=False, style=style, name="head")(x)
-        drawn = jax.nn.sigmoid(x[..., :3].astype(jnp.float32))
+        head = Conv(6 if c.compose else 3, standardise=False, style=style, name="head")(x)
+        drawn = jax.nn.sigmoid(head[..., :3].astype(jnp.float32))
         if not c.compose:
             return drawn
-        shares = x[..., 3:] if plate is None else jnp.concatenate([x[..., 3:], plate], -1)
+        shares = head[..., 3:]
+        shift = Conv(2, standardise=False, style=style, kernel_init=zeros, name="shift")(x)
+        follow = Conv(1, standardise=False, style=style, kernel_init=zeros, name="follow")(x)
+        if c.compose_plate:
+            plate = Conv(1, standardise=False, style=style, kernel_init=zeros, name="plate")(x)
+            shares = jnp.concatenate([shares, plate], -1)
         return Layers(drawn, shares, depth, shift, follow)

@@ -53,10 +53,9 @@ def share_loss(
     truth = _fit(truth, made.shares.shape[1])
     seen, person = truth[..., 2], truth[..., 3]
     near = jnp.abs(truth[..., :2] - _centres(truth.shape[1])).max(-1) < STILL
-    can = [seen * person, seen * near, 1 - seen]
-    if made.shares.shape[-1] > len(can):
-        can = [*can[:2], (1 - seen) * person, 1 - person]
-    can = jnp.stack(can, -1)
+    unseen = 1 - seen
+    rest = (unseen * person, 1 - person) if made.has_plate else (unseen,)
+    can = jnp.stack([seen * person, seen * near, *rest], -1)
     share = _pool(jax.nn.softmax(made.shares, -1), truth.shape[1])
     cost = -jnp.log(jnp.maximum((share * can).sum(-1, keepdims=True), _LEAST))
     return _over(cost, jnp.ones_like(cost), points, regions)

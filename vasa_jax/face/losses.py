@@ -343,7 +343,7 @@ def _layers(config, made) -> list[Term]:
         target = shrink(target, part.drawn.shape[1])
         if flow is None:
             return exact_loss(config, part.drawn, target, points, None)
-        return hidden_loss(part.drawn, target, flow, points, exact.regions, part.person is not None)
+        return hidden_loss(part.drawn, target, flow, points, exact.regions, part.has_plate)
 
     if exact.drawn:
         add("drawn", exact.drawn, [drawn_loss(*one) for one in made])

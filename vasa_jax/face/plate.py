@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from vasa_jax.face.compose import enlarge, shrink
 from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.sampling import from_front
 from vasa_jax.typing import Array, Float, Image, Volume
 
 __all__ = ["Person", "person_loss", "take_out"]
@@ -32,9 +33,8 @@ class Person(nn.Module):
 
     @nn.compact
     def __call__(self, volume: Volume) -> Float[Array, "b i j 1"]:
-        b, d, h, w, c = volume.shape
-        x = jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * c)
-        x = jax.nn.relu(Conv(WIDTH, standardise=False, style=self.style, name="conv")(x))
+        conv = Conv(WIDTH, standardise=False, style=self.style, name="conv")
+        x = jax.nn.relu(conv(from_front(volume)))
         return Conv(1, standardise=False, style=self.style, name="head")(x).astype(jnp.float32)
 
 
@@ -46,8 +46,7 @@ def take_out(portrait: Image, person: Float[Array, "b i j 1"]) -> Image:
     known = jnp.clip(2 * jax.nn.sigmoid(-person.astype(jnp.float32)) - 1, 0, 1)
     size, few = portrait.shape[1], person.shape[1]
     weight = enlarge(known, size)
-    # Colours of cells: means of background pixels alone.
-    colour = _mean(portrait, weight, few)
+    colour = _mean(portrait, weight, few)  # of background pixels alone
     return weight * portrait + (1 - weight) * enlarge(_fill(colour, known), size)
 
 

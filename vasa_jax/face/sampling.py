@@ -8,9 +8,16 @@ import jax.numpy as jnp
 
 from vasa_jax.typing import Array, Float
 
-__all__ = ["identity_grid", "sample_volume"]
+__all__ = ["from_front", "identity_grid", "sample_volume"]
 
 PADDINGS = ("zeros", "border")
+
+
+def from_front(volume: Float[Array, "b d h w c"]) -> Float[Array, "b h w m"]:
+    """A volume as the picture plane sees it: all slices' channels at each pixel, m = d * c, the
+    slice running slowest."""
+    b, d, h, w, c = volume.shape
+    return jnp.moveaxis(volume, 1, 3).reshape(b, h, w, d * c)
 
 
 def identity_grid(depth: int, height: int, width: int) -> Float[Array, "d h w 3"]:

@@ -66,6 +66,21 @@ def test_a_bad_override_gets_one_line_that_says_why(text, words):
     assert "\n" not in str(caught.value)
 
 
+def test_the_order_of_overrides_does_not_matter():
+    """Half of them alone would be refused: only the whole has to fit together."""
+    plain = [
+        "face.compose=false", "face.compose_plate=false", "face.compose_context=0",
+        "face.network_size=0", "audio.encoder=wav2vec2", "audio.variant=base", "audio.dim=768",
+        "audio.augment=false",
+    ]  # fmt: skip
+    configs = [get_config("demo", order) for order in (plain, plain[::-1])]
+    assert configs[0] == configs[1]
+    assert not configs[0].face.compose
+    assert get_config("debug", ["motion.layers=1", "motion.layers=3"]).motion.layers == 3
+    with pytest.raises(UserError, match="compose"):
+        get_config("demo", plain[:1])
+
+
 def test_an_unknown_name_is_answered_with_the_nearest():
     with pytest.raises(UserError, match="did you mean 'vasa1'"):
         get_config("vassa1")

@@ -18,16 +18,21 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def apply_overrides(config: Any, overrides: Iterable[str]) -> Any:
-    """Apply `section.key=value` strings one after another; each is checked against its type."""
+    """Apply `section.key=value` strings; each is checked against its type, later ones win.
+
+    What must fit together is checked once, after all of them: their order does not matter.
+    """
+    changes: dict[str, Any] = {}
     for text in overrides:
         key, separator, value = text.partition("=")
         if not separator or not key.strip():
             raise UserError(f"--set {text!r} is not of the form section.key=value")
-        config = _replace(config, key.strip().split("."), value.strip(), key.strip())
-    return config
+        _note(changes, config, key.strip().split("."), value.strip(), key.strip())
+    return _replaced(config, changes)
 
 
-def _replace(node, path: list[str], value: str, full: str):
+def _note(changes: dict[str, Any], node, path: list[str], value: str, full: str) -> None:
+    """Add one value, read as its key's type, to the nested changes of a section."""
     names = [f.name for f in dataclasses.fields(node)]
     head, rest = path[0], path[1:]
     if full == "name":
@@ -40,13 +45,20 @@ def _replace(node, path: list[str], value: str, full: str):
         if not rest:
             raise UserError(f"--set {full}: names a whole section; name one key inside it, "
                             f"such as {full}.{dataclasses.fields(current)[0].name}=…")  # fmt: skip
-        new = _replace(current, rest, value, full)
-    else:
-        if rest:
-            raise UserError(f"--set {full}: {head!r} is a value and has no key {rest[0]!r}")
-        new = _parse(value, typing.get_type_hints(type(node))[head], full)
-        _check_numbers(new, head, full)
-    return dataclasses.replace(node, **{head: new})
+        _note(changes.setdefault(head, {}), current, rest, value, full)
+        return
+    if rest:
+        raise UserError(f"--set {full}: {head!r} is a value and has no key {rest[0]!r}")
+    changes[head] = _parse(value, typing.get_type_hints(type(node))[head], full)
+    _check_numbers(changes[head], head, full)
+
+
+def _replaced(node, changes: dict[str, Any]):
+    new = {
+        name: _replaced(getattr(node, name), value) if isinstance(value, dict) else value
+        for name, value in changes.items()
+    }
+    return dataclasses.replace(node, **new)
 
 
 _LEAST = {

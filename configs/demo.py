@@ -42,7 +42,7 @@ def config() -> Config:
             dyn_maps=32,
             norm_groups=8,
         ),
-        audio=AudioConfig(encoder="mel", variant="", dim=192),
+        audio=AudioConfig(encoder="mel", variant="", dim=192, augment=True),
         motion=MotionConfig(layers=6, width=256, prior=True),
         # Velocity: heads of few frames of training shake, and jump where windows meet, without it.
         diffusion=DiffusionConfig(steps=25, velocity_weight=10.0),

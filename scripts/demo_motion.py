@@ -23,8 +23,8 @@ class MotionPlan(NamedTuple):
 
 
 PLANS = {
-    "cpu": MotionPlan(330, 60.0, 1_500, 6_000, 16, 4e-4),
-    "gpu": MotionPlan(1000, 300.0, 4_000, 60_000, 128, 4e-4),
+    "cpu": MotionPlan(400, 240.0, 4_000, 8_000, 16, 4e-4),
+    "gpu": MotionPlan(1000, 600.0, 8_000, 60_000, 128, 4e-4),
 }
 
 
@@ -51,7 +51,8 @@ def make_clips(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], N
     tracks, fresh = data / "tracks", data / "tracks.new"
     if not tracks.is_dir():
         # Under its own name only when it is whole: a machine without a voice needs no more of it.
-        make_tracks(Plan(300, plan.people, plan.minutes), fresh, tell, os.cpu_count() or 1)
+        spoken = Plan(300, plan.people, plan.minutes, mixed_voices=True)
+        make_tracks(spoken, fresh, tell, os.cpu_count() or 1)
         fresh.rename(tracks)
     dim = config_of(plan).face.dyn_dim
     write_motion(tracks, work / "clips", label_read_in(dim), tell)

@@ -27,6 +27,8 @@ class AudioConfig:
     """Which audio encoder turns 16 kHz samples into 25 Hz features (VASA-1 3.2 uses Wav2Vec2).
 
     variant: base or large for wav2vec2; tiny.en, base, small, … for whisper; empty for mel.
+    augment: whether training hears each sound through another room and microphone, where the
+    encoder itself is trained (`vasa_jax/training/sound_changes.py`).
     chunk_seconds: the compiled length. overlap_seconds: context on each inner side of a chunk.
     """
 
@@ -36,6 +38,7 @@ class AudioConfig:
     mel_bins: int = 80
     mel_width: int = 192
     mel_blocks: int = 6
+    augment: bool = False
     chunk_seconds: float = 20.0
     overlap_seconds: float = 2.0
 
@@ -44,6 +47,10 @@ class AudioConfig:
         require(
             self.encoder in kinds,
             f"audio.encoder={self.encoder!r} is not one of {', '.join(kinds)}",
+        )
+        require(
+            self.encoder == "mel" or not self.augment,
+            f"audio.augment=true needs audio.encoder=mel, because {self.encoder} is not trained",
         )
         require(
             0 <= 2 * self.overlap_seconds < self.chunk_seconds,

@@ -14,7 +14,7 @@ from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_id, name_of, person_seed
 from vasa_jax.data_pipeline.synthetic.recognise import recognise
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, SpeechClip
-from vasa_jax.data_pipeline.synthetic.utterance import utter, voices
+from vasa_jax.data_pipeline.synthetic.utterance import mix_voice, utter, voices
 from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS, SAMPLE_RATE
 
@@ -70,7 +70,10 @@ def say(job: ClipJob, plan: Plan, sex: float) -> SpeechClip:
     choices = voices("m" if sex > 0.5 else "f", held_out)
     if not plan.held_out_voices:
         choices += voices("m" if sex > 0.5 else "f", True)
-    voice = str(np.random.default_rng((plan.seed, 5, job.person)).choice(sorted(choices)))
+    rng = np.random.default_rng((plan.seed, 5, job.person))
+    voice = str(rng.choice(sorted(choices)))
+    if plan.mixed_voices and job.split == "train":
+        voice = mix_voice(rng, voice, choices)
     return utter(speaker(), (plan.seed, 2, job.person, job.clip), voice, plan.frames)
 
 

@@ -24,6 +24,8 @@ class Plan(NamedTuple):
     more) with swap_dynamics expressions each (2 or more).
     places: whether groups tell which place of the head is seen where.
     held_out_voices: whether people outside of train speak with voices that train never hears.
+    mixed_voices: whether most people of train speak with a mixture of two of train's voices, so
+    that there are as many voices as people.
     any_faces: whether people may look alike to an identity network; cast: else the seed of
     everyone's face, settled by `casting.cast_people`."""
 
@@ -42,6 +44,7 @@ class Plan(NamedTuple):
     val_share: float = 0.1
     test_share: float = 0.1
     held_out_voices: bool = True
+    mixed_voices: bool = False
     jpeg_quality: int = 92
     any_faces: bool = False
     cast: tuple[int, ...] = ()
@@ -172,6 +175,7 @@ def fingerprint(plan: Plan) -> dict[str, object]:
         "swap_counts": [plan.swap_poses, plan.swap_dynamics],
         # Only where it is so: folders of plans before it stay theirs.
         **({"places": True} if plan.places else {}),
+        **({"mixed_voices": True} if plan.mixed_voices else {}),
     }
 
 

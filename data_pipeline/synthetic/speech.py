@@ -99,25 +99,47 @@ class Kokoro:
     def say(self, letters: str, voice: str, speed: float = 1.0) -> Sentence:
         """Speak one sentence, written in Kokoro's letters (at most 500 of them).
 
-        speed: 1 is the voice's own. Raises UserError for an unknown voice.
+        voice: a name, or several with their shares, as "af_sky:0.4+am_liam:0.6": the mean of their
+        styles, which is the voice of someone else. speed: 1 is the voice's own. Raises UserError
+        for an unknown voice.
         """
-        path = self._folder / f"{voice}.bin"
-        if not path.is_file():
-            raise UserError(f"no voice {voice!r}; the voices are the files in {self._folder}")
         letters = "".join(letter for letter in letters if letter in _IDS)
-        # A voice has one style vector for every length of text.
-        styles = np.frombuffer(path.read_bytes(), "<f4").reshape(-1, 1, 256)
         tokens = np.array([[0, *(_IDS[letter] for letter in letters), 0]], np.int64)
         wave, frames = self._session.run(
             ["audio", _DURATIONS],
             {
                 "tokens": tokens,
-                "style": styles[min(len(letters), len(styles) - 1)],
+                "style": self._style(voice, len(letters)),
                 "speed": np.array([speed], np.float32),
             },
         )
         wave = to_16k(np.asarray(wave, np.float32).ravel())
         return Sentence(wave, trim(spans_of(letters, np.ravel(frames).astype(int)), wave))
+
+    def _style(self, voice: str, length: int) -> Float[np.ndarray, "1 256"]:
+        total = np.zeros((1, 256), np.float32)
+        for name, share in parts_of(voice):
+            path = self._folder / f"{name}.bin"
+            if not path.is_file():
+                raise UserError(f"no voice {name!r}; the voices are the files in {self._folder}")
+            # A voice has one style vector for every length of text.
+            styles = np.frombuffer(path.read_bytes(), "<f4").reshape(-1, 1, 256)
+            total += np.float32(share) * styles[min(length, len(styles) - 1)]
+        return total
+
+
+def parts_of(voice: str) -> list[tuple[str, float]]:
+    """The voices that a voice is mixed of, with their shares. Raises UserError for shares that are
+    no numbers."""
+    parts = []
+    for part in voice.split("+"):
+        name, _, share = part.partition(":")
+        try:
+            parts.append((name, float(share or 1)))
+        except ValueError:
+            raise UserError(f"voice {voice!r}: {share!r} is no share; write NAME:SHARE+NAME:SHARE"
+                            ) from None  # fmt: skip
+    return parts
 
 
 def spans_of(letters: str, frames: Int[np.ndarray, " l"]) -> Spans:

@@ -287,6 +287,7 @@ def _claim(out: Path, plan: Plan) -> None:
     record = {
         "format": FORMAT, "seed": plan.seed, "frames": plan.frames,
         "shares": [plan.val_share, plan.test_share], "held_out_voices": plan.held_out_voices,
+        **({"mixed_voices": True} if plan.mixed_voices else {}),
     }  # fmt: skip
     path = out / RECORD
     try:
@@ -308,9 +309,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M")
     parser.add_argument("--seconds", type=float, default=6.0, help="longest clip (default: 6)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--mixed-voices", action="store_true",
+                        help="mix two voices for most people of train")  # fmt: skip
     parser.add_argument("--workers", type=int, default=0, help="processes (default: this one)")
     given = parser.parse_args(arguments)
-    plan = Plan(given.seed, given.identities, given.minutes, seconds=given.seconds, any_faces=True)
+    plan = Plan(given.seed, given.identities, given.minutes, seconds=given.seconds, any_faces=True,
+                mixed_voices=given.mixed_voices)  # fmt: skip
     tell = functools.partial(print, flush=True)
     made = make_tracks(plan, given.output, tell, given.workers)
     tell(f"{given.output}: {made} tracks made")

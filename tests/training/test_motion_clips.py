@@ -112,6 +112,22 @@ def test_resume_anywhere(folder, taken):
         same(next(resumed), next(straight))
 
 
+def test_sound_is_changed_in_training_alone_and_resumes(folder):
+    config = get_config("debug", ["audio.augment=true"])
+    plain, changed = clips(folder, 3), MotionClips(folder, config, 3)
+    for _ in range(3):
+        a, b = next(plain), next(changed)
+        same(a.motion, b.motion)
+        assert not np.array_equal(a.waveform, b.waveform)
+    resumed = MotionClips(folder, config, 3)
+    resumed.restore(json.loads(json.dumps(changed.state())))
+    for _ in range(3):
+        same(next(resumed), next(changed))
+    same(next(MotionClips(folder, config, 3, split="val")), next(clips(folder, 3)))
+    with pytest.raises(UserError, match=r"audio\.augment=true needs audio\.encoder=mel"):
+        get_config("base256", ["audio.augment=true"])
+
+
 def test_hosts_read_disjoint_clips_and_know_the_same_statistics(folder):
     hosts = [clips(folder, batch=4, process_index=i, process_count=2) for i in range(2)]
     seen = [{int(n) for batch in islice(host, 20) for n in batch.motion[:, K, 0]} for host in hosts]

@@ -16,6 +16,7 @@ from vasa_jax.media.files import write_whole
 from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
+from vasa_jax.training.sound_changes import other_room
 from vasa_jax.typing import SAMPLES_PER_FRAME, Float
 
 INDEX_NAME = "stats.json"
@@ -195,6 +196,7 @@ class MotionClips:
                             "config's face model")  # fmt: skip
         self._context, self._window = config.motion.context, config.motion.window
         self._margin = audio_margin(config)
+        self._augment = config.audio.augment and split == "train"
         self.clips = self._index.names[host::hosts]
         self._lengths = np.asarray(self._index.frames[host::hosts])
         counts = np.maximum(1, self._lengths // self._window)
@@ -208,10 +210,18 @@ class MotionClips:
         return self
 
     def __next__(self) -> MotionBatch:
-        rows = [self._example(*self._next_window()) for _ in range(self._share)]
+        rows = [self._row() for _ in range(self._share)]
         return MotionBatch(
             *(None if column[0] is None else np.stack(column) for column in zip(*rows, strict=True))
         )
+
+    def _row(self) -> MotionBatch:
+        # Before the place moves on: a restored iterator draws what this one would have drawn.
+        draw = np.random.default_rng((self._seed, self._host, self._epoch, self._place))
+        row = self._example(*self._next_window())
+        if not self._augment or row.waveform is None:
+            return row
+        return row._replace(waveform=other_room(draw, row.waveform))
 
     def _next_window(self):
         if self._order is None or self._order[0] != self._epoch:

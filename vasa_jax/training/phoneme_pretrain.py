@@ -16,6 +16,7 @@ import optax
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
+from vasa_jax.training.sound_changes import other_room, other_speaker
 from vasa_jax.typing import SAMPLES_PER_FRAME, Array, Float, Int
 
 _LOUDNESS = 0.1
@@ -50,13 +51,15 @@ def pretrain(
     frames: int = 64,
     learning_rate: float = 1.5e-3,
     seed: int = 0,
+    initial: Any = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Pretrained:
     """Train the mel encoder on random stretches of `frames` frames of the clips.
 
-    The same arguments give the same parameters on the same machine. Class 0 is the pause. tell:
-    gets a line of progress every 100 steps. Raises UserError for another encoder than `mel`, and
-    for clips that do not fit.
+    The same arguments give the same parameters on the same machine. Class 0 is the pause. With
+    `audio.augment` every stretch is of another speaker, room and microphone. initial: the
+    encoder's parameters to begin with. tell: gets a line of progress every 100 steps. Raises
+    UserError for another encoder than `mel`, and for clips that do not fit.
     """
     if config.audio.encoder != "mel":
         raise UserError(f"audio.encoder={config.audio.encoder!r} comes pretrained; only 'mel' is "
@@ -69,7 +72,7 @@ def pretrain(
     keys = jax.random.split(jax.random.key(seed), 2)
     wave = jnp.zeros((1, SAMPLES_PER_FRAME * 4), jnp.float32)
     params = {
-        "audio": encoder.init(keys[0], wave)["params"],
+        "audio": encoder.init(keys[0], wave)["params"] if initial is None else initial,
         "head": jax.nn.initializers.lecun_normal()(keys[1], (config.audio.dim, classes + 1)),
         "bias": jnp.zeros(classes + 1),
     }
@@ -99,9 +102,10 @@ def pretrain(
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state, parts
 
+    draw = _draw_changed if config.audio.augment else _draw
     state, rng = optimizer.init(params), np.random.default_rng((seed, 1))
     for number in range(1, steps + 1):
-        params, state, parts = step(params, state, *_draw(rng, spoken, batch, frames))
+        params, state, parts = step(params, state, *draw(rng, spoken, batch, frames))
         if number % 100 == 0 or number == steps:
             words = " ".join(f"{name} {float(value):.3f}" for name, value in parts.items())
             tell(f"{number}/{steps} {words}")
@@ -144,6 +148,16 @@ def _draw(rng: np.random.Generator, spoken: Spoken, batch: int, frames: int):
         for c, s in zip(clips, starts, strict=True)
     ]
     labels = [spoken.phonemes[c, s : s + frames] for c, s in zip(clips, starts, strict=True)]
+    return np.stack(waves), np.stack(labels).astype(np.int32)
+
+
+def _draw_changed(rng: np.random.Generator, spoken: Spoken, batch: int, frames: int):
+    waves, labels = [], []
+    for c in rng.integers(0, len(spoken.phonemes), batch):
+        wave = spoken.waveform[c].astype(np.float32) / 32767
+        wave, label = other_speaker(rng, wave, spoken.phonemes[c], frames)
+        waves.append(np.round(other_room(rng, wave) * 32767).astype(np.int16))
+        labels.append(label)
     return np.stack(waves), np.stack(labels).astype(np.int32)
 
 

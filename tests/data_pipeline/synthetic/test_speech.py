@@ -98,6 +98,16 @@ def test_sentences_hold_only_known_letters():
         assert max(len(text.american), len(text.british)) < 200
 
 
+def _pitch(wave):
+    """Median over the voiced pieces of 40 ms, Hz, by autocorrelation."""
+    rows = wave[: len(wave) // 640 * 640].reshape(-1, 640).astype(np.float64)
+    rows = rows[np.square(rows).mean(1) > np.square(rows).mean() / 2]
+    power = np.abs(np.fft.rfft(rows, 2048)) ** 2
+    lags = np.fft.irfft(power)[:, 40:230] / np.fft.irfft(power)[:, :1]
+    lags = lags[lags.max(1) > 0.3]
+    return 16_000 / float(np.median(lags.argmax(1) + 40))
+
+
 def test_voices_are_split():
     everyone = [v for sex in "fm" for held in (True, False) for v in voices(sex, held)]
     assert sorted(everyone) == [v for v in sorted(VOICES) if v[0] != "z"]
@@ -111,9 +121,17 @@ def test_kokoro_speaks_and_its_phonemes_are_where_they_sound():
     kokoro = Kokoro()
     with pytest.raises(UserError, match="no voice"):
         kokoro.say("a", "nobody")
+    with pytest.raises(UserError, match="'much' is no share"):
+        kokoro.say("a", "af_sky:much+af_heart:0.5")
     text = next(t for t in sentences() if t.text.startswith("Zoe"))
     spoken = kokoro.say(text.american, "af_heart")
     assert np.array_equal(spoken.waveform, kokoro.say(text.american, "af_heart").waveform)
+    near = kokoro.say(text.american, "af_heart:0.999+am_liam:0.001")
+    half = kokoro.say(text.american, "af_heart:0.5+am_liam:0.5")
+    other = kokoro.say(text.american, "am_liam")
+    pitch = [_pitch(s.waveform) for s in (spoken, near, half, other)]
+    assert pitch[0] == pytest.approx(pitch[1], rel=0.05)
+    assert pitch[3] * 1.1 < pitch[2] < pitch[0] / 1.1
     assert spoken.spans.end[-1] == pytest.approx(len(spoken.waveform) / 16_000, abs=0.01)
     sound = scipy.signal.sosfiltfilt(
         scipy.signal.butter(4, [150, 1500], "band", fs=16_000, output="sos"), spoken.waveform

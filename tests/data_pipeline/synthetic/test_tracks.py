@@ -12,6 +12,8 @@ from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_jobs
+from vasa_jax.data_pipeline.synthetic.speech import parts_of
+from vasa_jax.data_pipeline.synthetic.utterance import HELD_OUT
 from vasa_jax.errors import UserError
 
 PLAN = Plan(seed=3, identities=12, minutes=12 * 2 / 60, seconds=1.0, any_faces=True)
@@ -109,6 +111,22 @@ def test_make_tracks_goes_on(tmp_path, monkeypatch):
         assert (clip.voice in clipmaker.voices("f", True) + clipmaker.voices("m", True)) == (
             clip.split != "train"
         )
+    mixed = PLAN._replace(mixed_voices=True)
+    with pytest.raises(UserError, match="another plan"):
+        tracks.make_tracks(mixed, tmp_path, lines.append)
+    asked.clear()
+    tracks.make_tracks(mixed, tmp_path / "mixed", lines.append)
+    sums = [voice for voice in asked if "+" in voice]
+    assert len(sums) > len(asked) / 3
+    own = {*clipmaker.voices("f", False), *clipmaker.voices("m", False)}
+    for voice in sums:
+        (one, share), (other, rest) = parts_of(voice)
+        assert one != other
+        assert {one, other} <= own
+        assert one[1] == other[1]
+        assert (one[0] == "b") == (other[0] == "b")
+        assert share + rest == pytest.approx(1)
+    assert {v for v in asked if v in HELD_OUT}
     with pytest.raises(UserError, match="another plan"):
         tracks.make_tracks(PLAN._replace(seed=4), tmp_path, lines.append)
     assert json.loads((tmp_path / tracks.RECORD).read_text())["seed"] == 3

@@ -45,6 +45,6 @@ def config() -> Config:
         audio=AudioConfig(encoder="mel", variant="", dim=192, augment=True),
         motion=MotionConfig(layers=6, width=256, prior=True),
         # Velocity: heads of few frames of training shake, and jump where windows meet, without it.
-        diffusion=DiffusionConfig(steps=25, velocity_weight=10.0),
+        diffusion=DiffusionConfig(steps=25, velocity_weight=10.0, rest_share=0.4),
         precision="f32",
     )

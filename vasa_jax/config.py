@@ -117,6 +117,8 @@ class DiffusionConfig:
 
     unroll: sampler steps compiled one after another in a trip of the loop. More cost compile time;
     whether they save launches on a device is for `vasa-jax benchmark` to say.
+    rest_share: of the windows that training begins as a generated clip does, after the portrait at
+    rest (`vasa_jax/training/rest_start.py`), where it reads whole clips.
     """
 
     timesteps: int = 1000
@@ -136,6 +138,7 @@ class DiffusionConfig:
     drop_condition: float = 0.1
     drop_context: float = 0.5
     drop_tail: float = 0.1
+    rest_share: float = 0.0
 
     def __post_init__(self):
         require(
@@ -144,7 +147,7 @@ class DiffusionConfig:
         )
         require(self.unroll > 0, f"diffusion.unroll={self.unroll} must be at least 1")
         require(0.0 <= self.eta <= 1.0, f"diffusion.eta={self.eta} must lie in 0..1")
-        for key in ("drop_condition", "drop_context", "drop_tail"):
+        for key in ("drop_condition", "drop_context", "drop_tail", "rest_share"):
             value = getattr(self, key)
             require(0.0 <= value <= 1.0, f"diffusion.{key}={value} is a chance, so in 0..1")
         for key, kinds in (

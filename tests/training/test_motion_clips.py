@@ -14,8 +14,10 @@ from vasa_jax.training.loop import Result
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_clips import MotionClips, find_clips, index_clips, is_clip_folder
 from vasa_jax.training.motion_step import audio_margin, motion_step, motion_task
+from vasa_jax.training.rest_start import FRAMES
 from vasa_jax.training.run import run
 from vasa_jax.training.task import CheckpointableIterator
+from vasa_jax.typing import POSE_DIM
 
 CONFIG = get_config("debug")
 K, W = CONFIG.motion.context, CONFIG.motion.window
@@ -126,6 +128,41 @@ def test_sound_is_changed_in_training_alone_and_resumes(folder):
     same(next(MotionClips(folder, config, 3, split="val")), next(clips(folder, 3)))
     with pytest.raises(UserError, match=r"audio\.augment=true needs audio\.encoder=mel"):
         get_config("base256", ["audio.augment=true"])
+
+
+def test_windows_after_a_portrait_at_rest(folder):
+    """What `Pipeline.before` puts before a clip: one pose, the mean face, silence."""
+    rng = np.random.default_rng(0)
+    for file in folder.rglob("*.npz"):
+        stored = dict(np.load(file))
+        stored["motion"][:, POSE_DIM:] = rng.normal(1, 1, stored["motion"][:, POSE_DIM:].shape)
+        np.savez(file, **stored)
+    config = get_config("debug", ["diffusion.rest_share=1"])
+    plain, rested = clips(folder, 6), MotionClips(folder, config, 6)
+    for _ in range(3):
+        was, now = next(plain), next(rested)
+        assert now.valid[:, :K].all()
+        np.testing.assert_array_equal(now.valid[:, K:], was.valid[:, K:])
+        np.testing.assert_array_equal(now.motion[:, K:, :POSE_DIM], was.motion[:, K:, :POSE_DIM])
+        for i in range(K):
+            np.testing.assert_array_equal(now.motion[:, i, :POSE_DIM], was.motion[:, K, :POSE_DIM])
+        rest = rested.stats.mean[POSE_DIM:]
+        assert (now.motion[:, :K, POSE_DIM:] == rest).all()
+        dyn = slice(POSE_DIM, None)
+        far, here = (np.abs(b.motion[:, K:, dyn] - rest) for b in (was, now))
+        assert (here[:, 0] < 0.06 * far[:, 0]).all()
+        assert (here <= far + 1e-6).all()
+        np.testing.assert_allclose(
+            now.motion[:, K + FRAMES :, dyn], was.motion[:, K + FRAMES :, dyn]
+        )
+        start = (K + MARGIN) * 640
+        assert (now.waveform[:, :start] == 0).all()
+        np.testing.assert_array_equal(now.waveform[:, start:], was.waveform[:, start:])
+    some = MotionClips(folder, get_config("debug", ["diffusion.rest_share=0.5"]), 64)
+    share = (next(some).motion[:, 0, POSE_DIM:] == some.stats.mean[POSE_DIM:]).all(1).mean()
+    assert 0.3 < share < 0.7
+    with pytest.raises(UserError, match="rest_share"):
+        get_config("debug", ["diffusion.rest_share=1.5"])
 
 
 def test_hosts_read_disjoint_clips_and_know_the_same_statistics(folder):

@@ -16,6 +16,7 @@ from vasa_jax.media.files import write_whole
 from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
+from vasa_jax.training.rest_start import from_rest, silent_before
 from vasa_jax.training.sound_changes import other_room
 from vasa_jax.typing import SAMPLES_PER_FRAME, Float
 
@@ -196,7 +197,9 @@ class MotionClips:
                             "config's face model")  # fmt: skip
         self._context, self._window = config.motion.context, config.motion.window
         self._margin = audio_margin(config)
-        self._augment = config.audio.augment and split == "train"
+        train = split == "train"
+        self._augment = config.audio.augment and train
+        self._rest_share = config.diffusion.rest_share if train else 0.0
         self.clips = self._index.names[host::hosts]
         self._lengths = np.asarray(self._index.frames[host::hosts])
         counts = np.maximum(1, self._lengths // self._window)
@@ -219,9 +222,22 @@ class MotionClips:
         # Before the place moves on: a restored iterator draws what this one would have drawn.
         draw = np.random.default_rng((self._seed, self._host, self._epoch, self._place))
         row = self._example(*self._next_window())
-        if not self._augment or row.waveform is None:
-            return row
-        return row._replace(waveform=other_room(draw, row.waveform))
+        rests = draw.random() < self._rest_share
+        if self._augment and row.waveform is not None:
+            row = row._replace(waveform=other_room(draw, row.waveform))
+        if rests:
+            row = self._after_rest(row)
+        return row
+
+    def _after_rest(self, row: MotionBatch) -> MotionBatch:
+        """Features of a frozen encoder stay those of the clip: what silence gives is not known."""
+        context = self._context
+        valid, wave = row.valid.copy(), row.waveform
+        valid[:context] = True
+        if wave is not None:
+            wave = silent_before(wave, context + self._margin)
+        motion = from_rest(row.motion, self.stats.mean, context)
+        return row._replace(motion=motion, valid=valid, waveform=wave)
 
     def _next_window(self):
         if self._order is None or self._order[0] != self._epoch:

@@ -81,12 +81,12 @@ class FaceConfig:
         require(
             self.compose or not self.compose_context,
             f"face.compose_context={self.compose_context} needs face.compose=true: without it the "
-            "decoder draws every pixel itself; set face.compose_context=0 before face.compose",
+            "decoder draws every pixel itself; set face.compose_context=0 too",
         )
         require(
             self.compose or not self.compose_plate,
             "face.compose_plate=true needs face.compose=true: without it the decoder draws the "
-            "background itself; set face.compose_plate=false before face.compose",
+            "background itself; set face.compose_plate=false too",
         )
         require(
             self.image_size % 8 == 0,

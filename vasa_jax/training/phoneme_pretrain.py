@@ -51,15 +51,14 @@ def pretrain(
     frames: int = 64,
     learning_rate: float = 1.5e-3,
     seed: int = 0,
-    initial: Any = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Pretrained:
     """Train the mel encoder on random stretches of `frames` frames of the clips.
 
     The same arguments give the same parameters on the same machine. Class 0 is the pause. With
-    `audio.augment` every stretch is of another speaker, room and microphone. initial: the
-    encoder's parameters to begin with. tell: gets a line of progress every 100 steps. Raises
-    UserError for another encoder than `mel`, and for clips that do not fit.
+    `audio.augment` every stretch is of another speaker, room and microphone. tell: gets a line of
+    progress every 100 steps. Raises UserError for another encoder than `mel`, and for clips that do
+    not fit.
     """
     if config.audio.encoder != "mel":
         raise UserError(f"audio.encoder={config.audio.encoder!r} comes pretrained; only 'mel' is "
@@ -72,7 +71,7 @@ def pretrain(
     keys = jax.random.split(jax.random.key(seed), 2)
     wave = jnp.zeros((1, SAMPLES_PER_FRAME * 4), jnp.float32)
     params = {
-        "audio": encoder.init(keys[0], wave)["params"] if initial is None else initial,
+        "audio": encoder.init(keys[0], wave)["params"],
         "head": jax.nn.initializers.lecun_normal()(keys[1], (config.audio.dim, classes + 1)),
         "bias": jnp.zeros(classes + 1),
     }

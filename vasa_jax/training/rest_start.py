@@ -2,8 +2,8 @@
 
 Not from the paper. In the clips that one learns from, the frames before a window look where the
 window looks and feel what it feels. At inference a clip's first window has the portrait's resting
-face before it (`Pipeline.before`), which never came in training: eyes stayed with those frames and
-moved by a tenth of the gaze that was asked for.
+face before it (`Pipeline.before`), which never came in training: the face stayed with those frames,
+whatever emotion was asked for.
 """
 
 import numpy as np

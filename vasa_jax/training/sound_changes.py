@@ -25,10 +25,11 @@ def other_room(rng: np.random.Generator, wave: Float[np.ndarray, " n"]) -> Float
     microphone: level, tilt of the spectrum, band, noise. Silence stays silent."""
     spectrum = np.fft.rfft(wave)
     hertz = np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
-    octaves = np.log2(np.maximum(hertz, 60.0) / 1000)
+    audible = np.maximum(hertz, 60.0)
+    octaves = np.log2(audible / 1000)
     shape = 10 ** (rng.uniform(-TILT, TILT) * octaves / 20)
-    cut, is_cut = rng.uniform(*CUT), rng.random() < CUT_SHARE
-    if is_cut:
+    cut = rng.uniform(*CUT)
+    if rng.random() < CUT_SHARE:
         shape = np.where(hertz > cut, 0.0, shape)
     # A tilt changes how loud a sound is, each another; the gain alone is to do that.
     before = np.sqrt(np.square(np.abs(spectrum)).sum())
@@ -38,7 +39,7 @@ def other_room(rng: np.random.Generator, wave: Float[np.ndarray, " n"]) -> Float
     if rng.random() < NOISE_SHARE:
         redness = rng.uniform(0.0, 1.0)
         noise = np.fft.rfft(rng.standard_normal(len(wave)))
-        noise = np.fft.irfft(noise / np.maximum(hertz, 60.0) ** redness, len(wave))
+        noise = np.fft.irfft(noise / audible**redness, len(wave))
         loud = np.sqrt(np.square(found).mean()) * 10 ** (-rng.uniform(*NOISE) / 20)
         found = found + noise * loud / max(np.sqrt(np.square(noise).mean()), 1e-9)
     return np.clip(found, -1, 1).astype(np.float32)

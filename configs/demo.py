@@ -25,7 +25,7 @@ def config() -> Config:
             identity_image_size=64,
             motion_width=32,
             motion_depths=(2, 2, 2, 2),
-            motion_image_size=96,
+            motion_image_size=160,
             dyn_dim=64,
             dyn_crop=112,
             embed_channels=128,

@@ -8,7 +8,9 @@ SILENT = (
     "eyes.weight=0", "mouth.weight=0", "adversarial.weight=0", "adversarial.feature_matching=0",
     "contrast.weight=0", "consistency.weight=0", "cross_identity.weight=0", "masked=false",
 )  # fmt: skip
-POSE, LABELS = ("pose.weight=2",), ("arkit.weight=1", "gaze.weight=1")
+# Each by how far it moves pixels: a degree of turn, 1/128 of translation and 2 % of scale alike.
+POSE = ("pose.weight=2", "pose.translation=2", "pose.log_scale=0.5")
+LABELS = ("arkit.weight=1", "gaze.weight=1")
 # The exact renders, the mouth and the eyes counted five times.
 PIXELS = (
     "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",

@@ -116,7 +116,7 @@ class TorchMotionTransformer(nn.Module):
         audio = c.has_audio[:, None] & c.audio_valid
         return torch.cat(
             [
-                token("gaze", self.gaze_embed(c.gaze), c.has_gaze)[:, None],
+                token("gaze", self.gaze_embed(c.gaze / 0.1), c.has_gaze)[:, None],
                 token("distance", self.distance_embed(c.distance), c.has_distance)[:, None],
                 token("emotion", self.emotion_embed(c.emotion), c.has_emotion)[:, None],
                 token("motion_context", self.motion_embed(c.motion_context), context) + past,

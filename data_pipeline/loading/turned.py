@@ -66,7 +66,8 @@ class TurnedFiles(GroupReader, Iterator[PoseBatch]):
 
     def __init__(self, folder: Path, config: Config, seed: int = 0, plain: bool = False):
         super().__init__(folder, config.train_face.batch, seed, 3)
-        self.struct, self._size, self._plain = pose_struct(config), config.face.drawn_size, plain
+        self.struct, self._plain = pose_struct(config), plain
+        self._size = config.face.motion_image_size
 
     def __iter__(self) -> "TurnedFiles":
         return self

@@ -15,8 +15,7 @@ from vasa_jax.typing import Image, Pose
 
 
 class PoseBatch(NamedTuple):
-    """image: (b, s, s, 3) in [0, 1], s the side that the other networks see; the encoder takes it
-    at `motion_image_size`. pose: of its head."""
+    """image: (b, s, s, 3) in [0, 1], s = `face.motion_image_size`. pose: of its head."""
 
     image: Image
     pose: Pose
@@ -24,7 +23,7 @@ class PoseBatch(NamedTuple):
 
 def pose_struct(config: Config) -> PoseBatch:
     """Shapes of a global batch."""
-    b, side = config.train_face.batch, config.face.drawn_size
+    b, side = config.train_face.batch, config.face.motion_image_size
     f32 = lambda *s: jax.ShapeDtypeStruct((b, *s), jnp.float32)  # noqa: E731
     return PoseBatch(f32(side, side, 3), Pose(f32(3), f32(3), f32(1)))
 
@@ -35,7 +34,7 @@ def pose_task(config: Config) -> Task:
     Its parameters are {"face": {"pose": …}}, as stage 1 names them.
     """
     encoder = PoseEncoder(config.face, Style(config.face.norm_groups, config.dtype))
-    side, losses = config.face.drawn_size, config.face_losses.pose
+    side, losses = config.face.motion_image_size, config.face_losses.pose
 
     def init(key):
         return {"face": {"pose": encoder.init(key, jnp.zeros((1, side, side, 3)))["params"]}}

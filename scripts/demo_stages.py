@@ -58,8 +58,9 @@ DRY_CORPUS = Corpus(40, 24, 6, 256)
 class Stage(NamedTuple):
     """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
     plain: whether pictures come as they are, but for flips and mild colours. alone: "pose" or
-    "dyn", that encoder without the rest of the face model. parts: of the face model that it trains
-    and hands on, all if empty. own: share whose motion is read from the source's own person."""
+    "dyn", that encoder without the rest of the face model, on pictures of the size that it sees.
+    parts: of the face model that it trains and hands on, all if empty. own: share whose motion is
+    read from the source's own person."""
 
     name: str
     size: int

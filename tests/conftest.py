@@ -7,6 +7,9 @@ from pathlib import Path
 import jax
 import pytest
 
+# XLA sizes its thread pool by it, else by the cores: with jax 0.11.2 eight devices that wait for
+# each other on two cores wait for ever.
+os.environ.setdefault("NPROC", "16")
 jax.config.update("jax_platforms", "cpu")
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_default_matmul_precision", "highest")

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from demo_stages import CONFIG, MAPS, SETTINGS, Corpus
+from demo_stages import CONFIG, MAPS, PEOPLE, SETTINGS, Corpus
 
 
 def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
@@ -54,10 +54,11 @@ def _plans(corpus: Corpus, assets: Path | None):
                     places=True, val_share=0.05, test_share=0.05)  # fmt: skip
         plans[name] = base
         # So many that hardly anyone is met twice; nobody is compared with anybody.
-        people = 6 * few
+        people = 3 * PEOPLE * few
         plans[f"{name}-few"] = base._replace(
             seed=base.seed + 100, identities=people, minutes=people / 30, swaps=few,
-            swap_dynamics=3, val_share=0.0, test_share=0.0, any_faces=True, places=False,
+            swap_people=PEOPLE, swap_dynamics=2, swap_looks=True, val_share=0.0, test_share=0.0,
+            any_faces=True, places=False,
         )  # fmt: skip
     return plans
 

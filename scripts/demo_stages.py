@@ -40,8 +40,9 @@ SETTINGS: tuple[str, ...] = ()
 
 
 class Corpus(NamedTuple):
-    """people: a tenth of them is held out. groups: of swaps among them. few: more groups, of twelve
-    pictures, with hardly anyone twice, for training alone: what encoders lack first is people.
+    """people: a tenth of them is held out. groups: of swaps among them. few: more groups, of PEOPLE
+    heads in one skin in four pictures each, with hardly anyone twice, for training alone: what
+    encoders lack first is people, and painting skins takes longest.
     size: side of the pictures, pixels."""
 
     people: int
@@ -50,8 +51,10 @@ class Corpus(NamedTuple):
     size: int
 
 
-CORPUS = {"cpu": Corpus(330, 600, 3_000, 256), "gpu": Corpus(1000, 2000, 10_000, 256)}
-DRY_CORPUS = Corpus(40, 24, 6, 256)
+PEOPLE = 6
+"""Heads in one skin, of a group that is one of `few`."""
+CORPUS = {"cpu": Corpus(330, 600, 1_000, 256), "gpu": Corpus(1000, 2000, 5_000, 256)}
+DRY_CORPUS = Corpus(40, 24, 3, 256)
 """Of a dry run: the fewest people of whom some are held out."""
 
 

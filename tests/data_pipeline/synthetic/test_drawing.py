@@ -6,12 +6,13 @@ import pytest
 
 from vasa_jax import zoo
 from vasa_jax.data_pipeline.loading.correspondence import correspond
+from vasa_jax.data_pipeline.synthetic import head
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import fit, read_proxy
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights
 from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals, sphere
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import sample_identity, with_looks
 from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT
 
@@ -160,6 +161,29 @@ def test_pictures_depend_on_their_arguments_alone(renderer, person):
     again = renderer.render(face(jawOpen=0.4), np.array([0.1, 0.2, 0]), STILL, np.zeros(2))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_skin_is_painted_once_for_heads_that_share_it(renderer, person, monkeypatch):
+    painted, paint = [], head.paint
+    monkeypatch.setattr(head, "paint", lambda who, *rest: painted.append(who) or paint(who, *rest))
+    first, second = sample_identity(21), sample_identity(22)
+    other = with_looks(second, first)
+    assert other.skin == first.skin
+    assert other.shape == second.shape
+
+    def drawn(*people):
+        for one in people:
+            renderer.load(one)
+        return renderer.render(np.zeros(52), STILL, STILL, np.zeros(2)).image
+
+    try:
+        shared = drawn(second, first, other)
+        assert len(painted) == 2
+        np.testing.assert_array_equal(shared, drawn(second, other))  # painted for itself
+        assert len(painted) == 4
+        assert np.abs(shared - drawn(first).astype(float)).mean() > 1
+    finally:
+        renderer.load(person)
 
 
 def test_people_are_drawn_from_their_seed():

@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from tests.assets import PORTRAIT, hum, write_wav
 from tests.inference.test_extract import moving, write_video
 from tests.inference.test_generate import _read
 from vasa_jax import cli
 from vasa_jax.errors import UserError
-from vasa_jax.inference.driving import driving_motion
+from vasa_jax.inference.driving import driving_motion, relative_motion
 from vasa_jax.inference.request import Controls
-from vasa_jax.typing import POSE_DIM
+from vasa_jax.typing import POSE_DIM, Pose
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,39 @@ def test_one_vector_per_frame(debug_pipeline, folder):
     assert len(driving_motion(folder / "driver.mp4", debug_pipeline, limit=7)) == 7
     with pytest.raises(UserError, match="no face"):
         driving_motion(folder / "blank.mp4", debug_pipeline)
+
+
+def test_relative_motion_is_the_drivers_from_the_portraits_pose_on():
+    rng = np.random.default_rng(1)
+    motion = rng.normal(0, 0.3, (6, POSE_DIM + 4)).astype(np.float32)
+    start = Pose(*(rng.normal(0, 0.3, (1, n)).astype(np.float32) for n in (3, 3, 1)))
+    moved = relative_motion(motion, start)
+    np.testing.assert_allclose(moved[0, :POSE_DIM], np.concatenate(start, -1)[0], atol=1e-6)
+    np.testing.assert_array_equal(moved[:, POSE_DIM:], motion[:, POSE_DIM:])
+
+    def turn(row):
+        return Rotation.from_euler("xyz", row[:3])
+
+    for row, old in zip(moved, motion, strict=True):
+        wanted = turn(old) * turn(motion[0]).inv() * turn(start.rotation[0])
+        np.testing.assert_allclose(turn(row).as_matrix(), wanted.as_matrix(), atol=1e-6)
+        # In sizes of the head both move alike, and both grow by the same factor.
+        ours = (row[3:6] - moved[0, 3:6]) / np.exp(moved[0, 6])
+        np.testing.assert_allclose(ours, (old[3:6] - motion[0, 3:6]) / np.exp(motion[0, 6]),
+                                   atol=1e-6)  # fmt: skip
+        assert row[6] - moved[0, 6] == pytest.approx(old[6] - motion[0, 6], abs=1e-6)
+
+
+def test_a_biased_reading_of_the_driver_cancels():
+    """One that takes every head for raised, nearer and larger than it is."""
+    rng = np.random.default_rng(2)
+    motion = np.zeros((5, POSE_DIM), np.float32)
+    motion[:, 0] = rng.normal(0, 0.2, 5)
+    motion[:, 6] = rng.normal(0, 0.1, 5)
+    start = Pose(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros((1, 1)))
+    wrong = motion + np.array([0.1, 0, 0, 0, 0, 0, 0.05], np.float32)
+    np.testing.assert_allclose(relative_motion(wrong, start), relative_motion(motion, start),
+                               atol=1e-6)  # fmt: skip
 
 
 def test_a_given_pose_is_kept_and_the_rest_is_generated(debug_pipeline):
@@ -51,12 +85,15 @@ def test_pose_from_a_video(folder, capsys):
     assert comment["pose_from"] == "driver.mp4"
 
 
-@pytest.mark.parametrize(("driver", "code"), [("driver", 0), ("blank", 2), ("missing", 2)])
-def test_reenact(folder, capsys, driver, code):
+@pytest.mark.parametrize(
+    ("driver", "code", "words"),
+    [("driver", 0, []), ("driver", 0, ["--relative"]), ("blank", 2, []), ("missing", 2, [])],
+)
+def test_reenact(folder, capsys, driver, code, words):
     output = folder / f"{driver}_out.mp4"
     assert code == cli.main(["reenact", "-s", str(PORTRAIT), "-d", str(folder / f"{driver}.mp4"),
                              "-o", str(output), "--config", "debug", "--side-by-side",
-                             "--quiet"])  # fmt: skip
+                             "--quiet", *words])  # fmt: skip
     assert output.exists() == (code == 0)
     assert capsys.readouterr().err.count("\n") == (code != 0)
     if code == 0:
@@ -64,3 +101,4 @@ def test_reenact(folder, capsys, driver, code):
         assert frames.shape == (20, 64, 128, 3)
         assert len(audio) > 0.75 * 16_000
         assert comment["driving"] == "driver.mp4"
+        assert comment["relative"] == bool(words)

@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "is kept")  # fmt: skip
     parser.add_argument("-o", "--output", "--result", required=True, type=Path, metavar="VIDEO",
                         dest="output", help="the video to write")  # fmt: skip
+    parser.add_argument("--relative", action="store_true", help="take over how the head moves from "
+                        "the video's first frame on, and begin with the portrait's own turn, place "
+                        "and size (default: the video's own)")  # fmt: skip
     add_picture_options(parser)
     options.add_model_options(parser)
     options.add_report_options(parser)
@@ -39,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         portrait = load_portrait(arguments.image, shown, config.face.image_size, report)
         check_output(arguments.output, sound)
     pipeline = load_pipeline(arguments, report)
-    written = reenact(portrait, arguments.driving, sound, arguments.output, shown, pipeline, report)
+    written = reenact(portrait, arguments.driving, sound, arguments.output, shown, pipeline, report,
+                      relative=arguments.relative)  # fmt: skip
     finish(report, arguments.output, written)
     return 0

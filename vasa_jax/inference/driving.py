@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from vasa_jax.angles import euler_angles, rotation_matrices
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.portrait import Crop, apply_crop, choose_face, crop_portrait
 from vasa_jax.media.video import read_video
 from vasa_jax.perception.face_detector import detect_faces
-from vasa_jax.typing import FPS, Float, Frames
+from vasa_jax.typing import FPS, POSE_DIM, Float, Frames, Pose
 
 SEARCH_SECONDS = 2
 """How far into a clip a face is looked for."""
@@ -23,6 +24,25 @@ def driving_motion(
     """[pose, z_dyn] of up to `limit` frames at 25 fps; see `driving_crops` for what is seen."""
     encoder = pipeline.motion_encoder
     return encoder(driving_crops(path, pipeline.config.face.image_size, encoder.batch, limit))
+
+
+def relative_motion(motion: Float[np.ndarray, "t m"], start: Pose) -> Float[np.ndarray, "t m"]:
+    """The same motion with the head's turn, place and size as changes since the first frame.
+
+    The first frame has the pose `start` (b = 1); R_t = R_d,t R_d,0^T R_start, shifts count in sizes
+    of the head. What an encoder takes a driver's head for, wrongly (level, or near), cancels: only
+    changes are taken over. Facial dynamics stay as they are.
+    """
+    turn, place, size = slice(0, 3), slice(3, 6), slice(6, POSE_DIM)
+    first, moved = motion[0], np.array(motion)
+    turns = rotation_matrices(motion[:, turn]) @ rotation_matrices(first[turn]).T
+    moved[:, turn] = euler_angles(turns @ rotation_matrices(np.asarray(start.rotation)[0]))
+    begin = np.asarray(start.log_scale)[0]
+    moved[:, place] = np.asarray(start.translation)[0] + np.exp(begin - first[size]) * (
+        motion[:, place] - first[place]
+    )
+    moved[:, size] = begin + motion[:, size] - first[size]
+    return moved
 
 
 def driving_crops(path: Path, size: int, batch: int, limit: int | None = None) -> Iterator[Frames]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import vasa_jax
-from vasa_jax.inference.driving import driving_motion
+from vasa_jax.inference.driving import driving_motion, relative_motion
 from vasa_jax.inference.generate import Portrait, write_video
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
@@ -19,22 +19,27 @@ def reenact(
     picture: Picture,
     pipeline: Pipeline,
     report: Reporter,
+    relative: bool = False,
 ) -> int:
     """Drive `portrait` by the video `driving`, with the track of `sound`; returns the frames.
 
-    Head pose and position are the driver's own, not relative to its first frame.
+    Head pose and position are the driver's own; relative: their changes since the video's first
+    frame, from the portrait's own on (`relative_motion`).
     """
     pipeline.compile(report)
     with report.stage("encode"):
         source = pipeline.encode(portrait.crop.image)
     with report.stage("drive"):
         motion = driving_motion(driving, pipeline)
+        if relative:
+            motion = relative_motion(motion, source.pose)
     details = {
         "tool": "vasa-jax reenact",
         "version": vasa_jax.__version__,
         "config": pipeline.config.name,
         "weights": "trained" if pipeline.trained else "untrained",
         "driving": driving.name,
+        "relative": relative,
     }
     frames = pipeline.decode(source, motion)
     seconds = len(motion) / FPS

@@ -50,8 +50,12 @@ def squeezed(shape):
 
 
 def gatherable(params, tensor):
-    """What may be gathered: parameters, or the part that a device of a tensor axis works on."""
+    """What may be gathered: parameters, or the part that a device of a tensor axis works on.
+
+    A kernel of a volume may come as what is multiplied: a matrix for each of its depths.
+    """
     shapes = {x.shape for x in jax.tree.leaves(params)}
+    shapes |= {(h * w * i, o) for _, h, w, i, o in (s for s in shapes if len(s) == 5)}
     allowed = {squeezed(shape) for shape in shapes}
     for shape in shapes if tensor > 1 else ():
         for axis, size in enumerate(shape):

@@ -26,6 +26,7 @@ def config() -> Config:
             motion_width=32,
             motion_depths=(2, 2, 2, 2),
             motion_image_size=160,
+            pose_mirrored=True,
             dyn_dim=64,
             dyn_crop=112,
             embed_channels=128,

@@ -14,6 +14,8 @@ class FaceConfig:
     """The face latent model (VASA-1 3.1; layer widths from MegaPortraits' Figures 9 and 10).
 
     The defaults are the paper's size: 512 px, volume 96 x 16 x 64 x 64, about 204M parameters.
+    pose_mirrored: whether a head pose is the mean of what the encoder says of a picture and,
+    mirrored back, of its mirror image; the paper asks once.
     dyn_crop: 0 (the paper): the dynamics encoder sees the whole picture at motion_image_size; else
     a crop of that many pixels, in which the predicted head pose holds eyes and mouth in place.
     warp_size: voxels of a displacement field's height and width, enlarged linearly to a larger
@@ -46,6 +48,7 @@ class FaceConfig:
     motion_width: int = 64
     motion_depths: tuple[int, ...] = (2, 2, 2, 2)
     motion_image_size: int = 256
+    pose_mirrored: bool = False
     dyn_dim: int = 512
     dyn_crop: int = 0
     embed_channels: int = 512

@@ -12,7 +12,7 @@ from vasa_jax.config import FaceConfig, get_config
 from vasa_jax.errors import UserError
 from vasa_jax.face.conv import fold_weight_standardisation
 from vasa_jax.face.model import FaceModel, parameter_table
-from vasa_jax.face.pose import motion_to_vector, vector_to_motion
+from vasa_jax.face.pose import mirror_pose, motion_to_vector, vector_to_motion
 from vasa_jax.face.warp import INITIAL_DELTA, WarpGenerator
 from vasa_jax.typing import Motion, Pose
 
@@ -184,6 +184,23 @@ def test_only_the_pose_trunk_sleeps_at_the_first_step(params):
     # ... until one step of descent has moved the head.
     stepped = jax.tree.map(lambda p, g: p - 10.0 * g, params["params"], grads)
     assert dead(pixel_gradients({"params": stepped})) == []
+
+
+def test_a_mirrored_reading_of_the_pose_belongs_to_both_pictures(params):
+    image = images(5)
+    plain, twice = (
+        [
+            FaceModel(config).apply(awake(params), seen, method="encode_pose")
+            for seen in (image, image[:, :, ::-1])
+        ]
+        for config in (CONFIG, dataclasses.replace(CONFIG, pose_mirrored=True))
+    )
+    back = [mirror_pose(pose) for pose in (plain[1], twice[1])]
+    assert np.abs(plain[0].rotation - back[0].rotation).max() > 1e-3
+    for name in Pose._fields:
+        first, second = getattr(plain[0], name), getattr(back[0], name)
+        np.testing.assert_allclose(getattr(twice[0], name), (first + second) / 2, atol=1e-6)
+        np.testing.assert_allclose(getattr(twice[0], name), getattr(back[1], name), atol=1e-6)
 
 
 def test_frozen_nets_get_no_gradient(params):

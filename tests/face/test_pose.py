@@ -9,6 +9,7 @@ from scipy.spatial.transform import Rotation
 from vasa_jax.face.pose import (
     identity_pose,
     inverse_pose_matrix,
+    mirror_pose,
     motion_to_vector,
     move,
     pose_matrix,
@@ -50,6 +51,12 @@ def test_inverse_is_the_inverse():
     pose = random_pose(size=1.0)
     product = homogeneous(inverse_pose_matrix(pose)) @ homogeneous(pose_matrix(pose))
     np.testing.assert_allclose(product, np.broadcast_to(np.eye(4), product.shape), atol=1e-6)
+
+
+def test_a_mirrored_pose_moves_mirrored_points():
+    pose, flip = random_pose(size=1.0), np.diag([-1.0, 1, 1, 1])
+    found = homogeneous(pose_matrix(mirror_pose(pose)))
+    np.testing.assert_allclose(found, flip @ homogeneous(pose_matrix(pose)) @ flip, atol=1e-6)
 
 
 def test_move_applies_each_matrix():

@@ -17,6 +17,7 @@ from vasa_jax.face.dyn_maps import DynMaps
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.plate import Person, take_out
+from vasa_jax.face.pose import mirror_pose
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
@@ -72,7 +73,13 @@ class FaceModel(nn.Module):
 
     def encode_pose(self, image: Image) -> Pose:
         """z_pose of each image; no gradient enters its net under `freeze_pose`."""
-        pose = self.pose(image)
+        if self.config.pose_mirrored:
+            # One beside the other, so that an example's two stay on its device.
+            both = self.pose(jnp.stack([image, image[:, :, ::-1]], 1).reshape(-1, *image.shape[1:]))
+            pose, mirrored = (Pose(*(x[k::2] for x in both)) for k in range(2))
+            pose = jax.tree.map(lambda a, b: (a + b) / 2, pose, mirror_pose(mirrored))
+        else:
+            pose = self.pose(image)
         return jax.lax.stop_gradient(pose) if self.config.freeze_pose else pose
 
     def encode_source(self, image: Image, motion: Motion | None = None) -> Source:

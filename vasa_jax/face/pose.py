@@ -22,8 +22,8 @@ from jax import lax
 from vasa_jax.typing import POSE_DIM, Array, Float, Motion, Pose
 
 __all__ = [
-    "identity_pose", "inverse_pose_matrix", "motion_to_vector", "move", "pose_matrix",
-    "rotation_matrix", "vector_to_motion",
+    "identity_pose", "inverse_pose_matrix", "mirror_pose", "motion_to_vector", "move",
+    "pose_matrix", "rotation_matrix", "vector_to_motion",
 ]  # fmt: skip
 
 
@@ -52,6 +52,12 @@ def inverse_pose_matrix(pose: Pose) -> Float[Array, "*b 3 4"]:
     linear = jnp.exp(-pose.log_scale)[..., None] * rotation
     offset = -jnp.sum(linear * pose.translation[..., None, :], -1)
     return jnp.concatenate([linear, offset[..., None]], -1)
+
+
+def mirror_pose(pose: Pose) -> Pose:
+    """Of the same head in the mirrored picture: F R F and F t, F = diag(-1, 1, 1)."""
+    rotation = pose.rotation * jnp.array([1.0, -1, -1])
+    return Pose(rotation, pose.translation * jnp.array([-1.0, 1, 1]), pose.log_scale)
 
 
 def move(

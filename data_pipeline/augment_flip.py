@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vasa_jax.angles import MIRRORED_ROTATION, MIRRORED_TRANSLATION
 from vasa_jax.typing import ARKIT, Float
 
 SWAPPED_POINTS = (1, 0, 2, 4, 3)
@@ -18,12 +19,12 @@ SWAPPED_ARKIT = tuple(ARKIT.index(_mirrored(name)) for name in ARKIT)
 
 
 def flip_rotation(rotation: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    """(pitch, yaw, roll): mirroring x turns Rx(p) Ry(y) Rz(r) into Rx(p) Ry(-y) Rz(-r)."""
-    return rotation * np.array([1, -1, -1], rotation.dtype)
+    """(pitch, yaw, roll)."""
+    return rotation * np.array(MIRRORED_ROTATION, rotation.dtype)
 
 
 def flip_translation(translation: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-    return translation * np.array([-1, 1, 1], translation.dtype)
+    return translation * np.array(MIRRORED_TRANSLATION, translation.dtype)
 
 
 def flip_gaze(gaze: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:

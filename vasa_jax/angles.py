@@ -8,6 +8,10 @@ import numpy as np
 
 from vasa_jax.typing import Float
 
+MIRRORED_ROTATION, MIRRORED_TRANSLATION = (1, -1, -1), (-1, 1, 1)
+"""Signs of a pose in the mirrored picture, F R F and F t for F = diag(-1, 1, 1): Rx(p) Ry(y) Rz(r)
+turns into Rx(p) Ry(-y) Rz(-r)."""
+
 
 def rotation_matrices(angles: Float[np.ndarray, "*t 3"]) -> Float[np.ndarray, "*t 3 3"]:
     """R = Rz(roll) Ry(yaw) Rx(pitch) of (pitch, yaw, roll) in radians (`vasa_jax.typing.Pose`)."""

@@ -17,9 +17,12 @@ __all__ = [
     "ARKIT",
     "EMOTIONS",
     "FPS",
+    "LOG_SCALE",
     "POSE_DIM",
+    "ROTATION",
     "SAMPLES_PER_FRAME",
     "SAMPLE_RATE",
+    "TRANSLATION",
     "Array",
     "AudioFeatures",
     "Bool",
@@ -43,6 +46,8 @@ FPS = 25
 SAMPLE_RATE = 16_000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 POSE_DIM = 7
+ROTATION, TRANSLATION, LOG_SCALE = slice(0, 3), slice(3, 6), slice(6, POSE_DIM)
+"""Where the parts of a pose stand in a vector of motion."""
 EMOTIONS = (
     "anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
 )  # fmt: skip

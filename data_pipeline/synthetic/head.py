@@ -11,7 +11,6 @@ from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
-from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES
 from vasa_jax.data_pipeline.synthetic.drawing.hairpaint import paint_hair
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import NAMES as LASHES
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import lash_part, lash_texture
@@ -140,7 +139,7 @@ class HeadRenderer:
         if identity.skin.texture:
             photo = _adjusted(self._assets.skins[identity.skin.texture], identity.skin)
         self._skin = paint(identity, self._maps, photo)
-        self._hair = paint_hair(identity, self._mesh) if identity.hair in STYLES else None
+        self._hair = None if self._person.shell is None else paint_hair(identity, self._mesh)
         self._painted = looks_of(identity)
 
     def _worn(self, identity):

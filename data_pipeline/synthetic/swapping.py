@@ -39,10 +39,10 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
     gaze = turn_gaze(eyes, rotation).astype(np.float32)
     engine = renderer(plan.size, plan.assets)
     images, masks, places, rows = [], [], [], []
-    for person in job.people:
-        identity = person_of(plan, person)
-        if plan.swap_looks:
-            identity = with_looks(identity, person_of(plan, job.people[0]))
+    people = [person_of(plan, person) for person in job.people]
+    if plan.swap_looks:
+        people = [with_looks(identity, people[0]) for identity in people]
+    for identity in people:
         engine.load(identity)
         for p in range(poses):
             for d in range(dynamics):

@@ -19,7 +19,17 @@ whatever its number of voxels.
 import jax.numpy as jnp
 from jax import lax
 
-from vasa_jax.typing import POSE_DIM, Array, Float, Motion, Pose
+from vasa_jax.angles import MIRRORED_ROTATION, MIRRORED_TRANSLATION
+from vasa_jax.typing import (
+    LOG_SCALE,
+    POSE_DIM,
+    ROTATION,
+    TRANSLATION,
+    Array,
+    Float,
+    Motion,
+    Pose,
+)
 
 __all__ = [
     "identity_pose", "inverse_pose_matrix", "mirror_pose", "motion_to_vector", "move",
@@ -55,9 +65,10 @@ def inverse_pose_matrix(pose: Pose) -> Float[Array, "*b 3 4"]:
 
 
 def mirror_pose(pose: Pose) -> Pose:
-    """Of the same head in the mirrored picture: F R F and F t, F = diag(-1, 1, 1)."""
-    rotation = pose.rotation * jnp.array([1.0, -1, -1])
-    return Pose(rotation, pose.translation * jnp.array([-1.0, 1, 1]), pose.log_scale)
+    """Of the same head in the mirrored picture."""
+    rotation = pose.rotation * jnp.array(MIRRORED_ROTATION, pose.rotation.dtype)
+    translation = pose.translation * jnp.array(MIRRORED_TRANSLATION, pose.translation.dtype)
+    return Pose(rotation, translation, pose.log_scale)
 
 
 def move(
@@ -86,5 +97,5 @@ def motion_to_vector(motion: Motion) -> Float[Array, "*b m"]:
 
 def vector_to_motion(vector: Float[Array, "*b m"]) -> Motion:
     """The inverse of `motion_to_vector`."""
-    pose = Pose(vector[..., :3], vector[..., 3:6], vector[..., 6:POSE_DIM])
+    pose = Pose(*(vector[..., part] for part in (ROTATION, TRANSLATION, LOG_SCALE)))
     return Motion(pose, vector[..., POSE_DIM:])

@@ -12,7 +12,7 @@ from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.portrait import Crop, apply_crop, choose_face, crop_portrait
 from vasa_jax.media.video import read_video
 from vasa_jax.perception.face_detector import detect_faces
-from vasa_jax.typing import FPS, POSE_DIM, Float, Frames, Pose
+from vasa_jax.typing import FPS, LOG_SCALE, ROTATION, TRANSLATION, Float, Frames, Pose
 
 SEARCH_SECONDS = 2
 """How far into a clip a face is looked for."""
@@ -33,15 +33,13 @@ def relative_motion(motion: Float[np.ndarray, "t m"], start: Pose) -> Float[np.n
     of the head. What an encoder takes a driver's head for, wrongly (level, or near), cancels: only
     changes are taken over. Facial dynamics stay as they are.
     """
-    turn, place, size = slice(0, 3), slice(3, 6), slice(6, POSE_DIM)
     first, moved = motion[0], np.array(motion)
-    turns = rotation_matrices(motion[:, turn]) @ rotation_matrices(first[turn]).T
-    moved[:, turn] = euler_angles(turns @ rotation_matrices(np.asarray(start.rotation)[0]))
+    turns = rotation_matrices(motion[:, ROTATION]) @ rotation_matrices(first[ROTATION]).T
+    moved[:, ROTATION] = euler_angles(turns @ rotation_matrices(np.asarray(start.rotation)[0]))
     begin = np.asarray(start.log_scale)[0]
-    moved[:, place] = np.asarray(start.translation)[0] + np.exp(begin - first[size]) * (
-        motion[:, place] - first[place]
-    )
-    moved[:, size] = begin + motion[:, size] - first[size]
+    shifts = np.exp(begin - first[LOG_SCALE]) * (motion[:, TRANSLATION] - first[TRANSLATION])
+    moved[:, TRANSLATION] = np.asarray(start.translation)[0] + shifts
+    moved[:, LOG_SCALE] = begin + motion[:, LOG_SCALE] - first[LOG_SCALE]
     return moved
 
 

@@ -31,8 +31,10 @@ from vasa_jax.motion.sampler import (
 )
 from vasa_jax.typing import (
     FPS,
-    POSE_DIM,
+    LOG_SCALE,
+    ROTATION,
     SAMPLES_PER_FRAME,
+    TRANSLATION,
     Array,
     Float,
     Key,
@@ -182,9 +184,9 @@ class Pipeline:
         have, for as long as it lasts: a portrait that looks ahead would be turned away.
         """
         pose, motion = source.pose, np.array(self.stats.mean)
-        motion[:6] = np.concatenate([pose.rotation[0], pose.translation[0]])
+        motion[ROTATION], motion[TRANSLATION] = pose.rotation[0], pose.translation[0]
         if distance is not None:
-            motion[6:POSE_DIM] = np.asarray(pose.log_scale)[0] - math.log(distance)
+            motion[LOG_SCALE] = np.asarray(pose.log_scale)[0] - math.log(distance)
         return Before(np.tile(motion, (self.config.motion.context, 1)), self._silence)
 
     def stay(
@@ -203,10 +205,13 @@ class Pipeline:
         start: the clip's first motion, where `motion` is a later part of it.
         """
         start = motion[0] if start is None else start
-        place, size, moved = slice(3, 6), slice(6, POSE_DIM), np.array(motion)
-        moved[:, place] += np.asarray(source.pose.translation)[0] - start[place]
-        from_size = self.stats.mean[size] if distance is None else start[size] + math.log(distance)
-        moved[:, size] += np.asarray(source.pose.log_scale)[0] - from_size
+        moved = np.array(motion)
+        moved[:, TRANSLATION] += np.asarray(source.pose.translation)[0] - start[TRANSLATION]
+        if distance is None:
+            from_size = self.stats.mean[LOG_SCALE]
+        else:
+            from_size = start[LOG_SCALE] + math.log(distance)
+        moved[:, LOG_SCALE] += np.asarray(source.pose.log_scale)[0] - from_size
         return moved
 
     def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:

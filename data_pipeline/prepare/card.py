@@ -102,9 +102,10 @@ def _counts(result: "Result") -> str:
     found = Counter("broken" if r.outcome == "failed" else "with clips" if r.clips else
                     "without a clip" for r in result.reports)  # fmt: skip
     videos = ", ".join(f"{count} {kind}" for kind, count in found.most_common())
-    return (
-        f"## Counts\n\n{_table(['split', 'people', 'clips', 'minutes'], rows)}\n\nVideos: {videos}."
-    )
+    table = _table(["split", "people", "clips", "minutes"], rows)
+    others = ", ".join(f"{name} ({count})" for name, count in result.left_out.items())
+    left = f" Other files in the folder: {others}." if others else ""
+    return f"## Counts\n\n{table}\n\nVideos: {videos}.{left}"
 
 
 def _steps(result: "Result") -> str:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vasa_jax.media.demux import is_cover, media_errors, open_media
-from vasa_jax.typing import FPS, PortraitArray
+from vasa_jax.typing import FPS, Float, PortraitArray
 
 LOOKED_AT = 10
 """Frames decoded for the notes on the picture."""
@@ -14,6 +14,8 @@ COMBED = 0.012
 """Largest `comb_share` of a progressive picture: 72 photos, drawings and video frames
 gave 0.0105 at most; a face that moved by 2 px between its fields gave 0.03."""
 _COMB_STEP = 12
+_SAME_RATE = 0.005
+"""Measured and stated rates that differ by less, relatively, are one rate."""
 
 
 class Facts(NamedTuple):
@@ -84,21 +86,38 @@ def _timing(container: Any, stream: Any) -> list[str]:
         pass
     if len(times) < 3:
         return []
-    steps = np.diff(np.sort(times))
-    middle = float(np.median(steps))
     notes = []
-    if middle > 0 and (np.abs(steps - middle) > 0.25 * middle).mean() > 0.02:
+    rate, varies = frame_rate(np.array(times), float(stream.time_base or 0))
+    if varies:
         notes.append("variable frame rate: the frame nearest to every 1/25 s is taken")
-    elif middle > 0 and abs(1 / middle - FPS) > 0.2:
-        notes.append(f"{1 / middle:.5g} frames/s: the frame nearest to every 1/25 s is taken")
+    elif rate and abs(rate - FPS) > 0.2:
+        stated = float(stream.average_rate or 0)  # finer than a short clip's times are
+        rate = stated if abs(stated / rate - 1) < _SAME_RATE else rate
+        notes.append(f"{rate:.4g} frames/s: the frame nearest to every 1/25 s is taken")
     stated = (container.duration or 0) / 1_000_000  # Matroska tells of the whole file alone
     if stream.duration and stream.time_base:
         stated = float(stream.duration * stream.time_base)
     if stated:
-        found = max(times) - min(times) + max(spans, middle)
+        found = max(times) - min(times) + max(spans, 1 / rate if rate else 0.0)
         if stated - found > max(0.5, 0.02 * stated):
             notes.append(f"truncated: {found:.1f} of {stated:.1f} s are there")
     return notes
+
+
+def frame_rate(times: Float[np.ndarray, " n"], tick: float) -> tuple[float, bool]:
+    """Frames a second of frames at these times (seconds, in any order, two or more), and whether
+    the rate varies; 0 where all have one time.
+
+    tick: of the clock, seconds. Matroska and FLV count in milliseconds: 60 frames a second lie 16
+    or 17 of them apart. So a step may be a tick off without being another step, and the rate is
+    the mean over all steps but gaps, not the most frequent step's.
+    """
+    steps = np.diff(np.sort(times))
+    middle = float(np.median(steps))
+    if middle <= 0:
+        return 0.0, False
+    usual = np.abs(steps - middle) <= max(0.25 * middle, 1.01 * tick)
+    return 1 / float(steps[usual].mean()), bool((~usual).mean() > 0.02)
 
 
 def comb_share(frame: PortraitArray) -> float:

@@ -1,7 +1,7 @@
 """`vasa-jax prepare`: a folder of videos to a TFDS dataset, a report and a data card."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -41,11 +41,13 @@ class Progress(Protocol):
 
 class Result(NamedTuple):
     """reports: of every video, in order. splits: of every person who has a clip. dataset: the TFDS
-    folder, None where no clip was left."""
+    folder, None where no clip was left. left_out: by ending, the number of files that were taken
+    for no videos."""
 
     reports: list[SourceReport]
     splits: dict[str, str]
     dataset: Path | None
+    left_out: Mapping[str, int] = {}
 
     def clips(self, split: str | None = None) -> int:
         return sum(
@@ -84,7 +86,10 @@ def prepare_folder(
     check_options(options)
     split_of([], val_share, test_share)
     out, labellers = Path(out), labellers or Labellers()
-    sources = find_sources(videos, identity_from)
+    found = find_sources(videos, identity_from)
+    sources = found.videos
+    if found.note:
+        progress.note(found.note)
     _make_folder(out)
     with progress.stage("load"):
         # Here and once, lest every worker downloads them.
@@ -107,7 +112,7 @@ def prepare_folder(
     }  # fmt: skip
     files = {split: paths for split, paths in files.items() if paths}
     write_json(out / REPORT, [to_json(r) | {"split": splits.get(r.identity)} for r in reports])
-    result = Result(reports, splits, None)
+    result = Result(reports, splits, None, found.left_out)
     if files:
         with progress.stage("dataset", sum(map(len, files.values()))) as advance:
             result = result._replace(
@@ -137,6 +142,7 @@ def summary(result: Result, options: PrepareOptions, labellers: Labellers) -> di
     }  # fmt: skip
     return {
         "videos": {kind: outcomes.count(kind) for kind in ("made", "skipped", "failed")},
+        "files left out": dict(result.left_out),
         "clips": {split: result.clips(split) for split in SPLITS},
         "minutes": {split: round(count / FPS / 60, 3) for split, count in frames.items()},
         "identities": {s: list(result.splits.values()).count(s) for s in SPLITS},

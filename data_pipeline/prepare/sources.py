@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from vasa_jax.media.files import find_videos
+from vasa_jax.media.folders import find_videos
 
 _VOXCELEB = re.compile(r"id\d{5}")
 """A person's folder in VoxCeleb2: id00012/21Uxsk56VDQ/00001.mp4."""
@@ -18,21 +18,31 @@ class Source(NamedTuple):
     identity: str
 
 
-def find_sources(folder: Path, identity_from: str = "auto") -> list[Source]:
-    """Every video below a folder, in order of its name.
+class Sources(NamedTuple):
+    """videos: in order of their names. note: one line on files that are left out, or "".
+    left_out: their number by ending."""
+
+    videos: list[Source]
+    note: str
+    left_out: dict[str, int]
+
+
+def find_sources(folder: Path, identity_from: str = "auto") -> Sources:
+    """Every video below a folder.
 
     identity_from: "folder" takes one person for each first folder, "file" one for each file. "auto"
     takes the folder idNNNNN of VoxCeleb2's layout, else the first folder, and the file where it
     lies in none. Raises UserError for a folder that is missing or holds no video.
     """
-    files = find_videos(folder)
+    found = find_videos(folder)
+    files = found.files
     names = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
     sources = []
     for file, name in zip(files, names, strict=True):
         # Two videos that differ in their ending alone must not share one record.
         unique = name if names.count(name) == 1 else f"{name}{file.suffix.lower()}"
         sources.append(Source(file, unique, _identity(name, identity_from)))
-    return sources
+    return Sources(sources, found.note("videos"), found.left_out)
 
 
 def _identity(name: str, identity_from: str) -> str:

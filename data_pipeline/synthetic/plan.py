@@ -10,9 +10,9 @@ import numpy as np
 
 from vasa_jax.data_pipeline.prepare.split import SPLITS, split_of
 from vasa_jax.errors import UserError
+from vasa_jax.media.folders import SOUNDS, VIDEOS, Found, find_files
 from vasa_jax.typing import FPS
 
-SOUNDS = (".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus", ".mp4", ".mkv", ".webm")
 LEAST_SECONDS = 1.0
 FORMAT = 4
 """Goes up when the same plan draws other clips, so that old ones are not taken for new ones."""
@@ -161,17 +161,14 @@ def _another(rng: np.random.Generator, room: list[int], people: list[int], far) 
     return room[place]
 
 
-def find_speech(folder: Path) -> tuple[Path, ...]:
-    """The sound files below a folder, in order. Raises UserError when there is none."""
+def find_speech(folder: Path) -> Found:
+    """The sound files and the videos below a folder. Raises UserError when there is none."""
     if not folder.is_dir():
         raise UserError(f"--speech {folder}: no such folder")
-    found = tuple(
-        file
-        for file in sorted(folder.rglob("*"))
-        if file.suffix.lower() in SOUNDS and file.is_file() and not file.name.startswith(".")
-    )
-    if not found:
-        raise UserError(f"--speech {folder}: holds no sound ({', '.join(SOUNDS)})")
+    found = find_files(folder, SOUNDS + VIDEOS)
+    if not found.files:
+        left = f"; {found.note('recordings')}" if found.left_out else ""
+        raise UserError(f"--speech {folder}: holds no sound ({', '.join(SOUNDS[:7])}, ...){left}")
     return found
 
 

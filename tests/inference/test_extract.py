@@ -19,7 +19,7 @@ from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.portrait import apply_crop, choose_face, crop_portrait
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
-from vasa_jax.media.files import find_videos
+from vasa_jax.media.folders import find_videos
 from vasa_jax.media.video import read_video
 from vasa_jax.media.writer import VideoWriter
 from vasa_jax.perception.face_detector import detect_faces
@@ -151,7 +151,7 @@ def test_a_changed_split_moves_clips(videos, made, encoder, tmp_path):
     extract_folder(videos, output, encoder[0], QUIET)
     again = extract_folder(videos, output, encoder[0], QUIET, val_share=0.99)
     assert (again.made, again.skipped) == (0, 2)
-    splits = split_of([f.relative_to(videos).as_posix() for f in find_videos(videos)], 0.99)
+    splits = split_of([f.relative_to(videos).as_posix() for f in find_videos(videos).files], 0.99)
     assert set(splits.values()) == {"train", "val"}
     for name in ("id1/x/1.mp4", "id2/y/1.mp4"):
         assert (output / splits[name] / f"{name}.npz").is_file()

@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.errors import UserError
     from vasa_jax.inference.extract import extract_folder
     from vasa_jax.inference.progress import Reporter
-    from vasa_jax.media.files import find_videos
+    from vasa_jax.media.folders import find_videos
 
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise UserError(f"--batch-size {arguments.batch_size} must be at least 1")

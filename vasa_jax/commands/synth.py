@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"--workers {workers} must be 0 or more")
     if arguments.assets is not None and not arguments.assets.is_dir():
         raise UserError(f"--assets {arguments.assets}: no such folder")
+    speech = None if arguments.speech is None else find_speech(arguments.speech)
     plan = Plan(
         seed=arguments.seed,
         identities=arguments.identities,
@@ -63,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
         size=arguments.size,
         seconds=arguments.seconds,
         assets=arguments.assets,
-        speech=find_speech(arguments.speech) if arguments.speech is not None else (),
-        recognise=arguments.speech is not None and available(),
+        speech=() if speech is None else tuple(speech.files),
+        recognise=speech is not None and available(),
         swaps=arguments.swaps,
         val_share=arguments.val_share,
         test_share=arguments.test_share,
@@ -72,6 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
         any_faces=arguments.any_faces,
     )
     report = Reporter(options.report_mode(arguments))
+    if speech is not None and speech.left_out:
+        report.note(speech.note("recordings"))
     if plan.speech and not plan.recognise:
         report.note("lips do not close at p, b, m where mouths follow the sound of recordings "
                     "alone; install the recogniser: pip install 'vasa-jax[phonemes]'")  # fmt: skip

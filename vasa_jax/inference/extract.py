@@ -14,10 +14,10 @@ from vasa_jax.inference.driving import driving_crops
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
-from vasa_jax.media.files import PendingFile, find_videos, write_whole
+from vasa_jax.media.files import PendingFile, write_whole
+from vasa_jax.media.folders import SOUNDS, find_videos
 from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float, Frames
 
-SOUNDS = (".m4a", ".wav", ".flac", ".mp3", ".aac", ".ogg", ".opus")
 SPLITS = ("train", "val", "test")
 REPORT_NAME = "report.json"
 FORMAT = 1
@@ -96,7 +96,10 @@ def extract_folder(
     """
     if not 0 <= val_share < 1:
         raise UserError(f"--val-share {val_share:g} must lie in 0..1, 1 excluded")
-    files = {f.relative_to(videos).as_posix(): f for f in find_videos(videos)}
+    found = find_videos(videos)
+    if found.left_out:
+        report.note(found.note("videos"))
+    files = {f.relative_to(videos).as_posix(): f for f in found.files}
     if audio is not None and not Path(audio).is_dir():
         raise UserError(f"{audio}: no such folder of sound files")
     splits = split_of(list(files), val_share)
@@ -203,7 +206,7 @@ def _sound_file(video: Path, name: str, audio: Path | None) -> Path:
     for suffix in SOUNDS:
         if (found := stem.with_suffix(suffix)).is_file():
             return found
-    raise UserError(f"{stem}.*: no sound of this name ({', '.join(SOUNDS)})")
+    raise UserError(f"{stem}.*: no sound of this name ({', '.join(SOUNDS[:7])}, ...)")
 
 
 def _video_mark(video: Path, heard: Path) -> list[list[int]]:

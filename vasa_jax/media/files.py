@@ -8,8 +8,6 @@ from vasa_jax.errors import UserError
 
 __all__ = ["PendingFile", "check_input"]
 
-VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv")
-
 
 def check_input(path: str | os.PathLike, what: str) -> Path:
     """Return `path` as an absolute Path after making sure that it is a readable, non-empty file.
@@ -44,21 +42,6 @@ def check_input(path: str | os.PathLike, what: str) -> Path:
             "check its name and permissions"
         ) from error
     return file
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """Every video below a folder, in order. Raises UserError when there is none."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give the folder that holds the videos")
-    found = sorted(
-        file
-        for file in folder.rglob("*")
-        if file.suffix.lower() in VIDEOS and not file.name.startswith(".") and not file.is_dir()
-    )
-    if not found:
-        raise UserError(f"{folder}: holds no videos ({', '.join(VIDEOS)})")
-    return found
 
 
 class PendingFile:

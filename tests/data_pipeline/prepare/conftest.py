@@ -39,12 +39,14 @@ def wobble(picture, count=45):
     return np.stack(frames)
 
 
-def write_video(path, frames, *, sound=True, pts=None, form="yuv420p", options=None, level=0.2):
+def write_video(
+    path, frames, *, sound=True, pts=None, form="yuv420p", options=None, level=0.2, rate=25
+):
     """H.264 with AAC. pts: times in ms. form: pixel format. options: of x264. level: of the noise
-    that is heard."""
+    that is heard. rate: what the file states."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as out:
-        video = out.add_stream("libx264", rate=25, options={"crf": "12", **(options or {})})
+        video = out.add_stream("libx264", rate=rate, options={"crf": "12", **(options or {})})
         video.width, video.height, video.pix_fmt = frames.shape[2], frames.shape[1], form
         video.codec_context.time_base = Fraction(1, 1000)
         audio = out.add_stream("aac", rate=16000, layout="mono") if sound else None

@@ -1,9 +1,13 @@
 """The small steps, each on input whose answer is known."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from tests.data_pipeline.prepare.conftest import write_video
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
+from vasa_jax.data_pipeline.prepare.facts import frame_rate, look_at
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
 from vasa_jax.data_pipeline.prepare.segments import stretches
 from vasa_jax.data_pipeline.prepare.shots import ShotDetector
@@ -179,14 +183,14 @@ def test_identities_follow_the_folders(tmp_path):
                  "solo.mp4", "twin.mp4", "twin.avi", "ann/.part.mp4", "note.txt"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = {s.name: s.identity for s in find_sources(tmp_path)}
+    found = {s.name: s.identity for s in find_sources(tmp_path).videos}
     assert found == {
         "id00012/21Uxsk56VDQ/00001": "id00012", "dev/id00013/x/1": "id00013", "ann/a": "ann",
         "ann/b": "ann", "solo": "solo", "twin.mp4": "twin", "twin.avi": "twin",
     }  # fmt: skip
-    by_folder = {s.name: s.identity for s in find_sources(tmp_path, "folder")}
+    by_folder = {s.name: s.identity for s in find_sources(tmp_path, "folder").videos}
     assert by_folder["dev/id00013/x/1"] == "dev"
-    assert {s.name: s.identity for s in find_sources(tmp_path, "file")}["ann/a"] == "ann/a"
+    assert {s.name: s.identity for s in find_sources(tmp_path, "file").videos}["ann/a"] == "ann/a"
 
 
 def test_a_folder_without_videos_is_named(tmp_path):
@@ -194,6 +198,66 @@ def test_a_folder_without_videos_is_named(tmp_path):
         find_sources(tmp_path)
     with pytest.raises(UserError, match="no such folder"):
         find_sources(tmp_path / "none")
+
+
+@pytest.mark.parametrize("ending", ["mts", "3gp", "OGV", "m2ts", "3g2", "qt", "mxf", "vob"])
+def test_videos_of_cameras_phones_and_discs_are_found(tmp_path, ending):
+    (tmp_path / f"a.{ending}").touch()
+    found = find_sources(tmp_path)
+    assert [s.name for s in found.videos] == ["a"]
+    assert found.note == ""
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    for name in ("ann/a.mp4", "ann/a.txt", "b.TXT", "c", "d.mp4.part", ".e.mp4", ".DS_Store"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_sources(tmp_path)
+    assert [s.name for s in found.videos] == ["ann/a"]
+    assert found.left_out == {".txt": 2, "without an ending": 1, ".part": 1, "hidden": 1}
+    for said in (".txt (2)", "without an ending (1)", ".part (1)", "hidden (1)"):
+        assert said in found.note
+    (tmp_path / "ann/a.mp4").unlink()
+    with pytest.raises(UserError, match=r"holds no videos .*\.txt \(2\)"):
+        find_sources(tmp_path)
+
+
+def test_linked_folders_are_searched_once(tmp_path):
+    videos, disk = tmp_path / "videos", tmp_path / "disk"
+    for name in (videos / "ann/a.mp4", disk / "b.mp4"):
+        name.parent.mkdir(parents=True)
+        name.touch()
+    (videos / "bob").symlink_to(disk)
+    (videos / "ann/up").symlink_to(videos)
+    (videos / "0ann").symlink_to(videos / "ann")
+    found = find_sources(videos)
+    assert [s.name for s in found.videos] == ["ann/a", "bob/b"]
+    assert found.left_out == {"folders that were met before": 2}
+
+
+@pytest.mark.parametrize("rate", [24, Fraction(30000, 1001), 60, 120, 240])
+@pytest.mark.parametrize("tick", [0.001, 1 / 90000])
+def test_a_coarse_clock_hides_no_rate(rate, tick):
+    times = np.round(np.arange(90) / float(rate) / tick) * tick
+    found, varies = frame_rate(np.random.default_rng(0).permutation(times), tick)
+    assert not varies
+    assert found == pytest.approx(float(rate), rel=2e-3)
+
+
+@pytest.mark.parametrize("rate", [60, 24, 50])
+def test_a_matroska_file_has_the_rate_that_it_was_made_with(tmp_path, rate):
+    frames = np.random.default_rng(0).integers(0, 255, (rate, 64, 64, 3), np.uint8)
+    times = [round(1000 * k / rate) for k in range(rate)]
+    facts = look_at(write_video(tmp_path / "a.mkv", frames, pts=times, rate=rate, sound=False))
+    assert [note.split(" frames/s")[0] for note in facts.notes] == [str(rate)]
+
+
+def test_a_pause_changes_no_rate_and_uneven_steps_do():
+    times = np.arange(100) / 30
+    times[50:] += 7
+    assert frame_rate(times, 0.001) == (pytest.approx(30), False)
+    assert frame_rate(np.cumsum([0.02, 0.06, 0.033] * 20), 0.001)[1]
+    assert frame_rate(np.zeros(5), 0.001) == (0.0, False)
 
 
 def test_split_is_disjoint_and_moves_nobody():

@@ -255,6 +255,20 @@ def test_the_command_ends_with_one_line_where_nothing_is_left(tmp_path, corpus, 
     assert "unreadable" in (tmp_path / "o/README.md").read_text()
 
 
+def test_the_command_says_which_files_it_left_out(tmp_path, face_picture, capsys):
+    for name in ("a.mp4", "notes.txt", "b.mp4.part"):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        (tmp_path / "videos" / name).touch()
+    out = tmp_path / "o"
+    assert main(["prepare", str(tmp_path / "videos"), "-o", str(out), "--workers", "0"]) == 2
+    said = capsys.readouterr().err
+    assert ".part (1)" in said
+    assert ".txt (1)" in said
+    left = json.loads((out / "report.json").read_text())["files left out"]
+    assert left == {".part": 1, ".txt": 1}
+    assert "Other files in the folder: " in (out / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -150,6 +150,36 @@ def test_bad_output(place, folder, speech, capsys):
     fails(capsys, ["-s", PORTRAIT, "-a", speech, "-o", output], output)
 
 
+def _renamed(folder, path):
+    """The same file by its own path, over another folder, by a symbolic and by a hard link."""
+    soft, hard, outer = folder / "soft.mp4", folder / "hard.mp4", folder / "outer"
+    soft.symlink_to(path)
+    os.link(path, hard)
+    outer.symlink_to(path.parent, target_is_directory=True)
+    return [path, outer / path.name, soft, hard]
+
+
+@pytest.mark.parametrize("case", ["portrait", "sound", "pose video", "driving video"])
+def test_an_output_that_is_an_input(case, tmp_path, speech, capsys):
+    """By whatever name; nothing is lost, and the model is never loaded."""
+    taken = tmp_path / "in" / "taken.mp4"
+    taken.parent.mkdir()
+    source = {"portrait": PORTRAIT, "sound": speech}.get(case) or _no_audio_stream(tmp_path)
+    taken.write_bytes(source.read_bytes())
+    command = {
+        "portrait": ["generate", "-s", taken, "-a", speech],
+        "sound": ["generate", "-s", PORTRAIT, "-a", taken],
+        "pose video": ["generate", "-s", PORTRAIT, "-a", speech, "--pose-from", taken],
+        "driving video": ["reenact", "-s", PORTRAIT, "-d", taken],
+    }[case]
+    for output in _renamed(tmp_path, taken):
+        arguments = [*map(str, command), "-o", str(output), "--config", "debug", "--quiet"]
+        assert cli.main(arguments) == 2
+        assert f"would overwrite the {case}" in capsys.readouterr().err
+        assert taken.read_bytes() == source.read_bytes()
+        assert output.samefile(taken)
+
+
 @pytest.fixture(scope="module")
 def checkpoint(folder, debug_bundle):
     save_bundle(folder / "checkpoint", debug_bundle)

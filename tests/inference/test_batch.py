@@ -1,6 +1,7 @@
 """A table of clips: bad rows are reported, good ones made, finished ones skipped, one program."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from vasa_jax.inference.batch import run_batch
 from vasa_jax.inference.manifest import read_manifest
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
+from vasa_jax.media.files import LONGEST_NAME
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +118,71 @@ def test_the_command_answers_2_when_a_row_failed(folder, capsys):
     assert cli.main([*arguments, "--log-json"]) == 2
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [e["outcome"] for e in events if e["event"] == "row"] == ["failed"]
+
+
+def test_no_row_overwrites_an_input_of_any_row_or_the_manifest(pipeline, folder):
+    """The row says so, by whatever path the file is named, and the other rows go on."""
+    out = folder / "out"
+    out.mkdir()
+    write_wav(out / "sound.mp4", hum(0.4))
+    os.link(out / "sound.mp4", folder / "hard.wav")
+    (folder / "soft.wav").symlink_to(out / "sound.mp4")
+    before = (out / "sound.mp4").read_bytes()
+    for heard in ("out/sound.mp4", "hard.wav", "soft.wav"):
+        rows = [f"{PORTRAIT},short.wav,sound", f"{PORTRAIT},{heard},b-{heard[:4].strip('/')}"]
+        assert run_batch(_manifest(folder, "image,audio,name", *rows), out, pipeline, QUIET) == (
+            1, 0, 1)  # fmt: skip
+        error = read_manifest(folder / "rows.csv", out)[0].error
+        assert "sound.mp4 would overwrite the audio of row 3" in error
+        assert (out / "sound.mp4").read_bytes() == before
+    manifest = out / "list.json"
+    manifest.write_text(f"image,audio,name\n{PORTRAIT},../short.wav,list\n")
+    assert "the manifest itself" in read_manifest(manifest, out)[0].error
+
+
+def test_files_that_no_batch_wrote_stay(pipeline, folder):
+    """Neither NAME.json nor NAME.mp4 of somebody else is replaced; what a batch made is."""
+    out = folder / "out"
+    out.mkdir()
+    foreign = {"a.json": b'{"notes": "mine"}', "b.json": b"[1]", "c.mp4": b"a video of mine"}
+    for name, content in foreign.items():
+        (out / name).write_bytes(content)
+    rows = [f"{PORTRAIT},short.wav,{name},1" for name in "abcd"]
+    manifest = _manifest(folder, "image,audio,name,seed", *rows)
+    assert run_batch(manifest, out, pipeline, QUIET) == (1, 0, 3)
+    assert {name: (out / name).read_bytes() for name in foreign} == foreign
+    assert sorted(p.name for p in out.iterdir()) == sorted([*foreign, "d.mp4", "d.json"])
+    # A run that was killed between the video and its record does the same row again ...
+    (out / "d.json").unlink()
+    assert run_batch(manifest, out, pipeline, QUIET) == (1, 0, 3)
+    # ... and a video of another making is not taken for it.
+    (out / "d.json").unlink()
+    other = _manifest(folder, "image,audio,name,seed", f"{PORTRAIT},short.wav,d,2")
+    assert run_batch(other, out, pipeline, QUIET) == (0, 0, 1)
+
+
+def test_long_names_are_cut_and_a_rerun_knows_them(pipeline, folder):
+    """Two names of 300 bytes that begin alike, and an image and sound whose names join to one."""
+    image, audio = folder / f"{'i' * 240}.jpg", folder / f"{'ä' * 120}.wav"
+    image.symlink_to(PORTRAIT)
+    audio.symlink_to(folder / "short.wav")
+    long = ["ü" * 149 + end for end in "xy"]
+    rows = [f"{PORTRAIT},short.wav,{name}" for name in long] + [f"{image.name},{audio.name},"]
+    manifest = _manifest(folder, "image,audio,name", *rows)
+    out = folder / "out"
+    assert run_batch(manifest, out, pipeline, QUIET) == (3, 0, 0)
+    assert run_batch(manifest, out, pipeline, QUIET) == (0, 3, 0)
+    names = [p.name for p in out.iterdir()]
+    assert len(names) == 6
+    assert max(len(os.fsencode(name)) for name in names) <= LONGEST_NAME
+    assert sum(name.startswith("ü" * 100) for name in names) == 4
+    told: list[str] = []
+    read_manifest(manifest, out, told.append)
+    assert ["row 2: the name is too long" in told[0], len(told)] == [True, 3]
+
+
+def test_names_in_other_capitals_are_one_where_the_disk_says_so(folder, monkeypatch):
+    manifest = _manifest(folder, "image,audio,name", "a.png,b.wav,X", "a.png,b.wav,x")
+    assert [row.error for row in read_manifest(manifest, folder / "out")] == [None, None]
+    monkeypatch.setattr("vasa_jax.inference.manifest.tells_case", lambda _: False)
+    assert "not in capitals alone" in read_manifest(manifest, folder / "out")[1].error

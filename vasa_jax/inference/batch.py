@@ -14,6 +14,7 @@ from vasa_jax.inference.generate import (
 )
 from vasa_jax.inference.manifest import (
     Row,
+    check_place,
     fingerprint,
     is_finished,
     read_manifest,
@@ -46,7 +47,7 @@ def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter
     another by the same program, whatever their lengths. A rerun skips finished rows. Raises
     UserError if the manifest itself or the output folder is unusable.
     """
-    rows = read_manifest(manifest, folder)
+    rows = read_manifest(manifest, folder, report.note)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -82,6 +83,7 @@ def _jobs(rows: list[Row], pipeline: Pipeline, report: Reporter, outcome) -> Ite
             if is_finished(row.request, mark):
                 outcome(row, "skipped")
                 continue
+            check_place(row.request, details)
             inputs = load_inputs(row.request, pipeline.config.face.image_size, report)
         except UserError as error:
             outcome(row, "failed", str(error))

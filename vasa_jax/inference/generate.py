@@ -21,7 +21,7 @@ from vasa_jax.inference.portrait import (
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Picture, Request, describe
 from vasa_jax.media.audio import AudioClip, open_audio
-from vasa_jax.media.files import check_input
+from vasa_jax.media.files import check_input, check_kept
 from vasa_jax.media.image import read_image
 from vasa_jax.media.writer import VideoWriter, frame_count
 from vasa_jax.perception.face_detector import detect_faces
@@ -48,6 +48,12 @@ def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
     Raises UserError for anything that would make the run fail later, before any slow work.
     """
     with report.timed("load"):
+        inputs = {
+            "portrait": request.image,
+            "sound": request.audio,
+            "pose video": request.pose_from,
+        }
+        check_kept(request.output, inputs, "video")
         clip = open_audio(request.audio)
         portrait = load_portrait(request.image, request.picture, size, report)
         if request.pose_from is not None:

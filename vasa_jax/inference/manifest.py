@@ -1,12 +1,11 @@
 """The table of a batch run: which portraits with which clips, and what is already done."""
 
-import csv
 import hashlib
 import json
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import NamedTuple
 
-from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
 from vasa_jax.inference.request import (
     Controls,
@@ -17,9 +16,14 @@ from vasa_jax.inference.request import (
     parse_emotion,
     parse_gaze,
 )
+from vasa_jax.inference.table import read_table
+from vasa_jax.media.files import file_key, short_name, tells_case, write_whole
 
 REQUIRED = ("image", "audio")
 OPTIONAL = ("name", "seed", "gaze", "distance", "emotion", "face", "crop")
+RECORD_ENDING = ".json"
+DIGITS = 2 * hashlib.sha256().digest_size
+"""Of a fingerprint."""
 
 
 class Row(NamedTuple):
@@ -30,60 +34,73 @@ class Row(NamedTuple):
     error: str | None
 
 
-def read_manifest(path: Path, folder: Path) -> list[Row]:
-    """Rows of a CSV file with the columns image, audio and any of `OPTIONAL`.
+def read_manifest(path: Path, folder: Path, note: Callable[[str], None] | None = None) -> list[Row]:
+    """Rows of a CSV file with the columns image, audio and any of `OPTIONAL`; see `read_table`.
 
     Files are looked for beside the manifest, then from the current folder. Videos go to
-    `folder/NAME.mp4`, NAME being the column `name` or IMAGE--AUDIO. A bad row becomes a Row with
-    an error; a bad file (missing, no such columns, no rows) raises UserError.
+    `folder/NAME.mp4`, NAME being the column `name` or IMAGE--AUDIO, and their records to
+    `folder/NAME.json`; of a NAME too long for a file a part is left, and a hash. A bad row becomes
+    a Row with an error, and so does one whose files would take the place of any row's image or
+    sound. note: told what was assumed. A bad file raises UserError as `read_table` does.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot read the manifest ({error})") from None
-    reader = csv.DictReader(text.splitlines())
-    columns = [c.strip() for c in reader.fieldnames or []]
-    missing = [c for c in REQUIRED if c not in columns]
-    if missing:
-        raise UserError(f"{path}: the manifest needs the columns image and audio in its first "
-                        f"line, {missing[0]!r} is missing")  # fmt: skip
-    for column in columns:
-        if column not in REQUIRED + OPTIONAL:
-            raise UserError(f"{path}: unknown column {column!r}{nearest(column, OPTIONAL)} "
-                            f"(known: {', '.join(REQUIRED + OPTIONAL)})")  # fmt: skip
+    path, names = Path(path), _Names(tells_case(folder))
     rows: list[Row] = []
-    taken: set[str] = set()
-    for values in reader:
-        cells = {k.strip(): (v or "").strip() for k, v in values.items() if isinstance(k, str)}
-        line = reader.line_num
-        if not any(cells.values()):
-            continue
+    for line, cells, error in read_table(path, REQUIRED, OPTIONAL, note):
         try:
-            rows.append(Row(line, _request(cells, Path(path).parent, folder, taken, line), None))
-        except UserError as error:
-            rows.append(Row(line, None, str(error)))
-    if not rows:
-        raise UserError(f"{path}: the manifest has no rows below its header")
-    return rows
+            if error is not None:
+                raise UserError(error)
+            request, name = _request(cells, path.parent, folder, names, line)
+        except UserError as wrong:
+            rows.append(Row(line, None, str(wrong)))
+            continue
+        if note is not None and request.output.stem != name:
+            note(f"row {line}: the name is too long for a file; it is cut to "
+                 f"{request.output.name}")  # fmt: skip
+        rows.append(Row(line, request, None))
+    return _keep_inputs(path, rows)
 
 
-def _request(cells: dict, beside: Path, folder: Path, taken: set[str], line: int) -> Request:
+def _keep_inputs(manifest: Path, rows: list[Row]) -> list[Row]:
+    """The rows; in place of those that would overwrite an input of any row, the reason."""
+    inputs: dict[Hashable, str] = {file_key(manifest): "the manifest itself"}
+    for row in rows:
+        if row.request is not None:
+            for name, file in (("image", row.request.image), ("audio", row.request.audio)):
+                inputs.setdefault(file_key(file), f"the {name} of row {row.line}, {file}")
+    kept = []
+    for row in rows:
+        for output in (row.request.output, record_path(row.request)) if row.request else ():
+            if (found := inputs.get(file_key(output))) is not None:
+                row = Row(row.line, None, f"{output} would overwrite {found}; give the row "
+                          "another name, or the batch another folder")  # fmt: skip
+                break
+        kept.append(row)
+    return kept
+
+
+def _request(
+    cells: dict, beside: Path, folder: Path, names: "_Names", line: int
+) -> tuple[Request, str]:
+    """The request of a row, and the name it asked for."""
     for column in REQUIRED:
         if not cells.get(column):
             raise UserError(f"the column {column!r} is empty")
     image, audio = (_find(cells[c], beside) for c in REQUIRED)
     name = cells.get("name") or f"{image.stem}--{audio.stem}"
-    if Path(name).name != name or name in (".", ".."):
+    if Path(name).name != name or name in (".", "..") or "\0" in name:
         raise UserError(f"name {name!r} must be a plain file name")
-    if name in taken:
+    if not names.take(name):
         if cells.get("name"):
-            raise UserError(f"name {name!r} stands in two rows: names must differ")
+            raise UserError(
+                f"name {name!r} stands in two rows: names must differ"
+                f"{'' if names.tell_case else ', on this disk not in capitals alone'}"
+            )
         name = f"{name}--{line}"
-    taken.add(name)
-    return Request(
+        names.take(name)
+    request = Request(
         image=image,
         audio=audio,
-        output=folder / f"{name}.mp4",
+        output=folder / f"{short_name(name, RECORD_ENDING)}.mp4",
         seed=_whole(cells.get("seed") or "0", "seed"),
         controls=Controls(
             gaze=parse_gaze(cells.get("gaze") or "0,0"),
@@ -95,6 +112,21 @@ def _request(cells: dict, beside: Path, folder: Path, taken: set[str], line: int
             face=_whole(cells["face"], "face") if cells.get("face") else None,
         ),
     )
+    return request, name
+
+
+class _Names:
+    """The names that rows have taken. tell_case: whether capitals make another name."""
+
+    def __init__(self, tell_case: bool):
+        self.tell_case, self._taken = tell_case, set()
+
+    def take(self, name: str) -> bool:
+        """Whether a name was free."""
+        key = name if self.tell_case else name.casefold()
+        free = key not in self._taken
+        self._taken.add(key)
+        return free
 
 
 def _find(text: str, beside: Path) -> Path:
@@ -121,22 +153,59 @@ def fingerprint(request: Request, details: dict) -> str:
     return digest.hexdigest()
 
 
-def _record(request: Request) -> Path:
-    return request.output.with_suffix(".json")
+def record_path(request: Request) -> Path:
+    """Where a row's record lies: beside its video."""
+    return request.output.with_suffix(RECORD_ENDING)
 
 
 def is_finished(request: Request, mark: str) -> bool:
     """Whether an earlier run made this very video."""
     try:
-        record = json.loads(_record(request).read_text())
-        return request.output.is_file() and record.get("fingerprint") == mark
-    except (OSError, ValueError, AttributeError):
+        return request.output.is_file() and _read_record(request)["fingerprint"] == mark
+    except (OSError, ValueError, LookupError):
         return False
+
+
+def check_place(request: Request, details: dict) -> None:
+    """Raise UserError where the row's video or record would replace a file that no batch wrote.
+
+    details: what the video will say of its making. A video without a record is replaced if it says
+    the same: a run may have been killed between the two.
+    """
+    record, output = record_path(request), request.output
+    try:
+        _read_record(request)
+        return
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, LookupError):
+        raise UserError(f"{record}: is there and is no record of `vasa-jax batch`; rename it, or "
+                        "give the row another name") from None  # fmt: skip
+    if output.exists() and _made_as(output) != json.loads(json.dumps(details)):
+        raise UserError(f"{output}: is there, and no record beside it says that `vasa-jax batch` "
+                        "made it; rename it, or give the row another name")  # fmt: skip
+
+
+def _read_record(request: Request) -> dict:
+    """Raises OSError, ValueError or LookupError where there is none of ours."""
+    record = json.loads(record_path(request).read_text(encoding="utf-8"))
+    if not isinstance(record, dict) or len(str(record["fingerprint"])) != DIGITS:
+        raise ValueError("not a record of a batch")
+    return record
+
+
+def _made_as(video: Path) -> dict | None:
+    """What a video of ours says of its making; None of any other file."""
+    import av
+
+    try:
+        with av.open(str(video.absolute())) as container:
+            return json.loads(container.metadata["comment"])
+    except (av.FFmpegError, OSError, ValueError, LookupError):
+        return None
 
 
 def record_finished(request: Request, mark: str, details: dict) -> None:
     """Leave the record by which a rerun knows that this row is done."""
-    path = _record(request)
-    beside = path.with_name(f".{path.name}.part")
-    beside.write_text(json.dumps({"fingerprint": mark, **details}, indent=1) + "\n")
-    beside.replace(path)
+    content = json.dumps({"fingerprint": mark, **details}, indent=1) + "\n"
+    write_whole(record_path(request), "record", content)

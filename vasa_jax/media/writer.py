@@ -8,14 +8,13 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFile
+from vasa_jax.media.files import PendingFile, check_kept
 from vasa_jax.media.soundtrack import Soundtrack
 from vasa_jax.typing import FPS, Frames
 
@@ -98,11 +97,7 @@ class VideoWriter:
         _check_encoder(encoder)
         comment = json.dumps(dict(metadata or {}), sort_keys=True)
         self._size, self._fps, self._frames = (width, height), fps, 0
-        if audio_from is not None and _same_file(self._name, audio_from):
-            raise UserError(
-                f"{self._name!r} would overwrite the file that its sound comes from; "
-                "give the output another name"
-            )
+        check_kept(self._name, {"file of its sound": audio_from}, "video")
         with contextlib.ExitStack() as undo:
             self._pending = PendingFile(path, "video")
             undo.callback(self._pending.discard)
@@ -236,12 +231,6 @@ def _check_encoder(encoder: str) -> None:
     if encoder not in _ENCODERS or encoder not in av.codecs_available:
         there = [name for name in _ENCODERS if name in av.codecs_available]
         raise UserError(f"encoder {encoder!r} is not available; use one of {', '.join(there)}")
-
-
-def _same_file(left: str | os.PathLike, right: str | os.PathLike) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(left).resolve() == Path(right).resolve()
-    return False
 
 
 class _Sound:

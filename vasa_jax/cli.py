@@ -10,6 +10,7 @@ import sys
 
 import vasa_jax
 from vasa_jax.errors import UserError
+from vasa_jax.signals import Ended, end_cleanly
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,7 +54,8 @@ def _join_minus(argv: list[str]) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted."""
+    """Run a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted,
+    128 + N ended by the signal N."""
     # XLA logs a page for every cached program, because it takes tuning hints for features of the
     # processor; the cache folder is split by real ones. Its failures reach us as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -63,13 +65,17 @@ def main(argv: list[str] | None = None) -> int:
         if not hasattr(arguments, "run"):
             parser.print_help()
             return 0
-        return arguments.run(arguments) or 0
+        with end_cleanly():
+            return arguments.run(arguments) or 0
     except UserError as error:
         print(f"vasa-jax: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("vasa-jax: interrupted", file=sys.stderr)
         return 130
+    except Ended as ended:
+        print(f"vasa-jax: ended by {ended}", file=sys.stderr)
+        return ended.exit_code
     except BrokenPipeError:
         # The reader of our output went away (`vasa-jax … | head`): nothing is wrong.
         sys.stderr.close()

@@ -22,9 +22,16 @@ def require(condition: bool, message: str) -> None:
 
 
 def exit_with(main: Callable[[], int]) -> NoReturn:
-    """End this process with main's exit status; a UserError becomes one line and status 2."""
+    """End this process with main's exit status; a UserError becomes one line and status 2, and a
+    signal that ends the process 128 and its number."""
+    from vasa_jax.signals import Ended, end_cleanly
+
     try:
-        raise SystemExit(main())
+        with end_cleanly():
+            status = main()
+        raise SystemExit(status)
+    except Ended as ended:
+        raise SystemExit(ended.exit_code) from None
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

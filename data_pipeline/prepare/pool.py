@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
+from vasa_jax.signals import GRACE, UNWINDING, Ended, end_cleanly
+
 
 class Outcome(NamedTuple):
     """number: of the job. value: what the function returned, None where it failed. error: the
@@ -44,9 +46,15 @@ class _Worker:
             return Outcome(self.number, error=WorkerDied(f"its process ended ({why})"))
         return Outcome(self.number, value, error)
 
-    def stop(self) -> None:
+    def terminate(self) -> None:
+        """Ask the process to end; `stop` waits for it."""
         self.pipe.close()
         self.process.terminate()
+
+    def stop(self) -> None:
+        self.terminate()
+        self.process.join(GRACE + UNWINDING)
+        self.process.kill()
         self.process.join()
 
 
@@ -89,6 +97,8 @@ def run_jobs(
                 yield outcome
     finally:
         for worker in crew:
+            worker.terminate()  # all at once, since each may take some seconds
+        for worker in crew:
             worker.stop()
 
 
@@ -98,6 +108,14 @@ def _serve(pipe: Connection, function: Callable, shared: tuple) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    try:
+        with end_cleanly():  # the parent's way to stop us, too
+            _work(pipe, function, shared)
+    except Ended as ended:
+        raise SystemExit(ended.exit_code) from None
+
+
+def _work(pipe: Connection, function: Callable, shared: tuple) -> None:
     while True:
         try:
             job = pipe.recv()

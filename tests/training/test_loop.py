@@ -75,6 +75,7 @@ jax.config.update("jax_default_matmul_precision", "highest")
 jax.config.update("jax_disable_most_optimizations", True)
 from toys import toy_task
 from vasa_jax.training.fake_data import FakeBatches
+from vasa_jax.signals import end_cleanly
 from vasa_jax.training.loop import train
 
 task = toy_task({{"save_every": 2}})
@@ -88,7 +89,8 @@ class Deadly(FakeBatches):
             os.kill(os.getpid(), signal.{signal})
         return super().__next__()
 
-train(task, {workdir!r}, Deadly(task.batch), steps=4, devices=jax.devices()[:1])
+with end_cleanly():  # as on the command line
+    train(task, {workdir!r}, Deadly(task.batch), steps=4, devices=jax.devices()[:1])
 """
 
 
@@ -107,8 +109,9 @@ def test_killed_at_once_then_resumed_is_four_straight(straight, tmp_path):
     assert_same(resumed.state, straight[1])
 
 
-def test_asked_to_stop_saves_the_step_it_is_at(straight, tmp_path):
-    ended = killed(tmp_path, "SIGTERM")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_asked_to_stop_saves_the_step_it_is_at(straight, tmp_path, name):
+    ended = killed(tmp_path, name)
     assert ended.returncode == 0, ended.stderr.decode()
     assert Checkpoints(tmp_path / "checkpoints").latest() == 4  # the batch was taken, so it is used
     resumed = run(tmp_path, 4)

@@ -1,7 +1,9 @@
 """Checks of paths before any work, and outputs that appear whole or not at all."""
 
+import contextlib
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -9,9 +11,16 @@ from pathlib import Path
 from vasa_jax.errors import UserError
 
 __all__ = [
-    "PendingFile", "check_input", "check_kept", "file_key", "short_name",
-    "tells_case", "write_whole",
-]  # fmt: skip
+    "PendingFile",
+    "PendingFolder",
+    "check_input",
+    "check_kept",
+    "file_key",
+    "remove_pending",
+    "short_name",
+    "tells_case",
+    "write_whole",
+]
 
 
 def check_input(path: str | os.PathLike, what: str) -> Path:
@@ -128,10 +137,12 @@ class PendingFile:
         try:
             if self.path.is_dir():
                 raise UserError(f"{what} {text!r} is a directory; add a file name to it")
+            _pending[self.temporary] = os.getpid()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # "x" and not mkstemp: the finished file must get the user's usual permissions.
             self.temporary.open("xb").close()
         except OSError as error:
+            _pending.pop(self.temporary, None)
             raise UserError(
                 f"cannot write {what} {text!r} ({error.strerror or error}); "
                 "choose a folder that you may write to"
@@ -151,10 +162,86 @@ class PendingFile:
                 f"cannot move the finished file to {str(self.path)!r} "
                 f"({error.strerror or error}); choose another name or folder"
             ) from error
+        _pending.pop(self.temporary, None)
 
     def discard(self) -> None:
         """Remove the hidden file; calling it twice, or after `commit()`, does nothing."""
         self.temporary.unlink(missing_ok=True)
+        _pending.pop(self.temporary, None)
+
+
+class PendingFolder:
+    """A hidden folder beside `path` that takes its name on `commit()`, with all that lies in it.
+
+    As a context it is discarded at the end. Making one creates missing parent folders.
+
+    Raises:
+        UserError: at construction, when the place cannot be written to.
+    """
+
+    def __init__(self, path: str | os.PathLike, what: str):
+        self.path, self._what = Path(path).absolute(), what
+        self.temporary, self._old = self._beside(), self._beside()
+        _pending[self.temporary] = os.getpid()
+        try:
+            self.temporary.mkdir(parents=True)
+        except OSError as error:
+            _pending.pop(self.temporary)
+            raise UserError(
+                f"cannot write {what} {os.fspath(path)!r} ({error.strerror or error}); "
+                "choose a folder that you may write to"
+            ) from error
+
+    def _beside(self) -> Path:
+        return self.path.with_name(f".{self.path.name[:40]}.{uuid.uuid4().hex[:8]}.part")
+
+    def commit(self) -> None:
+        """Give the folder its name; an older one of that name is removed with its content, and only
+        when the new one is there.
+
+        Raises:
+            UserError: the file system refused the move; the older folder is there again.
+        """
+        try:
+            if self.path.exists():
+                os.rename(self.path, self._old)
+            os.rename(self.temporary, self.path)
+        except OSError as error:
+            raise UserError(
+                f"cannot move the finished {self._what} to {str(self.path)!r} "
+                f"({error.strerror or error}); choose another name or folder"
+            ) from error
+        finally:
+            if self._old.exists():
+                if self.path.exists():
+                    shutil.rmtree(self._old, ignore_errors=True)
+                else:
+                    os.rename(self._old, self.path)
+
+    def discard(self) -> None:
+        """Remove the hidden folder; calling it twice, or after `commit()`, does nothing."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        _pending.pop(self.temporary, None)
+
+    def __enter__(self) -> "PendingFolder":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.discard()
+
+
+_pending: dict[Path, int] = {}
+"""Hidden files and folders that are neither committed nor discarded, and the process of each."""
+
+
+def remove_pending() -> None:
+    """Remove all hidden files and folders of this process, which is about to end."""
+    for path, process in list(_pending.items()):
+        if process != os.getpid():  # a forked process knows its parent's
+            continue
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _pending.pop(path, None)
 
 
 def write_whole(path: str | os.PathLike, what: str, content: bytes | str) -> None:

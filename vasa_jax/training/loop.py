@@ -40,9 +40,12 @@ class _Pending(NamedTuple):
     finite: Any
 
 
+_SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
+
+
 class _Interrupt:
-    """Turns SIGTERM and SIGINT into a flag, so that a step is never torn; a second signal acts as
-    it would have before."""
+    """Turns SIGTERM, SIGINT and SIGHUP into a flag, so that a step is never torn; a second signal
+    acts as it would have before, and one that is ignored (nohup) stays so."""
 
     def __init__(self):
         self.seen = False
@@ -51,8 +54,9 @@ class _Interrupt:
     def __enter__(self):
         # A distributed job hears of preemption through its coordinator, on all hosts at one step.
         if threading.current_thread() is threading.main_thread() and jax.process_count() == 1:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._note)
+            for number in (getattr(signal, name, None) for name in _SIGNALS):
+                if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._note)
         return self
 
     def _note(self, number, frame):

@@ -10,6 +10,7 @@ from vasa_jax.media.files import check_input
 
 __all__ = [
     "MAX_GAP_SECONDS",
+    "decodable_streams",
     "decoded_frames",
     "is_cover",
     "media_errors",
@@ -73,14 +74,34 @@ def time_zero(container: Any, stream: Any) -> float | None:
 
     Cover art has no time. None if the file does not say (raw PCM, ADTS), then the first frame is.
     """
-    streams = [stream, *container.streams.video]
-    streams += list(container.streams.audio)[:1]
+    streams = [stream, *container.streams.video, *decodable_streams(container, "audio")[:1]]
     starts = [
         float(s.start_time * s.time_base)
         for s in streams
         if s.start_time is not None and s.time_base and not is_cover(s)
     ]
     return min(starts) if starts else None
+
+
+def decodable_streams(container: Any, kind: str) -> list[Any]:
+    """The streams of a kind that FFmpeg has a decoder for, those to be tried first in front.
+
+    FFmpeg's own choice of the best counts channels and packets, but not whether they decode: a
+    phone's spatial sound comes before the stereo that is stored beside it. Cover art is left out.
+
+    Args:
+        kind: "audio" or "video".
+    """
+    import av
+
+    best = container.streams.best(kind)
+    usable = [
+        s
+        for s in container.streams
+        if s.type == kind and s.codec_context is not None and not is_cover(s)
+    ]
+    default = av.stream.Disposition.default
+    return sorted(usable, key=lambda s: (s is not best, not s.disposition & default))
 
 
 def is_cover(stream: Any) -> bool:

@@ -8,6 +8,7 @@ from PIL import Image, UnidentifiedImageError
 
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import PendingFile, check_input
+from vasa_jax.media.orientation import UPRIGHT, turn
 from vasa_jax.typing import PortraitArray
 
 __all__ = ["BACKGROUND", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "read_image", "write_image"]
@@ -57,7 +58,7 @@ def read_image(path: str | os.PathLike) -> PortraitArray:
                 _check_size(image.size, name)
                 image.load()
                 pixels = _to_rgb(image)
-                return _turn(pixels, _orientation(image))
+                return turn(pixels, _orientation(image))
     except UserError:
         raise
     except UnidentifiedImageError as error:
@@ -117,20 +118,9 @@ def _orientation(image: Image.Image) -> int:
     # After load(): Pillow turns a TIFF by itself there, and then drops the tag. A picture with
     # broken metadata is still a picture.
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(_ORIENTATION, UPRIGHT))
     except Exception:
-        return 1
-
-
-def _turn(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Undo the EXIF orientation (TIFF 6.0, tag 274: where row 0 and column 0 are)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
+        return UPRIGHT
 
 
 def write_image(path: str | os.PathLike, array: PortraitArray) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from vasa_jax.errors import UserError
 from vasa_jax.media.demux import (
     MAX_GAP_SECONDS,
+    decodable_streams,
     decoded_frames,
     media_errors,
     open_media,
@@ -16,7 +18,7 @@ from vasa_jax.media.demux import (
 )
 from vasa_jax.typing import Float
 
-__all__ = ["MIN_SECONDS", "Soundtrack", "downmix_matrix"]
+__all__ = ["MIN_SECONDS", "NoSoundError", "Soundtrack", "downmix_matrix"]
 
 MIN_SECONDS = 0.04
 """One video frame: less sound than that moves nothing."""
@@ -52,8 +54,14 @@ def downmix_matrix(names: tuple[str, ...], channels: int) -> Float[np.ndarray, "
     return (rows if channels == 2 else rows.mean(0, keepdims=True)).astype(np.float32)
 
 
+class NoSoundError(UserError):
+    """A media file without sound that can be used: no audio track, or none that decodes."""
+
+
 class Soundtrack:
-    """The best audio stream of a file, decoded block by block; iterate over it once.
+    """The best audio stream of a file that decodes, block by block; iterate over it once.
+
+    The first blocks are decoded at construction, so that a track without any is found there.
 
     Sample 0 is time 0 of the presentation: encoder priming is dropped, sound that starts late
     begins with silence, sound before time 0 is cut, and holes of up to a minute are silent.
@@ -63,8 +71,10 @@ class Soundtrack:
         source_channels: channels of the source.
 
     Raises:
-        UserError: see `open_media`; no audio stream; an unusable sampling rate. While iterating:
-            NaN or infinite samples; nothing decodes, or less than `MIN_SECONDS`.
+        NoSoundError: no audio stream, or none with a codec that FFmpeg knows, a usable sampling
+            rate and `MIN_SECONDS` of sound that decode.
+        UserError: see `open_media`. While iterating: NaN or infinite samples, or too little sound
+            after time 0.
     """
 
     def __init__(self, path: str | os.PathLike):
@@ -72,12 +82,7 @@ class Soundtrack:
         self._container = open_media(path, "audio")
         try:
             with media_errors(self.name, _ADVICE):
-                self._stream = self._choose()
-                context = self._stream.codec_context
-                self.rate: int = context.sample_rate
-                self.source_channels: int = context.layout.nb_channels
-                self._zero = time_zero(self._container, self._stream)
-            self._check_rate(self.rate)
+                self._choose(path)
         except BaseException:
             self.close()
             raise
@@ -93,17 +98,51 @@ class Soundtrack:
             self._past, self._count, self._count_rate = self.seconds, 0, rate
         self._count += samples
 
-    def _choose(self) -> Any:
-        stream = self._container.streams.best("audio")
-        if stream is None:
-            raise UserError(f"{self.name!r} has no audio track; give a file with sound")
-        if stream.codec_context is None:
-            raise UserError(f"{self.name!r} has a codec that FFmpeg cannot decode; {_ADVICE}")
-        return stream
+    def _choose(self, path: str | os.PathLike) -> None:
+        """Take the first stream that decodes."""
+        count = len(decodable_streams(self._container, "audio"))
+        if not count and self._container.streams.audio:
+            raise NoSoundError(f"{self.name!r} has a codec that FFmpeg cannot decode; {_ADVICE}")
+        if not count:
+            raise NoSoundError(f"{self.name!r} has no audio track; give a file with sound")
+        problem = None
+        for number in range(count):
+            if number:  # demuxing one stream has skipped the packets of the others
+                self._container.close()
+                self._container = open_media(path, "audio")
+            try:
+                self._start(decodable_streams(self._container, "audio")[number])
+                return
+            except NoSoundError as error:
+                problem = problem or error
+        raise problem
+
+    def _start(self, stream: Any) -> None:
+        self._stream, context = stream, stream.codec_context
+        self.rate: int = context.sample_rate
+        self.source_channels: int = context.layout.nb_channels
+        self._check_rate(self.rate)
+        self._zero = time_zero(self._container, stream)
+        frames, first, seconds = decoded_frames(self._container, stream), [], 0.0
+        for frame in frames:
+            first.append(frame)
+            seconds += frame.samples / max(frame.sample_rate, 1)
+            if seconds >= MIN_SECONDS:
+                break
+        else:
+            self._refuse(seconds)
+        self._frames = chain(first, frames)
+
+    def _refuse(self, seconds: float) -> None:
+        held = f"only {seconds * 1000:.0f} ms of" if seconds else "no"
+        raise NoSoundError(
+            f"{self.name!r} holds {held} sound that can be decoded: it is empty, cut off or "
+            f"damaged; give at least {MIN_SECONDS * 1000:.0f} ms"
+        )
 
     def _check_rate(self, rate: int) -> None:
         if not _MIN_RATE <= rate <= _MAX_RATE:
-            raise UserError(
+            raise NoSoundError(
                 f"{self.name!r} claims a sampling rate of {rate} Hz, outside "
                 f"{_MIN_RATE}..{_MAX_RATE}; it is damaged or mislabelled: {_ADVICE}"
             )
@@ -131,17 +170,13 @@ class Soundtrack:
         finally:
             self.close()
         if self.seconds < MIN_SECONDS:
-            held = f"only {self.seconds * 1000:.0f} ms of" if self.seconds else "no"
-            raise UserError(
-                f"{self.name!r} holds {held} sound that can be decoded: it is empty, cut off or "
-                f"damaged; give at least {MIN_SECONDS * 1000:.0f} ms"
-            )
+            self._refuse(self.seconds)
 
     def _source_blocks(self, channels: int) -> Iterator[tuple[Block, int]]:
         """Mixed blocks at the source's rate, with holes filled and what is before 0 cut."""
         zero, shift, mixes = self._zero, 0.0, {}
         limit = self._stated_seconds()
-        for frame in decoded_frames(self._container, self._stream):
+        for frame in self._frames:
             rate = frame.sample_rate
             self._check_rate(rate)
             names = tuple(channel.name for channel in frame.layout.channels)

@@ -10,14 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vasa_jax.errors import UserError
+from vasa_jax.media.colour import colours_of, to_srgb
 from vasa_jax.media.demux import (
     MAX_GAP_SECONDS,
+    decodable_streams,
     decoded_frames,
     is_cover,
     media_errors,
     open_media,
     time_zero,
 )
+from vasa_jax.media.orientation import SWAPPED, UPRIGHT, orientation_of_matrix, turn
 from vasa_jax.media.writer import VideoWriter, frame_count
 from vasa_jax.typing import FPS, PortraitArray
 
@@ -55,46 +58,84 @@ class _Reader:
         self.container = open_media(path, "video")
         try:
             with media_errors(self.name, _ADVICE):
-                self._prepare()
+                self._prepare(path)
         except BaseException:
             self.container.close()
             raise
 
-    def _prepare(self) -> None:
-        streams = [s for s in self.container.streams.video if not is_cover(s)]
-        if not streams:
-            raise UserError(f"{self.name!r} has no video track; give a file with moving pictures")
-        best = self.container.streams.best("video")
-        self.stream = best if best is not None and not is_cover(best) else streams[0]
-        if self.stream.codec_context is None:
-            raise UserError(f"{self.name!r} has a codec that FFmpeg cannot decode; {_ADVICE}")
-        self.stream.thread_type = "AUTO"
-        rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(FPS)
-        self.fps = float(rate) if 0 < rate <= 1000 else float(FPS)
-        self.zero = time_zero(self.container, self.stream)
-        self.frames = decoded_frames(self.container, self.stream)
-        self.first = next(self.frames, None)
-        if self.first is None:
-            raise UserError(f"{self.name!r} has no frame that can be decoded; {_ADVICE}")
+    def _prepare(self, path: str | os.PathLike) -> None:
+        self._choose(path)
         width, height = self.first.width, self.first.height
         if min(width, height) < _MIN_SIDE or max(width, height) > _MAX_SIDE:
             raise UserError(
                 f"{self.name!r} is {width}x{height} px, outside {_MIN_SIDE}..{_MAX_SIDE}; resize it"
             )
-        # Old tapes and discs have oblong pixels; a face must keep its proportions.
-        aspect = float(self.stream.sample_aspect_ratio or 1)
+        # The container's word on the shape of pixels goes before the codec's, as players have it.
+        self.aspect = float(self.stream.sample_aspect_ratio or 1)
+        self.stored_size = (width, height)
+        self.size = self._shown_size(self.first)
+
+    def _choose(self, path: str | os.PathLike) -> None:
+        """Take the first stream that gives a frame."""
+        count = len(decodable_streams(self.container, "video"))
+        if not count and any(not is_cover(s) for s in self.container.streams.video):
+            raise UserError(f"{self.name!r} has a codec that FFmpeg cannot decode; {_ADVICE}")
+        if not count:
+            raise UserError(f"{self.name!r} has no video track; give a file with moving pictures")
+        for number in range(count):
+            if number:  # demuxing one stream has skipped the packets of the others
+                self.container.close()
+                self.container = open_media(path, "video")
+            self.stream = decodable_streams(self.container, "video")[number]
+            self.stream.thread_type = "AUTO"
+            rate = self.stream.average_rate or self.stream.guessed_rate or Fraction(FPS)
+            self.fps = float(rate) if 0 < rate <= 1000 else float(FPS)
+            self.zero = time_zero(self.container, self.stream)
+            self.frames = decoded_frames(self.container, self.stream)
+            self.first = next(self.frames, None)
+            if self.first is not None:
+                return
+        raise UserError(f"{self.name!r} has no frame that can be decoded; {_ADVICE}")
+
+    def _square_size(self, frame: Any) -> tuple[int, int]:
+        """Width and height in square pixels, as stored.
+
+        Old tapes and discs have oblong pixels; a face must keep its proportions.
+        """
+        width, aspect = frame.width, self.aspect
+        if (frame.width, frame.height) != self.stored_size:
+            # Another size within the stream comes with a shape of pixels of its own.
+            aspect = float(self.stream.codec_context.sample_aspect_ratio or 1)
         if 0.25 <= aspect <= 4 and abs(aspect - 1) > 0.01:
             width = min(round(width * aspect), 4 * _MAX_SIDE)
-        self.stored_size = (width, height)
-        self.turns = round(self.first.rotation / 90) % 4
-        self.size = (height, width) if self.turns % 2 else (width, height)
+        return width, frame.height
+
+    def _shown_size(self, frame: Any) -> tuple[int, int]:
+        width, height = self._square_size(frame)
+        return (height, width) if orientation_of(frame) in SWAPPED else (width, height)
 
     def rgb(self, frame: Any) -> PortraitArray:
-        """Upright RGB at the clip's size, by the colour matrix and range in the stream."""
-        width, height = self.stored_size
-        pixels = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-        # FFmpeg's angle is counter-clockwise, as numpy's turns are.
-        return np.ascontiguousarray(np.rot90(pixels, self.turns))
+        """Upright sRGB at the clip's size, by the colours and the range that the stream states.
+
+        The first frame gives the clip's size. A frame of other proportions is shown whole, with
+        black beside it; one that is larger or smaller is scaled.
+        """
+        orientation, size = orientation_of(frame), self.size
+        shown = self._shown_size(frame)
+        scale = min(size[0] / shown[0], size[1] / shown[1])
+        # Rounding must leave frames of the clip's own proportions without a black line.
+        inner = tuple(
+            full if abs(side * scale - full) < 1 else max(round(side * scale), 1)
+            for side, full in zip(shown, size, strict=True)
+        )
+        width, height = inner[::-1] if orientation in SWAPPED else inner
+        pixels = turn(_to_rgb(frame, width, height), orientation)
+        if inner == size:
+            return pixels
+        whole = np.zeros((size[1], size[0], 3), np.uint8)
+        left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        whole[top : top + inner[1], left : left + inner[0]] = pixels
+        return whole
 
     def timed(self) -> Iterator[tuple[float, float, Any]]:
         """(start, end, frame) in seconds from time 0, strictly increasing."""
@@ -118,6 +159,22 @@ class _Reader:
             frame = next(self.frames, None)
 
 
+def orientation_of(frame: Any) -> int:
+    """How a PyAV frame lies, 1 to 8, by the display matrix that comes with it."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    values = [] if matrix is None else np.frombuffer(bytes(matrix), np.int32).tolist()
+    return orientation_of_matrix(values) if len(values) == 9 else UPRIGHT
+
+
+def _to_rgb(frame: Any, width: int, height: int) -> PortraitArray:
+    """sRGB of width x height, as the frame is stored."""
+    colours = colours_of(frame)
+    if colours is None:
+        return frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    wide = frame.reformat(width=width, height=height, format="rgb48le").to_ndarray()
+    return to_srgb(wide, colours)
+
+
 def _duration(frame: Any) -> float:
     ticks = getattr(frame, "duration", 0) or 0
     seconds = float(ticks * frame.time_base) if frame.time_base else 0.0
@@ -129,7 +186,8 @@ def read_video(path: str | os.PathLike) -> Iterator[PortraitArray]:
 
     Output frame k is the source frame whose timestamp is nearest to k / 25 s, so variable frame
     rates keep their timing. Time 0 is the earliest start of picture or sound, as in `open_audio`.
-    Rotation metadata and pixel aspect are applied. Damaged packets are stepped over, and a file
+    Rotation metadata, mirrored or not, and pixel aspect are applied; HDR and wide gamuts become
+    sRGB; frames whose size changes keep their proportions. Damaged packets are stepped over, and a file
     cut in the middle gives what comes before the cut.
 
     Raises:

@@ -5,9 +5,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vasa_jax.media.demux import is_cover, media_errors, open_media
+from vasa_jax.media.colour import colours_of
+from vasa_jax.media.demux import decodable_streams, media_errors, open_media
+from vasa_jax.media.orientation import UPRIGHT
+from vasa_jax.media.video import orientation_of
 from vasa_jax.typing import FPS, Float, PortraitArray
 
+_LAY = {
+    2: "mirrored",
+    3: "turned by 180 degrees",
+    4: "mirrored and turned by 180 degrees",
+    5: "mirrored and turned by a quarter",
+    6: "turned by 270 degrees",
+    7: "mirrored and turned by a quarter",
+    8: "turned by 90 degrees",
+}
+"""How a display matrix lays the picture; degrees counter-clockwise, as FFmpeg states them."""
 LOOKED_AT = 10
 """Frames decoded for the notes on the picture."""
 COMBED = 0.012
@@ -34,19 +47,23 @@ def look_at(path: Path) -> Facts:
     Raises UserError for a file that is missing, empty or no video.
     """
     with open_media(path, "video") as container, media_errors(str(path), "convert it anew"):
-        streams = [s for s in container.streams.video if not is_cover(s)]
-        if not streams or streams[0].codec_context is None:
+        stream, frames = None, []
+        for stream in decodable_streams(container, "video"):
+            container.seek(0)
+            if frames := _first_frames(container, stream):
+                break
+        if stream is None:
             return Facts((0, 0), float(FPS), (), False)  # `read_video` says what is wrong
-        stream = streams[0]
         rate = float(stream.average_rate or FPS)
         notes = []
         if any(part.bits > 8 for part in stream.codec_context.format.components):
             notes.append(f"{stream.codec_context.pix_fmt} has more than 8 bits: rounded to 8")
-        frames = _first_frames(container, stream)
-        turn = round(frames[0].rotation) % 360 if frames else 0
-        if turn:
-            notes.append(f"turned by {turn} degrees: made upright")
-        combed = turn == 0 and any(
+        lies = orientation_of(frames[0]) if frames else UPRIGHT
+        if lies != UPRIGHT:
+            notes.append(f"{_LAY[lies]}: made upright")
+        if frames and (colours := colours_of(frames[0])) is not None:
+            notes.append(f"{colours.name}: converted to sRGB, highlights above white are clipped")
+        combed = lies == UPRIGHT and any(
             frame.interlaced_frame and comb_share(frame.to_ndarray(format="rgb24")) > COMBED
             for frame in frames
         )

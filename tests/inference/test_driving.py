@@ -102,3 +102,25 @@ def test_reenact(folder, capsys, driver, code, words):
         assert len(audio) > 0.75 * 16_000
         assert comment["driving"] == "driver.mp4"
         assert comment["relative"] == bool(words)
+
+
+def test_a_sound_track_that_holds_nothing_leaves_the_video_silent(folder, capsys):
+    """Found at load: a note, and a silent video instead of an error at its end."""
+    import av
+
+    mute, output = folder / "mute.mkv", folder / "silent.mp4"
+    with av.open(str(folder / "driver.mp4")) as source, av.open(str(mute), "w") as out:
+        copied = out.add_stream_from_template(source.streams.video[0])
+        out.add_stream("aac", rate=16_000, layout="mono")
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = copied
+                out.mux(packet)
+    code = cli.main(["reenact", "-s", str(PORTRAIT), "-d", str(mute), "-o", str(output),
+                     "--config", "debug"])  # fmt: skip
+    assert code == 0
+    said = capsys.readouterr()
+    assert "silent" in said.err + said.out
+    with av.open(str(output)) as found:
+        assert not found.streams.audio
+        assert len(list(found.decode(video=0))) == 20

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import grey_ramp, speech, write_clip
 
+from vasa_jax.data_pipeline.prepare.facts import look_at
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.colour import _matrix, colours_of
@@ -50,6 +51,21 @@ def test_all_eight_display_matrices(tmp_path, lie):
     assert np.abs(frame.astype(int) - expected).mean() < 4
     info = probe(tmp_path / "b.mp4")
     assert (info.height, info.width) == expected.shape[:2]
+
+
+def test_prepare_notes_what_was_converted(tmp_path):
+    write_clip(tmp_path / "a.mp4", grey_ramp(3))
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    set_display_matrix(data, -1, 0, 0, 1)
+    (tmp_path / "b.mp4").write_bytes(data)
+    write_flat(tmp_path / "c.mp4", 500)
+    write_tracks(tmp_path / "d.mp4", [], videos=2)
+    make_undecodable(tmp_path / "d.mp4", b"avc1")
+    notes = [", ".join(look_at(tmp_path / f"{name}.mp4").notes) for name in "abcd"]
+    assert notes[0] == notes[3] == ""
+    assert "mirrored" in notes[1]
+    assert "PQ, BT.2020" in notes[2]
+    assert look_at(tmp_path / "d.mp4").size == (64, 64)
 
 
 def test_scaled_slanted_and_empty_matrices():

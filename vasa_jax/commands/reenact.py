@@ -34,14 +34,13 @@ def run(arguments: argparse.Namespace) -> int:
     config = resolve_config(arguments.config, arguments.checkpoint, options.overrides(arguments))
 
     from vasa_jax.inference.generate import check_output, load_portrait
-    from vasa_jax.inference.reenact import reenact
+    from vasa_jax.inference.reenact import reenact, track_of
     from vasa_jax.media.files import check_kept
-    from vasa_jax.media.video import probe
 
     with report.timed("load"):
         inputs = {"portrait": arguments.image, "driving video": arguments.driving}
         check_kept(arguments.output, inputs, "video")
-        sound = arguments.driving if probe(arguments.driving).has_audio else None
+        sound = track_of(arguments.driving, report)
         portrait = load_portrait(arguments.image, shown, config.face.image_size, report)
         check_output(arguments.output, sound)
     pipeline = load_pipeline(arguments, report)

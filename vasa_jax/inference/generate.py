@@ -64,7 +64,7 @@ def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
 
 def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> Portrait:
     """Read a photo and crop it to size x size around the face that `picture` asks for."""
-    photo = read_image(path)
+    photo = read_image(path, lambda line: report.note(f"{path.name}: {line}"))
     if picture.crop == "none":
         return Portrait(photo, whole_image_crop(photo, size))
     try:

@@ -8,7 +8,22 @@ from vasa_jax.inference.generate import Portrait, write_video
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Picture
+from vasa_jax.media.soundtrack import NoSoundError, Soundtrack
+from vasa_jax.media.video import probe
 from vasa_jax.typing import FPS
+
+
+def track_of(driving: Path, report: Reporter) -> Path | None:
+    """The file whose sound goes into the video: the driver, or None if it has none that can be
+    used, with a note where there is a track all the same. Raises UserError for no video."""
+    if not probe(driving).has_audio:
+        return None
+    try:
+        Soundtrack(driving).close()
+    except NoSoundError as error:
+        report.note(f"{error}. The video will be silent")
+        return None
+    return driving
 
 
 def reenact(

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -9,6 +10,7 @@ from PIL import Image, UnidentifiedImageError
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import PendingFile, check_input
 from vasa_jax.media.orientation import UPRIGHT, turn
+from vasa_jax.media.profile import as_srgb
 from vasa_jax.typing import PortraitArray
 
 __all__ = ["BACKGROUND", "MAX_PIXELS", "MAX_SIDE", "MIN_SIDE", "read_image", "write_image"]
@@ -35,12 +37,13 @@ _WRITE = {
 _ORIENTATION = 0x0112
 
 
-def read_image(path: str | os.PathLike) -> PortraitArray:
+def read_image(path: str | os.PathLike, tell: Callable[[str], None] | None = None) -> PortraitArray:
     """Read an image as it is meant to be seen: (h, w, 3) uint8 sRGB, writable and contiguous.
 
-    The EXIF orientation is applied, transparency is laid over `BACKGROUND`, palette, grey, 16-bit,
-    float and CMYK pixels become 8-bit RGB, and the first frame of an animation is taken. Colour
-    profiles are ignored: the numbers are read as sRGB.
+    The EXIF orientation and the ICC profile are applied, transparency is laid over `BACKGROUND`,
+    palette, grey, 16-bit, float and CMYK pixels become 8-bit RGB, and the first frame of an
+    animation is taken. tell: gets a line where a profile cannot be used; the numbers are then read
+    as sRGB, as they are without one.
 
     Raises:
         UserError: missing, a directory, empty, not an image, damaged or truncated, a side below
@@ -57,7 +60,7 @@ def read_image(path: str | os.PathLike) -> PortraitArray:
             with Image.open(file, formats=known) as image:
                 _check_size(image.size, name)
                 image.load()
-                pixels = _to_rgb(image)
+                pixels = _to_rgb(image, tell or (lambda line: None))
                 return turn(pixels, _orientation(image))
     except UserError:
         raise
@@ -88,18 +91,32 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _to_rgb(image: Image.Image) -> np.ndarray:
+def _to_rgb(image: Image.Image, tell: Callable[[str], None]) -> np.ndarray:
+    profile = image.info.get("icc_profile")
+    colours, alpha = _colours_and_alpha(image)
+    if profile:
+        colours = as_srgb(colours, profile, tell)
+    colours = colours.convert("RGB")
+    if alpha is None:
+        return np.array(colours)
+    opaque = Image.new("RGB", colours.size, BACKGROUND)
+    opaque.paste(colours, mask=alpha)
+    return np.array(opaque)
+
+
+def _colours_and_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The colours in one of the modes that profiles are for (L, RGB, CMYK), and the opacity."""
     if image.mode.startswith("I") or image.mode == "F":
-        grey = _grey_to_8_bit(np.asarray(image))
-        return np.repeat(grey[:, :, None], 3, axis=2)
+        return Image.fromarray(_grey_to_8_bit(np.asarray(image))), None
     if image.mode in ("RGBa", "La") or image.has_transparency_data:
-        if image.mode == "La":  # Pillow converts premultiplied grey only to LA
-            image = image.convert("LA")
+        if image.mode in ("L", "LA", "La"):
+            both = image.convert("LA")
+            return both.getchannel("L"), both.getchannel("A")
         rgba = image.convert("RGBA")
-        opaque = Image.new("RGB", rgba.size, BACKGROUND)
-        opaque.paste(rgba, mask=rgba.getchannel("A"))
-        return np.array(opaque)
-    return np.array(image.convert("RGB"))
+        return rgba.convert("RGB"), rgba.getchannel("A")
+    if image.mode == "1":
+        return image.convert("L"), None
+    return (image if image.mode in ("L", "CMYK") else image.convert("RGB")), None
 
 
 def _grey_to_8_bit(values: np.ndarray) -> np.ndarray:

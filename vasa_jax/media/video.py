@@ -187,8 +187,8 @@ def read_video(path: str | os.PathLike) -> Iterator[PortraitArray]:
     Output frame k is the source frame whose timestamp is nearest to k / 25 s, so variable frame
     rates keep their timing. Time 0 is the earliest start of picture or sound, as in `open_audio`.
     Rotation metadata, mirrored or not, and pixel aspect are applied; HDR and wide gamuts become
-    sRGB; frames whose size changes keep their proportions. Damaged packets are stepped over, and a file
-    cut in the middle gives what comes before the cut.
+    sRGB; frames whose size changes keep their proportions. Damaged packets are stepped over, and a
+    file cut in the middle gives what comes before the cut.
 
     Raises:
         UserError: at the call: missing, a directory, empty, not media, no video track, a still

@@ -9,8 +9,10 @@ import os
 import sys
 
 import vasa_jax
+from vasa_jax.device import device_problem
 from vasa_jax.errors import UserError
 from vasa_jax.signals import Ended, end_cleanly
+from vasa_jax.streams import outliving_readers
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,31 +57,48 @@ def _join_minus(argv: list[str]) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 2 a user's mistake, 130 interrupted,
-    128 + N ended by the signal N."""
+    128 + N ended by the signal N.
+
+    A reader of our output that goes away (`vasa-jax … | head`) ends nothing: what was asked for is
+    made whole.
+    """
     # XLA logs a page for every cached program, because it takes tuning hints for features of the
     # processor; the cache folder is split by real ones. Its failures reach us as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
+        with outliving_readers():
+            return _run(sys.argv[1:] if argv is None else argv)
+    except UserError as error:  # standard output itself
+        return _fail(error)
+
+
+def _run(argv: list[str]) -> int:
+    try:
         parser = build_parser()
-        arguments = parser.parse_args(_join_minus(sys.argv[1:] if argv is None else argv))
+        arguments = parser.parse_args(_join_minus(argv))
         if not hasattr(arguments, "run"):
             parser.print_help()
             return 0
         with end_cleanly():
             return arguments.run(arguments) or 0
     except UserError as error:
-        print(f"vasa-jax: error: {error}", file=sys.stderr)
-        return 2
+        return _fail(error)
     except KeyboardInterrupt:
         print("vasa-jax: interrupted", file=sys.stderr)
         return 130
     except Ended as ended:
         print(f"vasa-jax: ended by {ended}", file=sys.stderr)
         return ended.exit_code
-    except BrokenPipeError:
-        # The reader of our output went away (`vasa-jax … | head`): nothing is wrong.
-        sys.stderr.close()
-        return 0
+    except (RuntimeError, AssertionError):
+        # Whatever touches JAX first meets a missing device; only JAX knows whether that is it.
+        if (problem := device_problem()) is None:
+            raise
+        return _fail(problem)
+
+
+def _fail(problem: object) -> int:
+    print(f"vasa-jax: error: {problem}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

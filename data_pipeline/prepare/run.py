@@ -36,6 +36,8 @@ class Progress(Protocol):
 
     def note(self, text: str) -> None: ...
 
+    def error(self, text: str) -> None: ...
+
     def event(self, kind: str, **values: Any) -> None: ...
 
 
@@ -171,7 +173,9 @@ def _report_of(source: Source, outcome: Outcome) -> SourceReport:
 
 
 def _tell(progress: Progress, report: SourceReport, verbose: bool) -> None:
-    if verbose or not report.clips:
+    if report.outcome == "failed":
+        progress.error(report.one_line())
+    elif verbose or not report.clips:
         progress.note(report.one_line())
     if verbose:
         for step, line in report.lines.items():

@@ -58,7 +58,7 @@ def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter
     def outcome(row: Row, kind: str, text: str = "") -> None:
         counts[kind] += 1
         if kind == "failed":
-            report.note(f"row {row.line}: skipped: {text}")
+            report.error(f"row {row.line}: skipped: {text}")
         report.event("row", line=row.line, outcome=kind, message=text,
                      output=str(row.request.output) if row.request else None)  # fmt: skip
 

@@ -141,7 +141,7 @@ def extract_clips(
                 outcome = "skipped" if count else "made"
             except UserError as error:
                 reasons[name] = str(error)
-                report.note(f"{name}: skipped: {error}")
+                report.error(f"{name}: skipped: {error}")
             if outcome == "made":
                 count = len(arrays["motion"])
                 _write(places[0], arrays, record | {"frames": count})

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import NamedTuple
@@ -130,7 +131,7 @@ class _Names:
 
 
 def _find(text: str, beside: Path) -> Path:
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # unlike Path.expanduser, leaves "~nobody" as it is
     return beside / path if not path.is_absolute() and (beside / path).exists() else path
 
 

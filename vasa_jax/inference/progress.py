@@ -1,6 +1,7 @@
 """What a run tells its user: a bar per stage and a table of timings, JSON lines, or nothing."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,9 @@ class Reporter:
     """Times named stages and reports them in one of `MODES`.
 
     bar: rich progress bars and notes on standard error, timings at the end.
-    json: one JSON object a line on standard output (events: stage, note, row, done).
-    quiet: nothing; errors are the caller's.
+    json: one JSON object a line on standard output (events: stage, note, error, row, done).
+    quiet: nothing but errors.
+    In every mode errors are lines on standard error.
     """
 
     def __init__(self, mode: str = "bar"):
@@ -57,6 +59,14 @@ class Reporter:
         if self._console is not None:
             self._console.print(text, markup=False)
         self.event("note", text=text)
+
+    def error(self, text: str) -> None:
+        """One plain line: something that was asked for is not made, and the rest goes on."""
+        if self._console is not None:
+            self._console.print(text, markup=False)
+        else:
+            print(text, file=sys.stderr, flush=True)
+        self.event("error", text=text)
 
     def event(self, kind: str, **values) -> None:
         """A JSON line, in json mode only."""

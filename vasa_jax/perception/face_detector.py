@@ -4,7 +4,6 @@ Both networks come from the zoo's `face-landmarker` bundle (Google, Apache-2.0) 
 in OpenCV's DNN module, some milliseconds each, so no second framework is needed.
 """
 
-import tempfile
 import threading
 import zipfile
 from functools import lru_cache
@@ -16,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from vasa_jax import zoo
+from vasa_jax.cache import temporary_folder
 from vasa_jax.errors import UserError
 from vasa_jax.perception import blazeface
 from vasa_jax.perception.blazeface import Box
@@ -64,8 +64,8 @@ class TFLiteNet:
         # OpenCV 5's new engine shows one of the detector's two outputs; 4.x has one engine only.
         # Reading from memory ignores the choice of engine in OpenCV 5.0, hence the file.
         engine = [cv2.dnn.ENGINE_CLASSIC] if hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
-        with tempfile.TemporaryDirectory(prefix="vasa_jax_") as folder:
-            path = Path(folder) / "net.tflite"
+        with temporary_folder() as folder:
+            path = folder / "net.tflite"
             path.write_bytes(content)
             self._net = cv2.dnn.readNetFromTFLite(str(path), *engine)
         self._outputs = outputs

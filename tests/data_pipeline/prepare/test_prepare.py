@@ -269,6 +269,19 @@ def test_the_command_says_which_files_it_left_out(tmp_path, face_picture, capsys
     assert "Other files in the folder: " in (out / "README.md").read_text()
 
 
+def test_a_quiet_run_still_says_what_failed(tmp_path, capsys):
+    from tests.data_pipeline.prepare.conftest import plain
+
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/bad.mp4").write_text("no video at all")
+    prepare_folder(tmp_path / "videos", tmp_path / "out", OPTIONS, Reporter("quiet"),
+                   labellers=plain(), workers=0)  # fmt: skip
+    shown = capsys.readouterr()
+    assert "bad" in shown.err
+    assert "unreadable" in shown.err
+    assert shown.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

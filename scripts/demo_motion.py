@@ -89,7 +89,7 @@ def train_motion(
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.motion_clips import MotionClips
     from vasa_jax.training.program import build_program, init_state
-    from vasa_jax.training.run import make_task
+    from vasa_jax.training.run import keep_labels, make_task
 
     config = config_of(plan)
     clips = MotionClips(make_clips(data, work, plan, progress.note), config, seed=1)
@@ -103,6 +103,7 @@ def train_motion(
         else:
             heard = hear(data, work, plan, progress.note)
             initial = init_state(task, program).params | heard
+    keep_labels(folder, clips.seen, progress)
     result = train(task, folder, clips, progress=progress, initial=initial)
     if copy is not None:
         windows = clips.state()["windows"]
@@ -128,4 +129,4 @@ def export(work: Path, plan: MotionPlan, face: dict, out: Path) -> None:
     parts = {"face": face, **found.params}
     parts = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(parts), flatten(abstract_params(config)), "the trained parameters")
-    save_bundle(out, Bundle(config, parts, found.stats, trained=True), jnp.dtype("bfloat16"))
+    save_bundle(out, Bundle(config, parts, found.stats, True, found.seen), jnp.dtype("bfloat16"))

@@ -27,6 +27,7 @@ from vasa_jax.face.model import FaceModel
 from vasa_jax.motion.dit import MotionTransformer
 from vasa_jax.motion.dit import build as build_motion
 from vasa_jax.motion.dit import init_params as init_motion
+from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
 from vasa_jax.typing import POSE_DIM
@@ -45,12 +46,14 @@ class Networks(NamedTuple):
 
 class Bundle(NamedTuple):
     """A model ready to run. params: {'face': …, 'audio': …, 'motion': …}; trained: False if the
-    parameters come from a seed."""
+    parameters come from a seed; seen: the labels of the clips that the motion model learnt from,
+    None where they are not known."""
 
     config: Config
     params: dict
     stats: MotionStats
     trained: bool
+    seen: SeenLabels | None = None
 
 
 def build_networks(config: Config, *, folded: bool = False) -> Networks:
@@ -110,6 +113,8 @@ def save_bundle(folder: Path, bundle: Bundle, dtype: jnp.dtype = jnp.float32) ->
             "trained": bundle.trained,
             "config": to_dict(bundle.config),
         }
+        if bundle.seen is not None:
+            header["labels"] = bundle.seen.to_json()
         (beside / "config.json").write_text(json.dumps(header, indent=1) + "\n")
         if folder.exists():
             shutil.rmtree(folder)
@@ -163,7 +168,8 @@ def load_bundle(folder: Path, name: str | None = None, overrides: Sequence[str] 
     tree = unflatten(flat)
     stats = MotionStats(**tree.pop("stats"))
     # All at once: one by one they would take a second of each start.
-    return Bundle(config, jax.device_put(tree), stats, trained=trained)
+    seen = from_json(json.loads((folder / "config.json").read_text()).get("labels"))
+    return Bundle(config, jax.device_put(tree), stats, trained=trained, seen=seen)
 
 
 def shipped_folder(name: str) -> Path:

@@ -14,6 +14,7 @@ from vasa_jax.data_pipeline.prepare.plots import draw_plots
 from vasa_jax.data_pipeline.prepare.report import step_totals
 from vasa_jax.data_pipeline.prepare.split import SPLITS
 from vasa_jax.media.files import write_whole
+from vasa_jax.motion.seen import LEAST
 from vasa_jax.typing import EMOTIONS, FPS, Float
 
 if TYPE_CHECKING:
@@ -137,7 +138,10 @@ def _numbers(labels: Labels) -> str:
     first = Counter(EMOTIONS[k] for k in labels.emotion.argmax(1))
     emotions = ", ".join(f"{name} {count}" for name, count in first.most_common())
     table = _table(["", "5 %", "25 %", "50 %", "75 %", "95 %"], rows)
-    return f"## Labels\n\n{table}\n\nStrongest emotion of the clips: {emotions}."
+    most = labels.emotion.max(0)
+    lacking = [name for name, share in zip(EMOTIONS, most, strict=True) if share < LEAST]
+    held = f" No clip holds a share of {LEAST:g} of {', '.join(lacking)}." if lacking else ""
+    return f"## Labels\n\n{table}\n\nStrongest emotion of the clips: {emotions}.{held}"
 
 
 def _failures(result: "Result", most: int = 100) -> str:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT
+from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
@@ -254,7 +255,7 @@ def render_track(
     labels["arkit"] = track.arkit.astype(np.float32)
     labels["landmarks"] = np.round(stack("landmarks") * LANDMARK_UNIT).astype(np.int16)
     labels["phonemes"] = track.phonemes.astype(np.int16)
-    labels["main_gaze"] = np.median(labels["gaze"], 0).astype(np.float32)
+    labels["main_gaze"] = main_gaze(labels["gaze"])
     labels["distance"] = np.exp(-labels["log_scale"].mean()).astype(np.float32)
     labels["emotion"] = track.emotion.astype(np.float32)
     labels["masks"] = stack("mask")

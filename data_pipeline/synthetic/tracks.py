@@ -20,6 +20,7 @@ import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.clip import EYE_SPAN
+from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
 from vasa_jax.data_pipeline.prepare.split import SPLITS
 from vasa_jax.data_pipeline.synthetic.clipmaker import say
@@ -50,7 +51,7 @@ from vasa_jax.media.files import write_whole
 from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLES_PER_FRAME, Float, Int, UInt8
 
 RECORD = "tracks.json"
-FORMAT = 1
+FORMAT = 2
 """Goes up when the same plan gives other tracks."""
 _MU = 255.0
 
@@ -169,7 +170,7 @@ def label(
         audio=np.round(np.clip(speech.waveform, -1, 1) * 32767).astype(np.int16),
         arkit=track.arkit.astype(np.float32),
         **labels,
-        main_gaze=np.median(labels["gaze"], 0).astype(np.float32),
+        main_gaze=main_gaze(labels["gaze"]),
         distance=np.exp(-labels["log_scale"].mean()).astype(np.float32),
         emotion=track.emotion.astype(np.float32),
         phonemes=track.phonemes.astype(np.int16),

@@ -11,6 +11,7 @@ from vasa_jax import cli
 from vasa_jax.bundle import load_bundle, save_bundle
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
+from vasa_jax.motion.seen import SeenLabels
 from vasa_jax.params import load_safetensors, save_safetensors
 from vasa_jax.training.export_bundle import assemble, stage_of
 from vasa_jax.training.motion_clips import MotionClips
@@ -18,25 +19,36 @@ from vasa_jax.training.run import run
 
 CONFIG = get_config("debug")
 DIM = CONFIG.face.motion_dim
+LABELS = {
+    "a": {"emotion": np.float32([0.2, 0, 0, 0, 0.5, 0.3, 0, 0]), "gaze": np.zeros(2, np.float32)},
+    "b": {"emotion": np.float32([0.05, 0, 0, 0, 0.15, 0.8, 0, 0])},
+}
+SEEN = SeenLabels(True, (0.2, 0.0, 0.0, 0.0, 0.5, 0.8, 0.0, 0.0))
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Windows of two clips, as `extract-motion` writes them."""
+def folder(tmp_path_factory):
+    """Two clips, as `extract-motion` writes them."""
     folder, draw = tmp_path_factory.mktemp("clips"), np.random.default_rng(1)
     for name in "ab":
         motion = draw.normal(3, 2, (30, DIM)).astype(np.float32)
         wave = draw.integers(-9000, 9000, 30 * 640).astype(np.int16)
-        np.savez(folder / f"{name}.npz", motion=motion, waveform=wave)
+        np.savez(folder / f"{name}.npz", motion=motion, waveform=wave, **LABELS[name])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(folder):
+    """Windows of the clips."""
     return MotionClips(folder, CONFIG, 2)
 
 
 @pytest.fixture(scope="module")
-def motion(data, tmp_path_factory):
+def motion(folder, tmp_path_factory):
     """A run of two steps of stage 2, and the state it ended with."""
     workdir = tmp_path_factory.mktemp("motion")
     small = get_config("debug", ["mesh.data=1", "train_motion.batch=2"])
-    result = run(small, "motion", workdir, data, steps=2, frozen={"stats": data.stats})
+    result = run(small, "motion", workdir, folder, steps=2)
     return workdir, jax.tree.map(np.asarray, result.state)
 
 
@@ -86,6 +98,32 @@ def test_both_runs_to_a_bundle_and_back(face, motion, data, bundle):
     for state in (face[1], motion[1]):  # or this test could not tell which one was taken
         other = jax.tree.map(lambda a, b: not np.array_equal(a, b), state.ema, state.params)
         assert any(jax.tree.leaves(other))
+
+
+def test_what_the_clips_are_labelled_with_goes_into_the_bundle(motion, bundle, tmp_path):
+    found = load_bundle(bundle).seen
+    assert found.gaze
+    np.testing.assert_allclose(found.emotion, SEEN.emotion, atol=1e-3)
+    assert found.lacking() == ["contempt", "disgust", "fear", "sadness", "surprise"]
+    # A motion model that comes from a base brings what its own clips held.
+    one = assemble(CONFIG, motion=motion[0]).bundle
+    save_bundle(tmp_path / "base", one._replace(seen=SeenLabels(False, (0.0,) * 8)))
+    assert load_bundle(tmp_path / "base").seen == SeenLabels(False, (0.0,) * 8)
+    save_bundle(tmp_path / "old", one._replace(seen=None))
+    assert load_bundle(tmp_path / "old").seen is None
+
+
+def test_generate_says_what_the_model_never_learnt(bundle, capsys):
+    from vasa_jax.cli import build_parser
+    from vasa_jax.commands import options
+    from vasa_jax.commands.generate import load_pipeline
+    from vasa_jax.inference.progress import Reporter
+
+    words = ["generate", "-s", "x", "-a", "x", "-o", "x", "--checkpoint", str(bundle), "--emotion"]
+    for emotion, said in (("contempt=0.5,happiness=0.2", True), ("happiness=0.6", False)):
+        given = build_parser().parse_args([*words, emotion])
+        load_pipeline(given, Reporter(), controls=[options.controls(given)])
+        assert ("holds contempt" in capsys.readouterr().err) == said
 
 
 def test_bf16_halves_the_file_but_not_the_statistics(words, data, bundle, tmp_path):

@@ -28,9 +28,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch_size < 1:
         raise UserError(f"--batch-size {arguments.batch_size} must be at least 1")
     # A useless manifest is found out before the model is loaded.
-    read_manifest(arguments.manifest, arguments.output)
+    rows = read_manifest(arguments.manifest, arguments.output)
     report = Reporter(options.report_mode(arguments))
-    pipeline = load_pipeline(arguments, report, batch=arguments.batch_size)
+    controls = [row.request.controls for row in rows if row.request is not None]
+    pipeline = load_pipeline(arguments, report, arguments.batch_size, controls)
 
     from vasa_jax.inference.batch import run_batch
 

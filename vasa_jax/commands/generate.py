@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.inference.generate import generate, load_inputs
 
     inputs = load_inputs(request, config.face.image_size, report)
-    pipeline = load_pipeline(arguments, report)
+    pipeline = load_pipeline(arguments, report, controls=[request.controls])
     written = generate(request, inputs, pipeline, report)
     finish(report, request.output, written)
     return 0
@@ -86,17 +86,23 @@ def finish(report, output: Path, written: int) -> None:
                   output=str(output), frames=written)  # fmt: skip
 
 
-def load_pipeline(arguments: argparse.Namespace, report, batch: int = 1):
-    """The model named on the command line, its compile cache on, and the warning if untrained."""
+def load_pipeline(arguments: argparse.Namespace, report, batch: int = 1, controls=()):
+    """The model named on the command line, its compile cache on, and the warning if untrained.
+
+    controls: every `Controls` that will be asked for; what the model never learnt is noted.
+    """
     overrides = options.overrides(arguments)
     with report.stage("load"):
         from vasa_jax.bundle import resolve_bundle
         from vasa_jax.compile_cache import enable_compile_cache
         from vasa_jax.inference.pipeline import Pipeline
+        from vasa_jax.motion.seen import unanswered
 
         enable_compile_cache()
         bundle = resolve_bundle(arguments.config, arguments.checkpoint, overrides)
         pipeline = Pipeline(bundle, batch=batch)
     if not bundle.trained:
         report.note(options.untrained_note(bundle.config.name))
+    for line in unanswered(bundle.seen, [wanted.for_clip() for wanted in controls]):
+        report.note(line)
     return pipeline

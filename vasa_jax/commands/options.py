@@ -43,7 +43,8 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--distance", metavar="X", default="1.0", help="head distance, 1.0 is the "
                        "portrait's (default), `none` leaves it free")  # fmt: skip
     group.add_argument("--emotion", "--emo", metavar="NAME=X", default="none", help="for example "
-                       "happiness=0.6,surprise=0.2 (default: left to the audio)")  # fmt: skip
+                       "happiness=0.6,surprise=0.2 (default: left to the audio); what the model's "
+                       "training labels never held is noted")  # fmt: skip
 
 
 def controls(arguments: argparse.Namespace):

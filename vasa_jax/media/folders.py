@@ -10,19 +10,18 @@ from vasa_jax.errors import UserError
 
 __all__ = ["SOUNDS", "VIDEOS", "Found", "find_files", "find_videos"]
 
-VIDEOS = (
-    ".mp4", ".m4v", ".mov", ".qt", ".mkv", ".mk3d", ".webm", ".avi", ".divx", ".flv", ".f4v",
-    ".wmv", ".asf", ".wtv", ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob", ".ts", ".mts",
-    ".m2ts", ".m2t", ".tod", ".mod", ".3gp", ".3gpp", ".3g2", ".ogv", ".ogm", ".ogx", ".mxf",
-    ".gxf", ".dv", ".insv", ".rm", ".rmvb", ".amv", ".mjpg", ".mjpeg", ".y4m", ".ivf", ".h264",
-    ".264", ".h265", ".265", ".hevc", ".nut",
-)  # fmt: skip
+_VIDEOS = (
+    ".mp4 .m4v .mov .qt .mkv .mk3d .webm .avi .divx .flv .f4v .wmv .asf .wtv .mpg .mpeg .mpe .m1v "
+    ".m2v .mpv .vob .ts .mts .m2ts .m2t .tod .mod .3gp .3gpp .3g2 .ogv .ogm .ogx .mxf .gxf .dv "
+    ".insv .rm .rmvb .amv .mjpg .mjpeg .y4m .ivf .h264 .264 .h265 .265 .hevc .nut"
+)
+_SOUNDS = (
+    ".m4a .wav .flac .mp3 .aac .ogg .opus .oga .spx .wma .aif .aiff .aifc .caf .amr .mka .weba "
+    ".mp2 .m4b .ac3 .eac3 .au .w64 .ape .wv .tta"
+)
+VIDEOS = tuple(_VIDEOS.split())
 """Endings of files that FFmpeg reads moving pictures from."""
-SOUNDS = (
-    ".m4a", ".wav", ".flac", ".mp3", ".aac", ".ogg", ".opus", ".oga", ".spx", ".wma", ".aif",
-    ".aiff", ".aifc", ".caf", ".amr", ".mka", ".weba", ".mp2", ".m4b", ".ac3", ".eac3", ".au",
-    ".w64", ".ape", ".wv", ".tta",
-)  # fmt: skip
+SOUNDS = tuple(_SOUNDS.split())
 """Endings of files that hold sound alone; the first one wins where a name has several."""
 
 

@@ -61,7 +61,7 @@ def assemble(
     """
     if face is None and motion is None:
         raise UserError("nothing to export: give the --workdir of a training run")
-    parts, origin, stats = {}, {}, None
+    parts, origin, stats, seen = {}, {}, None, None
     for stage, workdir in (("face", face), ("motion", motion)):
         if workdir is None:
             continue
@@ -69,6 +69,7 @@ def assemble(
         parts |= found.params
         origin |= {name: f"{workdir}, step {found.step}" for name in found.params}
         stats = found.stats if found.stats is not None else stats
+        seen = found.seen if stage == "motion" else seen
     if audio_weights is not None:
         encoder = build_audio_encoder(config.audio, config.dtype)
         parts["audio"] = load_audio_weights(encoder, audio_weights)
@@ -82,6 +83,7 @@ def assemble(
         parts |= {name: other.params[name] for name in missing}
         origin |= {name: source for name in missing}
         stats = other.stats if stats is None else stats
+        seen = other.seen if motion is None else seen
         if base is None:
             notes.append(f"note: {' and '.join(missing)} from seed {seed}, so the bundle counts as "
                          "untrained (--base DIR takes them from another bundle)")  # fmt: skip
@@ -90,4 +92,4 @@ def assemble(
                          "the face model that its data was extracted with")  # fmt: skip
     params = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(params), flatten(abstract_params(config)), "the exported parameters")
-    return Assembled(Bundle(config, params, stats, trained), origin, notes)
+    return Assembled(Bundle(config, params, stats, trained, seen), origin, notes)

@@ -14,6 +14,7 @@ from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.prior import correlations
+from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
 from vasa_jax.training.rest_start import from_rest, silent_before
@@ -27,12 +28,13 @@ SPLITS = ("train", "val", "test")
 
 
 class Index(NamedTuple):
-    """What is known of a folder of clips: their names, their lengths in frames, and the mean and
-    standard deviation of all their frames."""
+    """What is known of a folder of clips: their names, their lengths in frames, the mean and
+    standard deviation of all their frames, and what they are labelled with."""
 
     names: tuple[str, ...]
     frames: tuple[int, ...]
     stats: MotionStats
+    seen: SeenLabels
 
 
 def find_clips(folder: Path, split: str = "train") -> tuple[Path, list[Path]]:
@@ -96,14 +98,16 @@ def index_clips(folder: Path, files: Sequence[Path]) -> Index:
         found = json.loads(cache.read_text())
         if found["key"] == key:
             stats = MotionStats(*(np.asarray(found[k], np.float32) for k in ("mean", "std")))
-            return Index(names, tuple(found["frames"]), stats)
+            if (seen := from_json(found["labels"])) is not None:
+                return Index(names, tuple(found["frames"]), stats, seen)
     except (OSError, ValueError, LookupError, TypeError):
         pass  # no cache, or not ours
-    frames, stats = _measure(files)
+    frames, stats, seen = _measure(files)
     lists = {k: np.asarray(v).tolist() for k, v in stats._asdict().items()}
-    text = json.dumps({"key": key, "frames": frames, **lists}) + "\n"
+    content = {"key": key, "frames": frames, **lists, "labels": seen.to_json()}
+    text = json.dumps(content) + "\n"
     write_whole(cache, "statistics", text)
-    return Index(names, tuple(frames), stats)
+    return Index(names, tuple(frames), stats, seen)
 
 
 def _model(file: Path) -> set[str]:
@@ -117,12 +121,14 @@ def _model(file: Path) -> set[str]:
             return set()
 
 
-def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats]:
+def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats, SeenLabels]:
     frames: list[int] = []
     models: set[str] = set()
+    seen = SeenLabels()
     total, mean, squares = 0, 0.0, 0.0
     for file in files:
-        motion = read_clip(file)["motion"].astype(np.float64)
+        clip = read_clip(file)
+        motion, seen = clip["motion"].astype(np.float64), seen.add(clip)
         if not np.isfinite(motion).all():
             raise UserError(f"{file}: its motion holds NaN or infinity; extract it anew, or remove "
                             "it")  # fmt: skip
@@ -145,7 +151,7 @@ def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats]:
     std = np.sqrt(squares / total)
     # A dimension that never moves is not scaled; the rule of `motion.stats.fit_stats`.
     std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
-    return frames, MotionStats(np.float32(mean), np.float32(std))
+    return frames, MotionStats(np.float32(mean), np.float32(std)), seen
 
 
 class MotionClips:
@@ -159,7 +165,8 @@ class MotionClips:
     batch: the global batch size (default: the config's); each host gives its share, from clips that
     no other host reads. waveform: sound or features (default: sound for `mel`, else features where
     the clips hold them). process_index, process_count: this host (default: as JAX says).
-    Attributes: struct, the global batch's shapes; stats, of the whole folder; clips, this host's.
+    Attributes: struct, the global batch's shapes; stats and seen (labels), of the whole folder;
+    clips, this host's.
 
     Raises UserError for folders without clips, fewer clips than hosts, and clips that lack what the
     config needs.
@@ -189,7 +196,7 @@ class MotionClips:
             waveform = config.audio.encoder == "mel" or "audio" not in read_clip(files[0])
         self.struct: MotionBatch = motion_batch_struct(config, size, waveform)
         self._index = index_clips(self._folder, files)
-        self.stats = self._index.stats
+        self.stats, self.seen = self._index.stats, self._index.seen
         dim = config.face.motion_dim
         if len(self.stats.mean) != dim:
             raise UserError(f"{self._folder}: holds vectors of {len(self.stats.mean)} numbers, "

@@ -1,5 +1,6 @@
 """From a config and the name of a stage to a training run, and from its checkpoint to weights."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import fake as full_face_batch
+from vasa_jax.media.files import write_whole
+from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats, fit_stats
 from vasa_jax.training.checkpoint import Checkpoints
 from vasa_jax.training.face_step import Perception, face_task
@@ -24,18 +27,21 @@ from vasa_jax.training.progress import Progress
 from vasa_jax.training.task import Task
 
 STAGES = ("face", "motion")
+LABELS_NAME = "labels.json"
 
 
 class Exported(NamedTuple):
     """Averaged parameters of a stage, as a bundle names them, and what they need beside them.
 
     params: {"face": …} of stage 1, {"motion": …} and, if it was trained along, {"audio": …} of
-    stage 2, numpy. stats: of stage 2's motion, else None. step: of the checkpoint.
+    stage 2, numpy. stats: of stage 2's motion, else None. step: of the checkpoint. seen: the labels
+    of stage 2's clips, None where they are not known.
     """
 
     params: dict
     stats: MotionStats | None
     step: int
+    seen: SeenLabels | None = None
 
 
 def run(
@@ -73,6 +79,7 @@ def run(
     if stage == "motion" and isinstance(data, str | Path) and is_clip_folder(Path(data)):
         sound = True if "audio" in frozen else None
         data = MotionClips(Path(data), config, seed=config.train_motion.seed, waveform=sound)
+        keep_labels(Path(workdir), data.seen, progress)
         frozen.setdefault("stats", data.stats)
         if config.motion.prior:
             frozen.setdefault("correlations", data.correlations())
@@ -136,4 +143,23 @@ def export(config: Config, stage: str, workdir: Path | str) -> Exported:
     stats = (
         MotionStats(*map(np.asarray, (constants["mean"], constants["std"]))) if constants else None
     )
-    return Exported(params, stats, found.step)
+    return Exported(params, stats, found.step, _kept_labels(Path(workdir)))
+
+
+def keep_labels(workdir: Path, seen: SeenLabels, progress: Progress | None) -> None:
+    """Leave in `workdir` what the clips are labelled with, for `export`, and say what is missing.
+
+    What a run with checkpoints has left stays: data of another kind may yet be refused.
+    """
+    if progress is not None and seen.lacking():
+        progress.note(f"no clip holds {', '.join(seen.lacking())}: --emotion will not know it")
+    path = workdir / LABELS_NAME
+    if jax.process_index() == 0 and not (path.exists() and (workdir / "checkpoints").is_dir()):
+        write_whole(path, "labels of the clips", json.dumps(seen.to_json(), indent=1) + "\n")
+
+
+def _kept_labels(workdir: Path) -> SeenLabels | None:
+    try:
+        return from_json(json.loads((workdir / LABELS_NAME).read_text()))
+    except (OSError, ValueError):
+        return None

@@ -1,4 +1,4 @@
-"""The line of sight, per frame from iris and head, and of a whole clip."""
+"""The line of sight of every frame, from iris and head."""
 
 import numpy as np
 
@@ -9,8 +9,6 @@ from vasa_jax.data_pipeline.prepare.labels.pose import weighted_similarity
 from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 from vasa_jax.typing import Float
 
-BIN = np.radians(5.0)
-"""Width of a bin of the histogram of directions."""
 EYES = (((33, 133), 468), ((263, 362), 473))
 """Outer and inner corner and the centre of the iris, of both eyes."""
 IRIS_DISTANCE = 1.05
@@ -24,24 +22,6 @@ with it the median gaze of 36 real portraits and 62 frames of real speakers is 0
 CLOSED = 0.2
 """An eye whose lids are nearer than this part of its width shows no iris."""
 _LIDS = ((159, 145), (386, 374))
-
-
-def main_direction(gaze: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "2"]:
-    """A clip's main gaze: the mean of the directions in and around the fullest histogram bin.
-
-    VASA-1 (section 3.2, data) clusters the directions of a clip's frames by a histogram and does
-    not publish more. Here: bins of 5 degrees centred on whole multiples (so that looking into the
-    camera is one bin), counts summed over 3 x 3 neighbours, the fullest sum wins (the one nearest
-    to the camera where sums are equal), and the frames in those nine bins are averaged.
-    gaze: yaw and pitch in radians. Raises ValueError for no frame at all.
-    """
-    if not len(gaze):
-        raise ValueError("no frames, no main gaze")
-    bins = np.round(np.asarray(gaze, np.float64) / BIN).astype(np.int64)
-    centres = np.unique(bins, axis=0)
-    near = np.abs(bins[None] - centres[:, None]).max(2) <= 1
-    order = np.lexsort((np.hypot(*centres.T), -near.sum(1)))
-    return np.mean(gaze[near[order[0]]], 0, dtype=np.float64).astype(np.float32)
 
 
 def through_blinks(

@@ -140,7 +140,7 @@ class Labellers:
         a labeller gives another shape than its protocol says, or numbers that are not finite.
         """
         from vasa_jax.data_pipeline.clip import LANDMARK_UNIT
-        from vasa_jax.data_pipeline.prepare.labels.gaze import main_direction
+        from vasa_jax.data_pipeline.main_gaze import main_gaze
 
         self.load()
         track = FaceTrack(frames, landmarks)
@@ -159,7 +159,7 @@ class Labellers:
             "translation": np.asarray(pose.translation, np.float32),
             "log_scale": np.asarray(pose.log_scale, np.float32),
             "gaze": gaze,
-            "main_gaze": main_direction(gaze),
+            "main_gaze": main_gaze(gaze),
             "distance": self._check("distance", self._call("distance", track), ()),
             "emotion": self._check("emotion", self._call("emotion", track), (len(EMOTIONS),)),
             "points": points,

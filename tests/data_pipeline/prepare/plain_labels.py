@@ -3,6 +3,7 @@
 import numpy as np
 
 from vasa_jax.data_pipeline.prepare.labels import HeadPose
+from vasa_jax.typing import EMOTIONS
 
 
 class Pose:
@@ -19,7 +20,9 @@ class Gaze:
 
 class Emotion:
     def __call__(self, track):
-        return np.full(8, 1 / 8, np.float32)
+        shares = np.full(8, 1 / 7, np.float32)
+        shares[EMOTIONS.index("contempt")] = 0
+        return shares
 
 
 class Arkit:

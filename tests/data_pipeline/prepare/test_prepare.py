@@ -171,6 +171,7 @@ def test_the_report_and_the_card_say_why(prepared):
     card = (out / "README.md").read_text()
     for reason in DISCARDED.values():
         assert reason in card
+    assert "No clip holds a share of 0.1 of contempt." in card
     for plot in ("pose", "gaze", "clips", "emotion", "discards"):
         assert f"plots/{plot}.png" in card
         assert cv2.imread(str(out / "plots" / f"{plot}.png")) is not None

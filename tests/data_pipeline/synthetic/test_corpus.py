@@ -15,6 +15,7 @@ from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.loading.correspondence import decode_places
 from vasa_jax.data_pipeline.loading.pictures import decode_grey
+from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.swaps import read_group
 from vasa_jax.data_pipeline.synthetic import clipmaker, corpus, swapping
@@ -84,7 +85,7 @@ def draw_track(engine, identity, track):
         "landmarks": np.zeros((count, 7, 2), np.int16),
         "arkit": track.arkit,
         "phonemes": track.phonemes,
-        "main_gaze": np.median(track.gaze, 0),
+        "main_gaze": main_gaze(track.gaze),
         "distance": np.float32(1.0),
         "emotion": track.emotion,
         "masks": np.stack([d.mask for d in drawn]),

@@ -7,8 +7,9 @@ import pytest
 
 from tests.data_pipeline.synthetic.talk import chatter
 from vasa_jax import zoo
+from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic import clipmaker, tracks
-from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
+from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, Rendered, render_track
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_jobs
@@ -53,6 +54,43 @@ def test_labels_are_the_renderers():
                 np.testing.assert_allclose(getattr(got, name), want[name], atol=2e-6, err_msg=name)
             eyes = tracks.eyes_in_head(got.gaze, got.rotation)
             np.testing.assert_allclose(got.eyes, eyes, atol=1e-6)
+
+
+def test_main_gaze_is_found_as_for_recorded_heads():
+    """Of tracks and of drawn clips: the fullest place and not a median, which here is another."""
+    speech = chatter(1.0, seed=1)
+    track = perform(5, speech)
+    places = np.radians([[-1.0, 0.5], [10.0, 8.0], [18.0, -6.0]])
+    kind = np.digitize(np.linspace(0, 1, len(track.gaze)), [0.44, 0.72])
+    track = track._replace(gaze=places[kind].astype(np.float32))
+    clip = tracks.label(ClipJob(0, 0, "train"), PLAN, STANCE, speech, track)
+    np.testing.assert_array_equal(clip.main_gaze, main_gaze(clip.gaze))
+    assert np.abs(clip.main_gaze - np.median(clip.gaze, 0)).max() > np.radians(5)
+
+    class Mirror(HeadRenderer):
+        """Draws nothing and looks where it is told."""
+
+        def __init__(self):
+            pass
+
+        def load(self, identity):
+            pass
+
+        def render(self, arkit, rotation, offset, gaze):
+            picture, f32 = np.zeros((8, 8), np.uint8), np.float32
+            return Rendered(
+                image=np.stack([picture] * 3, -1),
+                mask=picture,
+                rotation=f32(rotation),
+                translation=np.zeros(3, f32),
+                log_scale=np.zeros(1, f32),
+                points=np.zeros((5, 2), f32),
+                landmarks=np.zeros((7, 2), f32),
+                gaze=gaze,
+            )
+
+    _, labels = render_track(Mirror(), sample_identity(4), track)
+    np.testing.assert_allclose(labels["main_gaze"], places[0], atol=1e-6)
 
 
 def test_mu_law():

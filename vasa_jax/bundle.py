@@ -5,9 +5,6 @@ in which weights are shipped, exported from training and handed to `generate --c
 """
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +21,8 @@ from vasa_jax.config import DEFAULT_NAME, Config, from_dict, get_config
 from vasa_jax.config_text import apply_overrides, to_dict
 from vasa_jax.errors import UserError
 from vasa_jax.face.model import FaceModel
+from vasa_jax.media.files import PendingFolder
+from vasa_jax.media.places import check_ours
 from vasa_jax.motion.dit import MotionTransformer
 from vasa_jax.motion.dit import build as build_motion
 from vasa_jax.motion.dit import init_params as init_motion
@@ -97,32 +96,43 @@ def init_bundle(config: Config, seed: int = 0) -> Bundle:
     return Bundle(config, params, MotionStats(np.zeros_like(std), std), trained=False)
 
 
+FILES = ("config.json", "model.safetensors")
+
+
+def check_bundle_place(folder: Path) -> None:
+    """Raise UserError where a bundle would replace anything but a bundle."""
+
+    def known(found: Path) -> bool:
+        header = json.loads((found / FILES[0]).read_text())
+        return {"format", "config"} <= set(header) and {f.name for f in found.iterdir()} <= {*FILES}
+
+    check_ours(Path(folder), "bundle of `vasa-jax export` alone", known)
+
+
 def save_bundle(folder: Path, bundle: Bundle, dtype: jnp.dtype = jnp.float32) -> None:
-    """Write a bundle, parameters as `dtype`; the folder appears whole or not at all."""
+    """Write a bundle, parameters as `dtype`; the folder appears whole or not at all, in place of an
+    older bundle."""
     folder = Path(folder)
-    beside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        beside.mkdir(parents=True)
-        flat = {k: jnp.asarray(v).astype(dtype) for k, v in flatten(bundle.params).items()}
-        # Statistics stay float32: they scale every generated frame.
-        flat |= {f"stats/{k}": np.asarray(v) for k, v in bundle.stats._asdict().items()}
-        save_safetensors(beside / "model.safetensors", flat, {"config": bundle.config.name})
-        header = {
-            "format": FORMAT,
-            "version": vasa_jax.__version__,
-            "trained": bundle.trained,
-            "config": to_dict(bundle.config),
-        }
-        if bundle.seen is not None:
-            header["labels"] = bundle.seen.to_json()
-        (beside / "config.json").write_text(json.dumps(header, indent=1) + "\n")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.rename(beside, folder)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot write the checkpoint ({error})") from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+    check_bundle_place(folder)
+    config, weights = FILES
+    with PendingFolder(folder, "checkpoint") as pending:
+        try:
+            flat = {k: jnp.asarray(v).astype(dtype) for k, v in flatten(bundle.params).items()}
+            # Statistics stay float32: they scale every generated frame.
+            flat |= {f"stats/{k}": np.asarray(v) for k, v in bundle.stats._asdict().items()}
+            save_safetensors(pending.temporary / weights, flat, {"config": bundle.config.name})
+            header = {
+                "format": FORMAT,
+                "version": vasa_jax.__version__,
+                "trained": bundle.trained,
+                "config": to_dict(bundle.config),
+            }
+            if bundle.seen is not None:
+                header["labels"] = bundle.seen.to_json()
+            (pending.temporary / config).write_text(json.dumps(header, indent=1) + "\n")
+        except OSError as error:
+            raise UserError(f"{folder}: cannot write the checkpoint ({error})") from None
+        pending.commit()
 
 
 def read_header(folder: Path, name: str | None, overrides: Sequence[str]) -> tuple[Config, bool]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.errors import UserError
+from vasa_jax.media.files import PendingFile
 
 
 def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
@@ -51,16 +52,25 @@ def check_against(flat: Mapping[str, object], expected: Mapping[str, object], wh
 
 
 def save_safetensors(path: Path, flat: Mapping[str, object], metadata: dict[str, str]) -> None:
-    """Write named arrays to one safetensors file."""
+    """Write named arrays to one safetensors file, whole or not at all.
+
+    Raises UserError where it cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     arrays = {k: np.ascontiguousarray(jax.device_get(v)) for k, v in flat.items()}
-    # safetensors makes files that only their owner may read; a team shares its checkpoints.
-    path = Path(path)
-    path.touch()
-    mode = path.stat().st_mode
-    save_file(arrays, str(path), metadata=metadata)
-    path.chmod(mode)
+    pending = PendingFile(path, "weights")
+    try:
+        # safetensors makes files that only their owner may read; a team shares its checkpoints.
+        mode = pending.temporary.stat().st_mode
+        save_file(arrays, str(pending.temporary), metadata=metadata)
+        pending.temporary.chmod(mode)
+        pending.commit()
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"cannot write {path} ({error}); free some disk space") from None
+    finally:
+        pending.discard()
 
 
 def load_safetensors(path: Path) -> dict[str, np.ndarray]:

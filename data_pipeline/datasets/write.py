@@ -17,6 +17,7 @@ from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS, VERSION
 from vasa_jax.data_pipeline.datasets.features import OPTIONAL
 from vasa_jax.data_pipeline.swaps import LABELS, SwapGroup, read_group, write_group
 from vasa_jax.errors import UserError
+from vasa_jax.media.places import check_ours
 
 BUILDERS = {
     voxceleb2.CARD.name: (voxceleb2, "VoxCeleb2"),
@@ -75,6 +76,16 @@ def write_swaps(
         )
 
 
+def check_place(out: Path, builder: str, kind: str = CLIPS) -> None:
+    """Raise UserError where a dataset would take the place of something that is none of ours."""
+    check_ours(_target(Path(out), builder, kind), "dataset of `vasa-jax`", _written_key)
+
+
+def _target(out, name, kind):
+    several = len(BUILDERS[name][0].CARD.kinds) > 1
+    return out / name / (kind if several else "") / VERSION
+
+
 def _write(out, name, kind, files, description, advance, beam_runner):
     if name not in BUILDERS:
         raise UserError(f"unknown dataset builder {name!r}; it is one of {', '.join(BUILDERS)}")
@@ -85,13 +96,13 @@ def _write(out, name, kind, files, description, advance, beam_runner):
     if not files:
         raise UserError(f"{out}: there is no clip to write; the report says why all were left out")
     module, class_name = BUILDERS[name]
-    card = module.CARD
-    target = out / name / (kind if len(card.kinds) > 1 else "") / VERSION
+    card, target = module.CARD, _target(out, name, kind)
     key = _key(name, kind, files, description)
     if _written_key(target) == key:
         if advance is not None:
             advance(sum(map(len, files.values())))
         return target
+    check_place(out, name, kind)
     files, index = _index(kind, files)
     index["key"] = key
     with _scratch(out, f".{name}.{kind}.partial") as scratch:

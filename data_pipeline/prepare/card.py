@@ -10,6 +10,7 @@ import numpy as np
 from vasa_jax.data_pipeline.prepare.clip_job import CLIPS
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
+from vasa_jax.data_pipeline.prepare.place import CARD, PLOTS, SIGNATURE
 from vasa_jax.data_pipeline.prepare.plots import draw_plots
 from vasa_jax.data_pipeline.prepare.report import step_totals
 from vasa_jax.data_pipeline.prepare.split import SPLITS
@@ -20,7 +21,6 @@ from vasa_jax.typing import EMOTIONS, FPS, Float
 if TYPE_CHECKING:
     from vasa_jax.data_pipeline.prepare.run import Result
 
-NAME = "README.md"
 MOST_CLIPS = 20_000
 """Clips whose labels the histograms are drawn from, evenly spread, where there are more."""
 
@@ -61,22 +61,22 @@ def write_card(out: Path, result: "Result", options: PrepareOptions, labellers: 
         labels = read_labels(files[::step]) if files else None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         labels = None  # a clip was taken away while we looked; the counts are still true
-    plots = draw_plots(out / "plots", labels, result.reports)
+    plots = draw_plots(out / PLOTS, labels, result.reports)
     text = "\n\n".join(
         [
             f"# {result.dataset.parent.name if result.dataset else 'No clip was left'}",
-            "Talking-head clips made by `vasa-jax prepare`. Labels come from networks, not from "
+            f"Talking-head clips {SIGNATURE}. Labels come from networks, not from "
             "people; the videos keep their own rights.",
             _counts(result),
             _steps(result),
-            "\n".join(f"![{name}](plots/{path.name})" for name, path in plots.items()),
+            "\n".join(f"![{name}]({PLOTS}/{path.name})" for name, path in plots.items()),
             _numbers(labels) if labels else "",
             _failures(result),
             _choices(options, labellers),
         ]
     )
-    write_whole(out / NAME, "data card", text.rstrip() + "\n")
-    return out / NAME
+    write_whole(out / CARD, "data card", text.rstrip() + "\n")
+    return out / CARD
 
 
 def _table(head: list[str], rows: list[list]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.data_pipeline.clip import Clip, write_clip
+from vasa_jax.data_pipeline.clip import Clip, read_clip, write_clip
 from vasa_jax.data_pipeline.loading.pictures import encode_jpeg
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.facts import Facts, look_at, one_field
@@ -28,10 +28,11 @@ from vasa_jax.data_pipeline.prepare.report import (
 )
 from vasa_jax.data_pipeline.prepare.segments import NO_FACE, Stretch, stretches
 from vasa_jax.data_pipeline.prepare.shots import ShotDetector
-from vasa_jax.data_pipeline.prepare.sources import Source
+from vasa_jax.data_pipeline.prepare.sources import CLIP_ENDING, Source
 from vasa_jax.data_pipeline.prepare.track import FaceTracker
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
+from vasa_jax.media.places import check_ours
 from vasa_jax.media.video import read_video
 from vasa_jax.typing import EMOTIONS, PortraitArray
 
@@ -66,6 +67,7 @@ def prepare_source(
         return failed(source, message)
     key = {"options": options.digest(json.dumps(labellers.names, sort_keys=True)),
            "state": state, "identity": source.identity}  # fmt: skip
+    check_ours(record_path, "record of `vasa-jax prepare`", _is_record)
     earlier = _earlier(record_path)
     if earlier is not None:
         found_key, report = earlier
@@ -90,6 +92,10 @@ def failed(source: Source, message: str) -> SourceReport:
         discards=(Discard("read", "unreadable", detail=message),),
         message=message,
     )
+
+
+def _is_record(path: Path) -> bool:
+    return {"key", "report"} <= set(json.loads(path.read_text()))
 
 
 def _earlier(path: Path) -> tuple[dict, SourceReport] | None:
@@ -247,7 +253,8 @@ class _Job:
         with self.timed("labels"):
             marks = crop.to_crop(part.landmarks, box, options.size)
             labels = self.labellers.label(pictures, marks)
-        name = f"{self.source.name}-{part.start:06d}"
+        file = self.source.name + CLIP_ENDING.format(part.start)
+        name = file.removesuffix(".npz")
         with self.timed("write"):
             clip = Clip(
                 clip_id=name,
@@ -258,7 +265,8 @@ class _Job:
                 quality=quality,
                 **labels,
             )
-            write_clip(self.out / CLIPS / f"{name}.npz", clip)
+            check_ours(self.out / CLIPS / file, "clip of `vasa-jax prepare`", read_clip)
+            write_clip(self.out / CLIPS / file, clip)
         facts = {
             "face": round(face, 1),
             "box": list(box),
@@ -270,7 +278,7 @@ class _Job:
             "distance": round(float(labels["distance"]), 3),
             "emotion": EMOTIONS[int(np.argmax(labels["emotion"]))],
         }
-        self.clips.append(KeptClip(f"{name}.npz", part.start, part.stop, facts))
+        self.clips.append(KeptClip(file, part.start, part.stop, facts))
         return len(pictures)
 
     def _pictures(self, part: Stretch, box: crop.Box, first: np.ndarray, frames) -> np.ndarray:

@@ -13,6 +13,7 @@ from vasa_jax.typing import EMOTIONS, FPS
 if TYPE_CHECKING:
     from vasa_jax.data_pipeline.prepare.card import Labels
 
+FILES = ("pose.png", "gaze.png", "clips.png", "emotion.png", "discards.png")
 _COLOUR = "#3b6ea5"
 
 

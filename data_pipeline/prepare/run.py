@@ -10,6 +10,7 @@ from vasa_jax import zoo
 from vasa_jax.data_pipeline.prepare.clip_job import CLIPS, failed, prepare_source
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
+from vasa_jax.data_pipeline.prepare.place import REPORT, SUMMARY, check_place
 from vasa_jax.data_pipeline.prepare.pool import Outcome, run_jobs
 from vasa_jax.data_pipeline.prepare.report import (
     SourceReport,
@@ -22,8 +23,6 @@ from vasa_jax.data_pipeline.prepare.sources import Source, find_sources
 from vasa_jax.data_pipeline.prepare.split import SPLITS, split_of
 from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS
-
-REPORT, SUMMARY = "report.jsonl", "report.json"
 
 
 @runtime_checkable
@@ -82,7 +81,7 @@ def prepare_folder(
     `voxceleb2` where all videos lie in that layout, else `video_folder`. Raises UserError for bad
     options, a folder without videos, missing weights and a place that cannot be written.
     """
-    from vasa_jax.data_pipeline.datasets.write import write_dataset
+    from vasa_jax.data_pipeline.datasets import write
     from vasa_jax.data_pipeline.prepare.card import write_card
 
     check_options(options)
@@ -92,6 +91,8 @@ def prepare_folder(
     sources = found.videos
     if found.note:
         progress.note(found.note)
+    check_place(out)
+    write.check_place(out, builder_name(sources))
     _make_folder(out)
     with progress.stage("load"):
         # Here and once, lest every worker downloads them.
@@ -118,7 +119,7 @@ def prepare_folder(
     if files:
         with progress.stage("dataset", sum(map(len, files.values()))) as advance:
             result = result._replace(
-                dataset=write_dataset(
+                dataset=write.write_dataset(
                     out, builder_name(sources), files, advance=advance, beam_runner=beam_runner
                 )
             )

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vasa_jax.media.folders import find_videos
+from vasa_jax.media.places import short_path
 
+CLIP_ENDING = "-{:06d}.npz"
+"""Of a clip's file, after the source's name: the clip's first frame."""
 _VOXCELEB = re.compile(r"id\d{5}")
 """A person's folder in VoxCeleb2: id00012/21Uxsk56VDQ/00001.mp4."""
 
@@ -37,10 +40,12 @@ def find_sources(folder: Path, identity_from: str = "auto") -> Sources:
     found = find_videos(folder)
     files = found.files
     names = [file.relative_to(folder).with_suffix("").as_posix() for file in files]
-    sources = []
+    sources, ending = [], CLIP_ENDING.format(0)
     for file, name in zip(files, names, strict=True):
         # Two videos that differ in their ending alone must not share one record.
         unique = name if names.count(name) == 1 else f"{name}{file.suffix.lower()}"
+        # Its clips and its record must have names that a disk takes.
+        unique = short_path(unique, ending).removesuffix(ending)
         sources.append(Source(file, unique, _identity(name, identity_from)))
     return Sources(sources, found.note("videos"), found.left_out)
 

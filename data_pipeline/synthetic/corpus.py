@@ -63,11 +63,13 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
     folder; what changes the clips themselves needs another folder. workers: processes; 0 draws in
     this one. Raises UserError for a bad plan, a folder of another plan, missing weights or EGL.
     """
-    from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
+    from vasa_jax.data_pipeline.datasets.write import check_place, write_dataset, write_swaps
 
     check_plan(plan)
     out, record = Path(out), fingerprint(plan)
     _compare(out, record)
+    for kind in ("clips", "swaps")[: 2 if plan.swaps else 1]:
+        check_place(out, "synthetic_heads", kind)
     with progress.stage("load"):
         # Here and once, lest every worker downloads them.
         for name in _WEIGHTS + (() if plan.speech else _SPEECH_WEIGHTS):

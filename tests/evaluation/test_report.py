@@ -59,10 +59,14 @@ def test_report_replaces_a_report_and_nothing_else(found, tmp_path):
     with pytest.raises(UserError, match="holds other files"):
         write_report(other, found, HEADER)
     assert (other / "dear.jpg").read_text() == "mine"
+    (place / "notes.md").write_text("what I saw")  # beside a report of ours
+    with pytest.raises(UserError, match=r"holds other files \(notes.md\)"):
+        write_report(place, found, HEADER)
+    assert (place / "notes.md").read_text() == "what I saw"
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="is a file"):
         check_place(tmp_path / "file")
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot write report"):
         check_place(tmp_path / "file" / "report")
 
 

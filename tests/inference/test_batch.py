@@ -16,7 +16,7 @@ from vasa_jax.inference.batch import run_batch
 from vasa_jax.inference.manifest import read_manifest
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
-from vasa_jax.media.files import LONGEST_NAME
+from vasa_jax.media.places import LONGEST_NAME
 
 
 @pytest.fixture(scope="module")

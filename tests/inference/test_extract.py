@@ -140,10 +140,14 @@ def test_a_rerun_skips_what_is_done(videos, made, encoder, monkeypatch, tmp_path
     assert {f: f.stat().st_mtime_ns for f in output.rglob("*.npz")} == files
     # Another model, or another source, is not what was done.
     monkeypatch.setattr(encoder[0], "identity", "other")
-    (output / "train" / "broken.mp4.npz").write_bytes(b"left by an older model")
+    older, mine = (output / "train" / f"{name}.mp4.npz" for name in ("broken", "id2/y/silent"))
+    older.write_bytes(next(iter(files)).read_bytes())  # of a source that was whole then
+    mine.write_bytes(b"a file of somebody else")
     other = extract_folder(videos, output, encoder[0], QUIET)
     assert (other.made, other.skipped) == (2, 0)
-    assert not (output / "train" / "broken.mp4.npz").exists()
+    assert not older.exists()
+    assert mine.read_bytes() == b"a file of somebody else"
+    assert "is no clip" in other.reasons["id2/y/silent.mp4"]
 
 
 def test_a_changed_split_moves_clips(videos, made, encoder, tmp_path):

@@ -49,10 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.evaluation.run import evaluate
     from vasa_jax.evaluation.structs import Settings
     from vasa_jax.inference.progress import Reporter
+    from vasa_jax.media.places import check_kept
 
     # Whatever can be wrong is found out before the model is loaded.
     labellers = Labellers(parse_choices(arguments.labeller))
     config = resolve_config(arguments.config, arguments.checkpoint, options.overrides(arguments))
+    given = {"data": arguments.data, "checkpoint": arguments.checkpoint}
+    check_kept(arguments.output, given, "report", whole_folder=True)
     check_place(arguments.output)
     found = inputs.find_records(arguments.data, inputs.CLIPS, arguments.split)
     swaps = inputs.find_records(arguments.data, inputs.SWAPS, arguments.split)

@@ -33,16 +33,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     config = get_config(arguments.config, arguments.overrides)
     output = arguments.output
-    taken = any(output.iterdir()) if output.is_dir() else output.exists()
-    if taken and not (output / "model.safetensors").is_file():
-        raise UserError(f"{output}: is there and is no bundle; give a new folder")
 
     import jax.numpy as jnp
 
-    from vasa_jax.bundle import save_bundle
+    from vasa_jax.bundle import check_bundle_place, save_bundle
     from vasa_jax.inference.progress import Reporter
+    from vasa_jax.media.places import check_kept
     from vasa_jax.training.export_bundle import assemble, stage_of
 
+    check_bundle_place(output)
+    inputs = {
+        "base": arguments.base,
+        "audio weights": arguments.audio_weights,
+        "run of stage 1": arguments.face,
+        "run of stage 2": arguments.motion,
+    }
+    inputs |= {f"run {folder}": folder for folder in arguments.workdirs}
+    check_kept(output, inputs, "bundle", whole_folder=True)
     runs = {"face": arguments.face, "motion": arguments.motion}
     for workdir in arguments.workdirs:
         stage = stage_of(workdir)

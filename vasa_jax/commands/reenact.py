@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from vasa_jax.inference.generate import check_output, load_portrait
     from vasa_jax.inference.reenact import reenact, track_of
-    from vasa_jax.media.files import check_kept
+    from vasa_jax.media.places import check_kept
 
     with report.timed("load"):
         inputs = {"portrait": arguments.image, "driving video": arguments.driving}

@@ -40,6 +40,12 @@ def run(arguments: argparse.Namespace) -> int:
         for name in names:
             print(f"{name}: {zoo.fetch(name) if not zoo.is_cached(name) else 'already there'}")
         return 0
+    from vasa_jax.media.places import check_kept
+
+    given = arguments.source
+    if given is None and zoo.is_cached(arguments.name):
+        given = zoo.cached_path(arguments.name)
+    check_kept(arguments.output, {"weights": given})
     if arguments.source is None:
         zoo.convert(arguments.name, arguments.output)
     else:

@@ -1,9 +1,6 @@
 """The report of an evaluation: Markdown, JSON and sheets in one folder, whole or not at all."""
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from vasa_jax.evaluation.figures import SECTIONS, Aim, Figure, aims, interval, n
 from vasa_jax.evaluation.run import Evaluation
 from vasa_jax.evaluation.sheets import grid, plot_mouth, write_png
 from vasa_jax.evaluation.statistics import CONFIDENCE, RESAMPLES, Summary
+from vasa_jax.media.files import PendingFolder
 
 TOOL = "vasa-jax evaluate"
 JSON_NAME, MARKDOWN_NAME = "report.json", "report.md"
@@ -27,20 +25,19 @@ LEFT_OUT = (
 
 def check_place(folder: Path) -> None:
     """Raises UserError unless the report may be written there: a new folder, an empty one or an
-    older report, in a place that can be written to."""
+    older report and nothing else, in a place that can be written to."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a folder for the report")
-    if folder.is_dir() and any(folder.iterdir()) and not _is_report(folder):
-        raise UserError(f"{folder}: holds other files, which a report would replace; give a new "
-                        "folder")  # fmt: skip
-    trial = _beside(folder)
-    try:
-        trial.mkdir(parents=True)
-        trial.rmdir()
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror or error}); choose a "
-                        "folder that you may write to") from None  # fmt: skip
+    if folder.is_dir():
+        others = {file.name for file in folder.iterdir()} - _files_of(folder)
+        if others:
+            raise UserError(
+                f"{folder}: holds other files ({min(others)}), which a report would replace; give "
+                "a new folder"
+            )
+    with PendingFolder(folder, "report"):
+        pass
 
 
 def write_report(folder: Path, found: Evaluation, header: Mapping[str, Any]) -> list[Aim]:
@@ -54,26 +51,20 @@ def write_report(folder: Path, found: Evaluation, header: Mapping[str, Any]) -> 
     check_place(folder)
     sweeps = {k: (r.curve, r.correlation, r.monotonic) for k, r in found.sweeps.items()}
     table = aims(found.summaries, found.offset, sweeps)
-    beside, old = _beside(folder), _beside(folder)
-    try:
-        beside.mkdir(parents=True)
-        sheets = _write_sheets(beside, found)
-        content = _content(found, header, table, sheets)
-        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        (beside / JSON_NAME).write_text(text + "\n", encoding="utf-8")
-        words = markdown(found, header, table, sheets)
-        (beside / MARKDOWN_NAME).write_text(words, encoding="utf-8")
-        if folder.exists():
-            os.rename(folder, old)
-        os.rename(beside, folder)
-    except OSError as error:
-        if old.exists() and not folder.exists():
-            os.rename(old, folder)
-        raise UserError(f"{folder}: cannot write the report ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
+    with PendingFolder(folder, "report") as pending:
+        beside = pending.temporary
+        try:
+            sheets = _write_sheets(beside, found)
+            content = _content(found, header, table, sheets)
+            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+            (beside / JSON_NAME).write_text(text + "\n", encoding="utf-8")
+            words = markdown(found, header, table, sheets)
+            (beside / MARKDOWN_NAME).write_text(words, encoding="utf-8")
+        except OSError as error:
+            raise UserError(
+                f"{folder}: cannot write the report ({error.strerror or error})"
+            ) from None
+        pending.commit()
     return table
 
 
@@ -198,14 +189,12 @@ def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
     return sheets
 
 
-def _is_report(folder: Path) -> bool:
+def _files_of(folder: Path) -> set[str]:
+    """The files of the report that lies in a folder; none where there is no report."""
     try:
         content = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(content, dict) and content.get("tool") == TOOL
-
-
-def _beside(folder: Path) -> Path:
-    folder = Path(folder).absolute()
-    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.part")
+        if content["tool"] == TOOL:
+            return {JSON_NAME, MARKDOWN_NAME, *content["sheets"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        pass
+    return set()

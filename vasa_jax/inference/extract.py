@@ -16,6 +16,7 @@ from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.files import PendingFile, write_whole
 from vasa_jax.media.folders import SOUNDS, find_videos
+from vasa_jax.media.places import check_ours, short_path
 from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float, Frames
 
 SPLITS = ("train", "val", "test")
@@ -125,15 +126,19 @@ def extract_clips(
 ) -> Summary:
     """Write `output`/SPLIT/NAME.npz for every clip, and `output`/report.json; see
     `extract_folder`."""
+    check_ours(output / REPORT_NAME, "report of `vasa-jax extract-motion`", _is_report)
     model = encoder.identity + (f"+{sound.identity}" if sound else "")
     counts, frames = {"made": 0, "skipped": 0, "failed": 0}, 0
     reasons: dict[str, str] = {}
     with report.stage("extract", len(clips)) as advance:
         for name, clip in clips.items():
             others = [s for s in SPLITS if s != clip.split]
-            places = [output / s / f"{name}.npz" for s in (clip.split, *others)]
+            file = short_path(name, ".npz")
+            places = [output / s / file for s in (clip.split, *others)]
             outcome, arrays, count = "failed", {}, 0
             try:
+                for place in places:
+                    check_ours(place, "clip of `vasa-jax extract-motion`", _record_of)
                 record = {"format": FORMAT, "model": model, "source": clip.mark()}
                 count = _finished(places, record)
                 if not count:
@@ -148,7 +153,8 @@ def extract_clips(
             if outcome != "skipped":
                 # What an older model or source gave must not be taken for this one's.
                 for stale in places[1:] if outcome == "made" else places:
-                    stale.unlink(missing_ok=True)
+                    if _record_of(stale) is not None:
+                        stale.unlink()
             counts[outcome] += 1
             frames += count
             report.event("row", clip=name, outcome=outcome, frames=count,
@@ -222,18 +228,28 @@ def _finished(places: list[Path], record: dict) -> int:
     one; 0 if there is none of this record."""
     target = places[0]
     for path in places:
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                found = json.loads(str(stored["record"]))
-        except Exception:  # none, or broken: it is made anew
-            continue
-        if not isinstance(found, dict) or {k: found.get(k) for k in record} != record:
+        found = _record_of(path)
+        if found is None or {k: found.get(k) for k in record} != record:
             continue
         if path is not target:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
         return int(found.get("frames", 0))
     return 0
+
+
+def _record_of(path: Path) -> dict | None:
+    """What a clip of `_write` says of its making; None of any other file, and of none."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            found = json.loads(str(stored["record"]))
+    except Exception:  # zipfile, zlib and numpy each have their own
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _is_report(path: Path) -> bool:
+    return {"model", "config", "videos", "minutes"} <= set(json.loads(path.read_text()))
 
 
 def _write(path: Path, arrays: dict, record: dict) -> None:

@@ -21,8 +21,9 @@ from vasa_jax.inference.portrait import (
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Picture, Request, describe
 from vasa_jax.media.audio import AudioClip, open_audio
-from vasa_jax.media.files import check_input, check_kept
+from vasa_jax.media.files import check_input
 from vasa_jax.media.image import read_image
+from vasa_jax.media.places import check_kept
 from vasa_jax.media.writer import VideoWriter, frame_count
 from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.typing import POSE_DIM, Source

@@ -18,7 +18,8 @@ from vasa_jax.inference.request import (
     parse_gaze,
 )
 from vasa_jax.inference.table import read_table
-from vasa_jax.media.files import file_key, short_name, tells_case, write_whole
+from vasa_jax.media.files import write_whole
+from vasa_jax.media.places import check_ours, file_key, short_path, tells_case
 
 REQUIRED = ("image", "audio")
 OPTIONAL = ("name", "seed", "gaze", "distance", "emotion", "face", "crop")
@@ -55,8 +56,7 @@ def read_manifest(path: Path, folder: Path, note: Callable[[str], None] | None =
             rows.append(Row(line, None, str(wrong)))
             continue
         if note is not None and request.output.stem != name:
-            note(f"row {line}: the name is too long for a file; it is cut to "
-                 f"{request.output.name}")  # fmt: skip
+            note(f"row {line}: the name is too long for a file: cut to {request.output.name}")
         rows.append(Row(line, request, None))
     return _keep_inputs(path, rows)
 
@@ -72,8 +72,10 @@ def _keep_inputs(manifest: Path, rows: list[Row]) -> list[Row]:
     for row in rows:
         for output in (row.request.output, record_path(row.request)) if row.request else ():
             if (found := inputs.get(file_key(output))) is not None:
-                row = Row(row.line, None, f"{output} would overwrite {found}; give the row "
-                          "another name, or the batch another folder")  # fmt: skip
+                reason = (
+                    f"{output} would overwrite {found}; give the row or the folder another name"
+                )
+                row = Row(row.line, None, reason)
                 break
         kept.append(row)
     return kept
@@ -101,7 +103,7 @@ def _request(
     request = Request(
         image=image,
         audio=audio,
-        output=folder / f"{short_name(name, RECORD_ENDING)}.mp4",
+        output=(folder / short_path(name, RECORD_ENDING)).with_suffix(".mp4"),
         seed=_whole(cells.get("seed") or "0", "seed"),
         controls=Controls(
             gaze=parse_gaze(cells.get("gaze") or "0,0"),
@@ -173,18 +175,17 @@ def check_place(request: Request, details: dict) -> None:
     details: what the video will say of its making. A video without a record is replaced if it says
     the same: a run may have been killed between the two.
     """
-    record, output = record_path(request), request.output
-    try:
-        _read_record(request)
-        return
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, LookupError):
-        raise UserError(f"{record}: is there and is no record of `vasa-jax batch`; rename it, or "
-                        "give the row another name") from None  # fmt: skip
-    if output.exists() and _made_as(output) != json.loads(json.dumps(details)):
-        raise UserError(f"{output}: is there, and no record beside it says that `vasa-jax batch` "
-                        "made it; rename it, or give the row another name")  # fmt: skip
+    wanted = json.loads(json.dumps(details))
+
+    def known(video: Path) -> bool:
+        try:
+            return bool(_read_record(request))
+        except (OSError, ValueError, LookupError):
+            return _made_as(video) == wanted
+
+    record = "record of `vasa-jax batch`"
+    check_ours(record_path(request), record, lambda _: _read_record(request))
+    check_ours(request.output, "video that `vasa-jax batch` made of this row", known)
 
 
 def _read_record(request: Request) -> dict:
@@ -195,15 +196,12 @@ def _read_record(request: Request) -> dict:
     return record
 
 
-def _made_as(video: Path) -> dict | None:
-    """What a video of ours says of its making; None of any other file."""
+def _made_as(video: Path) -> dict:
+    """What a video of ours says of its making; whatever it raises means that it is none."""
     import av
 
-    try:
-        with av.open(str(video.absolute())) as container:
-            return json.loads(container.metadata["comment"])
-    except (av.FFmpegError, OSError, ValueError, LookupError):
-        return None
+    with av.open(str(video.absolute())) as container:
+        return json.loads(container.metadata["comment"])
 
 
 def record_finished(request: Request, mark: str, details: dict) -> None:

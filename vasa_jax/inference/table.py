@@ -70,8 +70,9 @@ def _text(path: Path, note: Callable[[str], None] | None) -> str:
             f"{path}: cannot read the manifest ({error.strerror or error}); check the path"
         ) from None
     if data.startswith(_WORKBOOKS):
-        raise UserError(f"{path}: is a workbook of a spreadsheet program, not text; save it as "
-                        "CSV (UTF-8)")  # fmt: skip
+        raise UserError(
+            f"{path}: is a workbook of a spreadsheet program, not text; save it as CSV (UTF-8)"
+        )
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if encoding is None and b"\0" in data:
         # Half of the bytes of Latin text in UTF-16 are zeros: the odd ones, or the even ones.
@@ -85,11 +86,15 @@ def _text(path: Path, note: Callable[[str], None] | None) -> str:
         except UnicodeDecodeError:
             continue
         if name == "cp1252" and note is not None:
-            note(f"{path}: is not UTF-8 and was read as Windows-1252; save it as UTF-8 if names "
-                 "come out wrong")  # fmt: skip
+            note(
+                f"{path}: is not UTF-8 and was read as Windows-1252; save it as UTF-8 if names "
+                "come out wrong"
+            )
         return text
-    raise UserError(f"{path}: its text cannot be decoded (tried {encoding or 'UTF-8, Windows-1252'}"
-                    "); save it as UTF-8")  # fmt: skip
+    raise UserError(
+        f"{path}: its text cannot be decoded (tried {encoding or 'UTF-8, Windows-1252'}"
+        "); save it as UTF-8"
+    )
 
 
 def _separator(text: str, known: Sequence[str]) -> str:
@@ -114,8 +119,9 @@ def _parse(path: Path, text: str, separator: str) -> list[tuple[int, list[str]]]
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise UserError(f"{path}: line {reader.line_num} cannot be read ({error}); check its "
-                        "quotes") from None  # fmt: skip
+        raise UserError(
+            f"{path}: line {reader.line_num} cannot be read ({error}); check its quotes"
+        ) from None
 
 
 def _columns(
@@ -124,13 +130,17 @@ def _columns(
     columns, known = [cell.casefold() for cell in header], (*required, *optional)
     missing = [name for name in required if name not in columns]
     if missing:
-        raise UserError(f"{path}: the manifest needs the columns {' and '.join(required)} in its "
-                        f"first line, {missing[0]!r} is missing (columns may be separated by "
-                        "comma, semicolon or tab)")  # fmt: skip
+        raise UserError(
+            f"{path}: the manifest needs the columns {' and '.join(required)} in its "
+            f"first line, {missing[0]!r} is missing (columns may be separated by "
+            "comma, semicolon or tab)"
+        )
     for cell, column in zip(header, columns, strict=True):
         if column and column not in known:
-            raise UserError(f"{path}: unknown column {cell!r}{nearest(column, optional)} "
-                            f"(known: {', '.join(known)})")  # fmt: skip
+            raise UserError(
+                f"{path}: unknown column {cell!r}{nearest(column, optional)} "
+                f"(known: {', '.join(known)})"
+            )
         if column and columns.count(column) > 1:
             raise UserError(f"{path}: the column {column!r} stands twice in the first line")
     return columns
@@ -144,7 +154,9 @@ def _row(line: int, cells: list[str], columns: list[str]) -> TableRow:
     if broken:
         error = "a cell goes on over the end of its line; is a double quote not closed?"
     elif stray := [c for c, name in zip(cells, names, strict=False) if c and not name]:
-        error = (f"the cell {stray[0]!r} stands under no column; put cells that hold the "
-                 "separator between double quotes")  # fmt: skip
+        error = (
+            f"the cell {stray[0]!r} stands under no column; put cells that hold the "
+            "separator between double quotes"
+        )
     found = dict(zip(names, cells, strict=False))
     return TableRow(line, {name: found.get(name, "") for name in columns if name}, error)

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFile, check_kept
+from vasa_jax.media.files import PendingFile
+from vasa_jax.media.places import check_kept
 from vasa_jax.media.soundtrack import Soundtrack
 from vasa_jax.typing import FPS, Frames
 

@@ -104,10 +104,18 @@ def index_clips(folder: Path, files: Sequence[Path]) -> Index:
         pass  # no cache, or not ours
     frames, stats, seen = _measure(files)
     lists = {k: np.asarray(v).tolist() for k, v in stats._asdict().items()}
-    content = {"key": key, "frames": frames, **lists, "labels": seen.to_json()}
-    text = json.dumps(content) + "\n"
-    write_whole(cache, "statistics", text)
+    if not cache.exists() or _is_cache(cache):
+        content = {"key": key, "frames": frames, **lists, "labels": seen.to_json()}
+        write_whole(cache, "statistics", json.dumps(content) + "\n")
     return Index(names, tuple(frames), stats, seen)
+
+
+def _is_cache(path: Path) -> bool:
+    """Whether statistics of ours lie there: a file of somebody else stays."""
+    try:
+        return {"key", "frames", "mean", "std"} <= set(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _model(file: Path) -> set[str]:

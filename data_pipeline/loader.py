@@ -15,12 +15,13 @@ import numpy as np
 
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
-from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
+from vasa_jax.data_pipeline.datasets.read import find_dataset, maker_of, open_dataset
 from vasa_jax.data_pipeline.loading.batches import KNOWN, face_struct, swap_batch, swap_struct
 from vasa_jax.data_pipeline.loading.pairs import POSE, Augment
 from vasa_jax.data_pipeline.loading.plan import Plan
 from vasa_jax.data_pipeline.loading.quads import PICTURES
 from vasa_jax.data_pipeline.loading.recipe import Recipe
+from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.data_pipeline.loading.stream import Stream
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch, SwapBatch
@@ -49,9 +50,9 @@ class _Loader(ABC):
     process_index, process_count: this host (default: as JAX says).
     Attributes: struct, the global batch's shapes; dataset; records, this host's share by number.
 
-    Raises UserError for a folder without such a dataset, pictures of another size than the
-    config's, a split that is not there, fewer records than hosts, and, while iterating, for broken
-    records.
+    Larger pictures are shrunk to the config's size. Raises UserError for a folder without such a
+    dataset, pictures that are smaller than the config's, a split that is not there, fewer records
+    than hosts, and, while iterating, for broken records.
     """
 
     KIND = CLIPS
@@ -79,10 +80,7 @@ class _Loader(ABC):
         size = config.train_face.batch if batch is None else batch
         self.dataset = open_dataset(folder, self.KIND)
         place, pixels = self.dataset.folder, config.face.image_size
-        if self.dataset.size != pixels:
-            raise UserError(f"{place}: holds pictures of {self.dataset.size} px, config "
-                            f"{config.name!r} wants {pixels} px; make the dataset anew with --size "
-                            f"{pixels}, or --set face.image_size={self.dataset.size}")  # fmt: skip
+        check_size(place, self.dataset.size, config, maker_of(self.dataset))
         if split not in self.dataset.splits:
             raise UserError(f"{place}: has no split {split!r}; it has "
                             f"{', '.join(self.dataset.splits)}")  # fmt: skip
@@ -117,6 +115,7 @@ class _Loader(ABC):
             codes=codes,
             plan=plan,
             size=pixels,
+            stored=self.dataset.size,
             how=self._how,
             masks="masks" in self._all,
         )

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vasa_jax.config import Config
 from vasa_jax.data_pipeline.clip import Clip
-from vasa_jax.data_pipeline.datasets.read import Dataset
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.datasets.read import Dataset, maker_of
+from vasa_jax.data_pipeline.loading.pictures import decode_rgb, shrink
+from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, Frames
 
@@ -22,12 +24,16 @@ class Prepared(NamedTuple):
     open: Callable[[], tuple[Iterator[Frames], Float[np.ndarray, " n"], dict[str, np.ndarray]]]
 
 
-def prepared_clips(dataset: Dataset, batch: int) -> dict[str, Prepared]:
-    """Every clip of a dataset by its name. batch: frames at a time.
+def prepared_clips(dataset: Dataset, config: Config, batch: int) -> dict[str, Prepared]:
+    """Every clip of a dataset by its name, its pictures shrunk to the config's size where they are
+    larger. batch: frames at a time.
 
     Distances are divided by the mean over the clips of the train split, so that 1 is the data's
-    mean. Raises UserError for names that would leave the output folder.
+    mean. Raises UserError for pictures that are smaller than the config's, and for names that would
+    leave the output folder.
     """
+    check_size(dataset.folder, dataset.size, config, maker_of(dataset))
+    size = config.face.image_size
     mean = mean_distance(dataset)
     found = {}
     for split, index in dataset.splits.items():
@@ -36,7 +42,7 @@ def prepared_clips(dataset: Dataset, batch: int) -> dict[str, Prepared]:
             path = PurePosixPath(name)
             if path.is_absolute() or ".." in path.parts or not path.parts:
                 raise UserError(f"{dataset.folder}: the clip name {name!r} is no relative path")
-            found[name] = Prepared(split, [mark, mean], _opener(records, number, batch, mean))
+            found[name] = Prepared(split, [mark, mean], _opener(records, number, size, batch, mean))
     return found
 
 
@@ -61,15 +67,16 @@ def stage_two_labels(clip: Clip, mean: float) -> dict[str, np.ndarray]:
     return labels
 
 
-def _opener(records, number, batch, mean):
+def _opener(records, number, size, batch, mean):
     def opened():
         clip = records[number]
         waveform = clip.audio.astype(np.float32) / 32767
-        return _decoded(clip, batch), waveform, stage_two_labels(clip, mean)
+        return _decoded(clip, size, batch), waveform, stage_two_labels(clip, mean)
 
     return opened
 
 
-def _decoded(clip: Clip, batch: int) -> Iterator[Frames]:
+def _decoded(clip: Clip, size: int, batch: int) -> Iterator[Frames]:
     for start in range(0, len(clip.frames), batch):
-        yield np.stack([decode_rgb(f, clip.size) for f in clip.frames[start : start + batch]])
+        part = clip.frames[start : start + batch]
+        yield np.stack([shrink(decode_rgb(frame, clip.size), size) for frame in part])

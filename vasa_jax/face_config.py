@@ -79,7 +79,7 @@ class FaceConfig:
         require(
             self.compose or not self.network_size,
             f"face.network_size={self.network_size} needs face.compose=true: without the "
-            "portrait's own pixels a larger picture shows no more",
+            "portrait's own pixels a larger picture shows no more; set face.network_size=0 too",
         )
         require(
             self.compose or not self.compose_context,

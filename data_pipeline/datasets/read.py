@@ -116,6 +116,11 @@ def open_dataset(folder: Path, kind: str = CLIPS) -> Dataset:
         raise UserError(f"{place}: is not a readable dataset ({error}); make it anew") from None
 
 
+def maker_of(dataset: Dataset) -> str:
+    """The command that makes such datasets."""
+    return "synth" if dataset.name == "synthetic_heads" else "prepare"
+
+
 def _builder(folder: Path) -> Any:
     import tensorflow_datasets as tfds
 

@@ -14,7 +14,9 @@ from vasa_jax.data_pipeline.loading.batches import face_struct, swap_batch, swap
 from vasa_jax.data_pipeline.loading.correspondence import decode_places
 from vasa_jax.data_pipeline.loading.group_reader import GroupReader
 from vasa_jax.data_pipeline.loading.pairs import Augment
+from vasa_jax.data_pipeline.loading.pictures import shrink
 from vasa_jax.data_pipeline.loading.quads import PICTURES, make_quad, raw_quad
+from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
@@ -64,10 +66,7 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
         if len(kinds) > 1:
             raise UserError(f"{folder}: its groups differ in size or labels; keep such apart")
         first = self._groups[0]
-        if first.size < self._pixels:
-            raise UserError(f"{folder}: holds pictures of {first.size} px, config {config.name!r} "
-                            f"wants {self._pixels} px; make them larger, or --set "
-                            f"face.image_size={first.size}")  # fmt: skip
+        check_size(folder, first.size, config, "synth")
         self._stored = first.size
         labels = tuple(name for k, name in LABELS.items() if getattr(first, k) is not None)
         views = {f"{name}_view": first.size for name in self._views()}
@@ -89,8 +88,6 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
         return ("source", "driver", "swap") if self._pixels < self._stored else self._how.views
 
     def _example(self, group: SwapGroup, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        import cv2
-
         quad = make_quad(
             raw_quad(group, self._codes, rng), self._stored, self._how, rng,
             group.masks is not None, self._flows,
@@ -98,9 +95,7 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
         for name in self._views():
             quad.setdefault(f"{name}_view", quad[name])
         if self._pixels < self._stored:
-            side = (self._pixels, self._pixels)
             for name in (*PICTURES, *(f"{name}_mask" for name in PICTURES)):
                 if name in quad:
-                    small = cv2.resize(quad[name], side, interpolation=cv2.INTER_AREA)
-                    quad[name] = small.reshape(*side, -1)
+                    quad[name] = shrink(quad[name], self._pixels)
         return quad

@@ -14,7 +14,7 @@ from vasa_jax.data_pipeline.augment_flip import (
     flip_translation,
 )
 from vasa_jax.data_pipeline.clip import EYE_SPAN, PER_FRAME
-from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
+from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.loading.wire import byte_lists
 from vasa_jax.typing import Float
 
@@ -92,11 +92,21 @@ def raw_pair(record: Mapping[str, Any], identity: int, rng: np.random.Generator)
 
 
 def make_pair(
-    raw: RawPair, size: int, how: Augment, rng: np.random.Generator, masks: bool
+    raw: RawPair,
+    size: int,
+    how: Augment,
+    rng: np.random.Generator,
+    masks: bool,
+    stored: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """One example by the names of `FaceBatch`'s fields (poses in parts), pictures as uint8."""
-    pictures = [decode_rgb(content, size) for content in raw.frames]
-    greys = [decode_grey(content, size) for content in raw.masks or ()] if masks else []
+    """One example by the names of `FaceBatch`'s fields (poses in parts), pictures as uint8.
+
+    size: of the pictures that are made. stored: of those in the record, if they are larger.
+    """
+    stored = size if stored is None else stored
+    pictures = [shrink(decode_rgb(content, stored), size) for content in raw.frames]
+    found = raw.masks or () if masks else ()
+    greys = [shrink(decode_grey(content, stored), size) for content in found]
     labels = raw.labels
     if rng.random() < how.flip:
         pictures = [np.ascontiguousarray(p[:, ::-1]) for p in pictures]

@@ -1,4 +1,4 @@
-"""Pictures to bytes and back."""
+"""Pictures to bytes and back, and to the size that a config asks for."""
 
 import numpy as np
 
@@ -24,6 +24,17 @@ def decode_grey(content: bytes, size: int) -> UInt8[np.ndarray, "h w 1"]:
     if found is None or found.shape[:2] != (size, size):
         raise UserError(f"a mask is broken, or not {size} x {size}")
     return found[..., None]
+
+
+def shrink(picture: UInt8[np.ndarray, "h w c"], size: int) -> UInt8[np.ndarray, "size size c"]:
+    """A square picture, or mask, at a smaller size: every new pixel is the mean of the area that it
+    covers, so edges stay edges, and what is told in shares of the width and height stays true."""
+    import cv2
+
+    if picture.shape[:2] == (size, size):
+        return picture
+    small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+    return small.reshape(size, size, picture.shape[2])
 
 
 def encode_jpeg(picture: PortraitArray, quality: int) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
-from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
+from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.swaps import SwapGroup
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
@@ -68,13 +68,15 @@ def make_quad(
     rng: np.random.Generator,
     masks: bool,
     flows: bool = False,
+    stored: int | None = None,
 ) -> dict[str, np.ndarray]:
     """One example by the names of `SwapBatch`'s fields (poses in parts), pictures as uint8; `own`,
     whether it is meant for self-reenactment. flows: whether to find the source's pixels in its
-    targets; its pictures need places then.
+    targets; its pictures need places then. size, stored: as in `pairs.make_pair`.
 
     One mirroring and one mild recolouring for the whole quad: the targets stay true.
     """
+    stored = size if stored is None else stored
     flip = rng.random() < how.flip
     matrix = None if how.colours is None else augment.draw_colours(rng, how.colours)
     example: dict[str, np.ndarray] = {
@@ -83,8 +85,10 @@ def make_quad(
         "own": np.array(rng.random() < how.own),
     }
     for name, picture in zip(PICTURES, raw.pictures, strict=True):
-        image, labels = decode_rgb(picture.image, size), picture.labels
-        mask = decode_grey(picture.mask, size) if masks and picture.mask is not None else None
+        image, labels = shrink(decode_rgb(picture.image, stored), size), picture.labels
+        mask = None
+        if masks and picture.mask is not None:
+            mask = shrink(decode_grey(picture.mask, stored), size)
         if flip:
             image = np.ascontiguousarray(image[:, ::-1])
             mask = None if mask is None else mask[:, ::-1]

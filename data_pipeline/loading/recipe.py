@@ -25,8 +25,8 @@ class Example(NamedTuple):
 
 class Recipe:
     """records: this host's, by their number in the split; ids and people: their names and whom they
-    show. codes: the number of every person. Picklable; a process opens the files when it first
-    reads.
+    show. codes: the number of every person. size: of the pictures that are made, out of those of
+    `stored` pixels. Picklable; a process opens the files when it first reads.
     """
 
     def __init__(
@@ -41,13 +41,14 @@ class Recipe:
         codes: Mapping[str, int],
         plan: Plan,
         size: int,
+        stored: int,
         how: Augment,
         masks: bool,
     ):
         self._folder, self._kind, self._split = folder, kind, split
         self._records, self._ids, self._people = records, ids, people
         self._codes, self._plan = dict(codes), plan
-        self._size, self._how, self._masks = size, how, masks
+        self._size, self._stored, self._how, self._masks = size, stored, how, masks
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k != "_source"}
@@ -108,8 +109,9 @@ class Recipe:
 
     def _one(self, example):
         make = pairs.make_pair if self._kind == CLIPS else quads.make_quad
+        given = (example.raw, self._size, self._how, example.rng, self._masks)
         try:
-            return make(example.raw, self._size, self._how, example.rng, self._masks)
+            return make(*given, stored=self._stored)
         except UserError as error:
             raise UserError(f"{self._folder}: record {example.name!r}: {error}; make the dataset "
                             "anew") from None  # fmt: skip

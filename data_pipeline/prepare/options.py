@@ -8,6 +8,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import FPS
 
 SIZES = (128, 256, 512)
+_SIZE = f"one of {', '.join(map(str, SIZES))} (a smaller config shrinks them as it trains)"
 IDENTITY_FROM = ("auto", "folder", "file")
 FORMAT = 2
 """Counts changes of what a prepared clip holds: clips of an older count are made anew."""
@@ -70,7 +71,7 @@ class PrepareOptions(NamedTuple):
 def check_options(options: PrepareOptions) -> None:
     """Raises UserError for a choice that cannot work, naming its flag."""
     rules = (
-        (options.size in SIZES, "--size", f"one of {', '.join(map(str, SIZES))}"),
+        (options.size in SIZES, "--size", _SIZE),
         (options.min_seconds >= 0.2, "--min-seconds", "at least 0.2"),
         (options.max_seconds >= 2 * options.min_seconds, "--max-seconds",
          "at least twice --min-seconds, so that a long shot can be cut without a rest"),

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_clip, make_group, picture
+from tests.data_pipeline.made import jpeg, make_clip, make_group, picture, png
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
@@ -350,8 +350,77 @@ def test_swaps_as_face_batches(swaps):
     assert 0 < own < 16
 
 
+def _shrunk(image):
+    """The mean of every two by two pixels, by numpy alone."""
+    rows, columns, *rest = image.shape
+    parts = image.reshape(rows // 2, 2, columns // 2, 2, *rest).astype(float)
+    return parts.mean((1, 3))
+
+
+def test_larger_pictures_are_shrunk_with_their_masks(tmp_path):
+    """By the mean of the area, and what is told in shares of the picture stays true."""
+    large = 2 * SIZE
+    y, x = np.mgrid[:large, :large]
+    clip = make_clip(0, "ann", 2, size=large)
+    spots = np.array([[0.3, 0.4], [0.7, 0.6]])
+    discs = [np.hypot(x + 0.5 - u * large, y + 0.5 - v * large) < 17.3 for u, v in spots]
+    clip = clip._replace(
+        frames=[jpeg(np.where(disc[..., None], 230, 20).astype(np.uint8)) for disc in discs],
+        masks=[png(np.where(disc, 255, 0).astype(np.uint8)) for disc in discs],
+        points=np.repeat(spots[:, None], 5, 1).astype(np.float32),
+    )
+    loader = FaceLoader(_dataset([clip], tmp_path), CONFIG, 4, workers=0, augment=PLAIN)
+    batch = next(loader)
+    specs = jax.tree.leaves(loader.struct)
+    assert [v.shape for v in jax.tree.leaves(batch)] == [spec.shape for spec in specs]
+    for row in range(4):
+        for image, mask, points in zip(
+            (batch.source, batch.driver),
+            (batch.source_mask, batch.driver_mask),
+            (batch.source_points, batch.driver_points),
+            strict=True,
+        ):
+            number = int(np.abs(spots - points[row, 0]).sum(1).argmin())
+            np.testing.assert_allclose(points[row], clip.points[number])
+            np.testing.assert_allclose(mask[row, ..., 0], _shrunk(discs[number]), atol=1 / 254)
+            stored = cv2.imdecode(np.frombuffer(clip.frames[number], np.uint8), cv2.IMREAD_COLOR)
+            np.testing.assert_allclose(image[row] * 255, _shrunk(stored[..., ::-1]), atol=0.51)
+            rows, columns = np.mgrid[:SIZE, :SIZE] + 0.5
+            weight = mask[row, ..., 0] / mask[row].sum()
+            found = (columns * weight).sum() / SIZE, (rows * weight).sum() / SIZE
+            np.testing.assert_allclose(found, points[row, 0], atol=0.002)
+
+
+def test_views_and_boxes_go_with_shrunk_pictures(tmp_path):
+    """A view that is cut to the face keeps what lies in the box that the points tell."""
+    clip = make_clip(0, "ann", 6, size=160)  # 2.5 times as large
+    face = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.5], [0.42, 0.6], [0.58, 0.6]], np.float32)
+    clip = clip._replace(points=np.repeat(face[None], 6, 0))
+    how = PLAIN._replace(views=("driver",), view_colours=None, view_warp=0.0)
+    batch = next(FaceLoader(_dataset([clip], tmp_path), CONFIG, 4, workers=0, augment=how))
+    kept = np.abs(batch.driver_view - batch.driver).max(-1) < 1e-6
+    assert kept.shape == (4, SIZE, SIZE)
+    assert kept[:, 26:40, 26:40].all()
+    assert not kept[:, :5].any()
+
+
+def test_larger_swaps_are_shrunk(tmp_path):
+    write_swaps(tmp_path, [make_group(n, size=2 * SIZE) for n in range(2)])
+    loader = SwapLoader(tmp_path, CONFIG, 2, workers=0, augment=PLAIN)
+    batch = next(loader)
+    assert [v.shape for v in jax.tree.leaves(batch)] == [
+        spec.shape for spec in jax.tree.leaves(loader.struct)
+    ]
+    groups = [make_group(n, size=2 * SIZE) for n in range(2)]
+    pictures = [np.frombuffer(b, np.uint8) for group in groups for b in group.images]
+    stored = [cv2.imdecode(content, cv2.IMREAD_COLOR)[..., ::-1] for content in pictures]
+    means = np.stack([_shrunk(image) for image in stored])
+    for row in range(2):
+        assert np.abs(means - batch.swap.image[row] * 255).max((1, 2, 3)).min() < 0.51
+
+
 def test_mistakes_are_named(folder, clips, swaps, tmp_path):
-    with pytest.raises(UserError, match=r"64 px, config 'base256' wants 256 px; make"):
+    with pytest.raises(UserError, match=r"64 px, config 'base256' wants 256 px or more; make"):
         FaceLoader(folder, get_config("base256"), 4, workers=0)
     with pytest.raises(UserError, match="no split 'val'; it has train"):
         FaceLoader(folder, CONFIG, 4, workers=0, split="val")

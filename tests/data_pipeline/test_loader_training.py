@@ -63,7 +63,7 @@ def test_a_run_that_stops_is_a_run_that_does_not(folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["face", "--config", "base256"], "64 px, config 'base256' wants 256 px"),
+        (["face", "--config", "base256"], "64 px, config 'base256' wants 256 px or more"),
         (["face", "--config", "debug", "--swaps"], "holds no dataset of swaps"),
         (["motion", "--config", "debug"], "run `vasa-jax extract-motion"),
         (["motion", "--config", "debug", "--swaps"], "--swaps is for `train face"),

@@ -19,7 +19,8 @@ from vasa_jax.errors import UserError
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.training.motion_clips import MotionClips, read_clip
 
-SIZE = get_config("debug").face.image_size
+CONFIG = get_config("debug")
+SIZE = CONFIG.face.image_size
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,7 @@ def test_distances_are_over_the_train_splits_mean(folder, clips, tmp_path):
     assert mean_distance(dataset) == pytest.approx(1.2)
     unknown = open_dataset(_write({"val": clips["test"]}, tmp_path))
     assert mean_distance(unknown) == 1.0
-    frames, wave, labels = prepared_clips(unknown, 2)[clips["test"][0].clip_id].open()
+    frames, wave, labels = prepared_clips(unknown, CONFIG, 2)[clips["test"][0].clip_id].open()
     assert [len(batch) for batch in frames] == [2, 1]
     assert len(wave) == 3 * 640
     assert labels == {}
@@ -128,8 +129,8 @@ def test_mistakes_are_named(folder, bundle, tmp_path, capsys):
         assert word in capsys.readouterr().err
     small = _write({"train": [make_clip(0, "a", 4, 32)]}, tmp_path / "small")
     assert _extract(small, tmp_path / "out", bundle) == 2
-    assert f"32 px, the face model wants {SIZE} px" in capsys.readouterr().err
+    assert f"32 px, config 'debug' wants {SIZE} px or more" in capsys.readouterr().err
     escape = make_clip(0, "a", 4, SIZE)._replace(clip_id="../../a")
     bad = _write({"train": [escape]}, tmp_path / "escape")
     with pytest.raises(UserError, match="no relative path"):
-        prepared_clips(open_dataset(bad), 1)
+        prepared_clips(open_dataset(bad), CONFIG, 1)

@@ -54,12 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
         from vasa_jax.inference.motion_encoder import MotionEncoder
 
         enable_compile_cache()
-        config, params, _, trained = resolve_bundle(
-            arguments.config, arguments.checkpoint, arguments.overrides
-        )
-        encoder = MotionEncoder(config, params["face"], arguments.batch_size)
+        bundle = resolve_bundle(arguments.config, arguments.checkpoint, arguments.overrides)
+        config, trained = bundle.config, bundle.trained
+        encoder = MotionEncoder(config, bundle.params["face"], arguments.batch_size)
         sound = _sound(config, arguments.audio_weights)
-        del params
+        del bundle
     if not trained:
         report.note(f"warning: config {config.name!r} is not trained in full: if its face model "
                     "comes from a seed, these vectors mean nothing")  # fmt: skip
@@ -81,18 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
 def _extract_dataset(arguments: argparse.Namespace, encoder, report, sound):
     from vasa_jax.data_pipeline.datasets.read import open_dataset
     from vasa_jax.data_pipeline.motion import prepared_clips
-    from vasa_jax.errors import UserError
     from vasa_jax.inference.extract import Clip, Content, extract_clips
 
-    dataset, size = open_dataset(arguments.videos), encoder.config.face.image_size
-    if dataset.size != size:
-        raise UserError(f"{dataset.folder}: holds pictures of {dataset.size} px, the face model "
-                        f"wants {size} px; make the dataset anew with --size {size}")  # fmt: skip
+    dataset = open_dataset(arguments.videos)
 
     def clip(prepared):
         return Clip(prepared.split, lambda: prepared.mark, lambda: Content(*prepared.open()))
 
-    found = prepared_clips(dataset, encoder.batch)
+    found = prepared_clips(dataset, encoder.config, encoder.batch)
     clips = {name: clip(prepared) for name, prepared in found.items()}
     return extract_clips(clips, arguments.output, encoder, report, sound=sound)
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv with what `make` asks for: `scripts/setup.sh run` or `scripts/setup.sh dev`.
+# Makes .venv with what `make` asks for: `scripts/setup.sh run` or `scripts/setup.sh dev`; `all` adds
+# the extras that some tests need.
 # Each stage leaves a stamp, so a second run does nothing until pyproject.toml changes.
 set -eu
 cd "$(dirname "$0")/.."
@@ -41,8 +42,10 @@ fi
 echo "setup: installing into .venv (a few minutes the first time)"
 case "$want" in
     dev) extra="[dev]" ;;
+    all) extra="[dev,beam,phonemes]" ;;
     *) extra="" ;;
 esac
 .venv/bin/pip install --quiet --disable-pip-version-check -e ".$extra"
 .venv/bin/vasa-jax weights get face-landmarker
 touch "$stamp"
+if [ "$want" = all ]; then touch .venv/.stamp-dev; fi

@@ -24,6 +24,18 @@ jax.config.update("jax_compilation_cache_dir", str(XLA_CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What was skipped, and the commands that bring what it lacked."""
+    from tests import needs
+
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = [r.longrepr[2] if isinstance(r.longrepr, tuple) else str(r.longrepr) for r in skipped]
+    if reasons:
+        terminalreporter.section(f"{len(reasons)} tests were skipped")
+        for line in needs.summary(reasons):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _keep_the_users_cache_clean():
     """The command line would switch to the user's own compile cache."""

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from vasa_jax import zoo
+from tests import needs
+from vasa_jax import cli, zoo
 from vasa_jax.cache import cache_dir
 from vasa_jax.errors import UserError
 from vasa_jax.params import flatten
@@ -323,8 +324,7 @@ def test_tfjs_dequantises(tmp_path):
     ],
 )
 def test_the_real_files_convert(real_cache, tmp_path, name, tensors, numbers):
-    if not zoo.is_cached(name):
-        pytest.skip(f"{name} is not cached; `vasa-jax weights get {name}` gets it")
+    needs.require_weights(name)
     weight = zoo.get_weight(name)
     for file in weight.files:
         assert sha((zoo.weight_dir(name) / file.name).read_bytes()) == file.sha256
@@ -378,3 +378,13 @@ def test_a_folder_is_packed_by_names_and_contents_alone(tmp_path):
         read_member(first, "nothing/*", 1000)
     with pytest.raises(UserError, match="larger"):
         read_member(first, "data/*", 2)
+
+
+def test_a_weight_that_cannot_be_had_does_not_hold_up_the_others(cache, capsys):
+    own = next(w for w in zoo.own_weights() if w.name == "arcface-r50")
+    own.path.parent.mkdir(parents=True)
+    own.path.touch()
+    assert cli.main(["weights", "get", "wav2vec2-base", "arcface-r50"]) == 2
+    said = capsys.readouterr()
+    assert said.out == "arcface-r50: already there\n"
+    assert "error: 1 of 2 cannot be had: wav2vec2-base" in said.err

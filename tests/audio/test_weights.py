@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from tests import needs
 from tests.audio.networks import (
     GROUP,
     WHISPER,
@@ -192,10 +193,7 @@ def test_foreign_ctranslate2_files_are_refused(tmp_path, whisper_arrays):
         load_audio_weights(WHISPER_ENCODER, tmp_path / "none.bin")
 
 
-@pytest.mark.skipif(
-    not zoo.is_cached("whisper-tiny.en"),
-    reason="needs `vasa-jax weights get whisper-tiny.en` (tests download nothing)",
-)
+@needs.weights("whisper-tiny.en")
 def test_real_tiny_en_equals_torch():
     from transformers import WhisperConfig, WhisperFeatureExtractor
     from transformers.models.whisper.modeling_whisper import WhisperEncoder as Torch

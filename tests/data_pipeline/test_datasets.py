@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.data_pipeline.made import make_clip, make_group
 from vasa_jax.data_pipeline.clip import read_clip, write_clip
 from vasa_jax.data_pipeline.datasets import builders, read, write
@@ -221,7 +222,7 @@ def test_folders_without_a_dataset_are_refused(clip_files, tmp_path):
 
 
 def test_beam_writes_the_same_shards(clip_files, tmp_path, monkeypatch):
-    beam = pytest.importorskip("apache_beam")
+    beam = needs.require_module("apache_beam", "beam")
     monkeypatch.setattr(builders, "SHARD_BYTES", 1)
     runner = beam.runners.DirectRunner()
     here = write_dataset(tmp_path / "a", "video_folder", clip_files)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import needs
 from tests.assets import PORTRAIT
 from tests.data_pipeline.made import make_clip, write_groups
 from tests.evaluation.toy import differ
-from vasa_jax import cli, zoo
+from vasa_jax import cli
 from vasa_jax.commands import evaluation_inputs as inputs
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
@@ -24,9 +25,7 @@ from vasa_jax.evaluation.use import to_size
 from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.typing import ARKIT
 
-needs_faces = pytest.mark.skipif(
-    not zoo.is_cached("face-landmarker"), reason="run `vasa-jax weights get face-landmarker`"
-)
+needs_faces = needs.weights("face-landmarker")
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +160,7 @@ def test_reader_leaves_pictures_without_a_face_out(rng):
     assert np.isnan(nothing.emotion).all()
 
 
-@pytest.mark.skipif(not zoo.is_cached("vgg16-lpips"), reason="weights vgg16-lpips are not cached")
+@needs.weights("vgg16-lpips")
 def test_lpips_instrument_knows_equal_from_different(rng):
     a = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
     found = inputs.lpips_distance(batch=2)(a, np.stack([a[0], 255 - a[1], a[2]]))
@@ -170,7 +169,7 @@ def test_lpips_instrument_knows_equal_from_different(rng):
 
 
 @needs_faces
-@pytest.mark.skipif(not zoo.is_cached("dlib-face-recognition"), reason="weights are not cached")
+@needs.weights("dlib-face-recognition")
 def test_identity_instrument_knows_a_face_again():
     photo = np.asarray(Image.open(PORTRAIT).convert("RGB"))
     photo = cv2.resize(photo[: min(photo.shape[:2]), : min(photo.shape[:2])], (256, 256))

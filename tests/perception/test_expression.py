@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from skimage import data
 
+from tests import needs
 from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.perception.expression import CLASSES, DepthwiseConv, ExpressionNet, load
 
 GOLDEN = Path(__file__).parent / "golden" / "face_expression.json"
-needs_weights = pytest.mark.skipif(
-    not zoo.is_cached("face-expression"), reason="run `vasa-jax weights get face-expression`"
-)
+needs_weights = needs.weights("face-expression")
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 from skimage import data
 
+from tests import needs
 from tests.assets import PORTRAIT
-from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.media.image import read_image
 from vasa_jax.perception import blazeface
 from vasa_jax.perception.face_detector import detect_faces, track_landmarks
 
 GOLDEN = Path(__file__).parent / "golden" / "astronaut_mediapipe.json"
-needs_weights = pytest.mark.skipif(
-    not zoo.is_cached("face-landmarker"), reason="run `vasa-jax weights get face-landmarker`"
-)
+needs_weights = needs.weights("face-landmarker")
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests import needs
 from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.params import flatten
@@ -19,9 +20,7 @@ from vasa_jax.perception.convert import convert
 from vasa_jax.perception.identity import identity_network
 
 GOLDEN = Path(__file__).parent / "golden" / "astronaut_dlib.json"
-needs_dlib = pytest.mark.skipif(
-    not zoo.is_cached("dlib-face-recognition"), reason="weights dlib-face-recognition not cached"
-)
+needs_dlib = needs.weights("dlib-face-recognition")
 
 
 class Block(nn.Module):

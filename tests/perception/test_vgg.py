@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests import needs
 from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.params import flatten, load_safetensors, unflatten
@@ -146,7 +147,7 @@ def test_lpips_gradient_is_finite_where_features_vanish():
     assert jnp.isfinite(grad).all()
 
 
-@pytest.mark.skipif(not zoo.is_cached("vgg16-lpips"), reason="weights vgg16-lpips are not cached")
+@needs.weights("vgg16-lpips")
 def test_shipped_weights_load_and_order_distances():
     import skimage.data
     from scipy.ndimage import gaussian_filter

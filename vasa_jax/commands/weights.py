@@ -37,9 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         names = arguments.names
         if names == ["all"]:
             names = [weight.name for weight in zoo.weights()]
-        for name in names:
-            print(f"{name}: {zoo.fetch(name) if not zoo.is_cached(name) else 'already there'}")
-        return 0
+        return _get(names)
     from vasa_jax.media.places import check_kept
 
     given = arguments.source
@@ -53,4 +51,25 @@ def run(arguments: argparse.Namespace) -> int:
 
         convert(arguments.name, arguments.source, arguments.output)
     print(f"wrote {arguments.output}")
+    return 0
+
+
+def _get(names: list[str]) -> int:
+    """Fetch what is not cached; of several, one that cannot be had does not hold up the others."""
+    import sys
+
+    from vasa_jax import zoo
+    from vasa_jax.errors import UserError
+
+    failed = []
+    for name in names:
+        try:
+            print(f"{name}: {zoo.fetch(name) if not zoo.is_cached(name) else 'already there'}")
+        except UserError as error:
+            if len(names) == 1:
+                raise
+            print(f"{name}: {error}", file=sys.stderr)
+            failed.append(name)
+    if failed:
+        raise UserError(f"{len(failed)} of {len(names)} cannot be had: {', '.join(failed)}")
     return 0

@@ -7,8 +7,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 
-from vasa_jax import zoo
+from tests import needs
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 
 SIZE = 256
@@ -17,10 +18,8 @@ SIZE = 256
 @pytest.fixture(scope="session")
 def face_picture():
     """(256, 256, 3) uint8 with one face, 90 px wide. Needs the detector's and BRISQUE's weights."""
-    if not (zoo.is_cached("face-landmarker") and zoo.is_cached("brisque")):
-        pytest.skip("the weights `face-landmarker` and `brisque` are not here")
-    data = pytest.importorskip("skimage.data")
-    return np.ascontiguousarray(data.astronaut()[:SIZE, 96 : 96 + SIZE])
+    needs.require_weights("face-landmarker", "brisque")
+    return np.ascontiguousarray(skimage.data.astronaut()[:SIZE, 96 : 96 + SIZE])
 
 
 @pytest.fixture(scope="session")

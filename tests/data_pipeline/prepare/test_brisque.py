@@ -3,7 +3,9 @@
 import cv2
 import numpy as np
 import pytest
+import skimage.data
 
+from tests import needs
 from vasa_jax import zoo
 from vasa_jax.data_pipeline.prepare import brisque as module
 from vasa_jax.data_pipeline.prepare.brisque import brisque, features, load_svr
@@ -22,13 +24,12 @@ SCORES = {"whole": 10.79486, "blurred": 64.27066, "crop": -15.22606}
 
 @pytest.fixture(scope="module")
 def astronaut():
-    return pytest.importorskip("skimage.data").astronaut()
+    return skimage.data.astronaut()
 
 
 @pytest.fixture(scope="module")
 def svr():
-    if not zoo.is_cached("brisque"):
-        pytest.skip("the weights `brisque` are not here")
+    needs.require_weights("brisque")
     return load_svr(zoo.cached_path("brisque"))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from tests import needs
 from tests.assets import PORTRAIT
 from vasa_jax import zoo
 from vasa_jax.angles import rotation_matrices
@@ -32,10 +33,7 @@ from vasa_jax.typing import ARKIT, EMOTIONS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "mediapipe_faces.json"
 HERE = "tests.data_pipeline.prepare.test_labels"
-needs_weights = pytest.mark.skipif(
-    not all(map(zoo.is_cached, ("face-landmarker", "face-expression"))),
-    reason="run `vasa-jax weights get face-landmarker` and `... get face-expression`",
-)
+needs_weights = needs.weights("face-landmarker", "face-expression")
 
 
 @pytest.fixture(scope="module")

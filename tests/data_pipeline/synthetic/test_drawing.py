@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vasa_jax import zoo
+from tests import needs
 from vasa_jax.data_pipeline.loading.correspondence import correspond
 from vasa_jax.data_pipeline.synthetic import head
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
@@ -72,13 +72,9 @@ def test_proxies_hang_on_their_vertices(tmp_path):
 
 @pytest.fixture(scope="module")
 def renderer():
-    if not zoo.is_cached("anny-heads"):
-        pytest.skip("weights anny-heads not cached")
-    try:
-        head = HeadRenderer(96)
-    except UserError as error:
-        pytest.skip(str(error))
-    with head:
+    needs.require_weights("anny-heads")
+    needs.require_gl()
+    with HeadRenderer(96) as head:
         yield head
 
 
@@ -187,8 +183,7 @@ def test_a_skin_is_painted_once_for_heads_that_share_it(renderer, person, monkey
 
 
 def test_people_are_drawn_from_their_seed():
-    if not zoo.is_cached("anny-heads"):
-        pytest.skip("weights anny-heads not cached")
+    needs.require_weights("anny-heads")
     assert sample_identity(5) == sample_identity(5)
     assert sample_identity(5).shape != sample_identity(6).shape
 
@@ -271,8 +266,7 @@ def test_landmarks_lie_on_the_person(renderer, person):
 
 
 def test_a_face_detector_finds_the_five_points(renderer, person):
-    if not zoo.is_cached("face-landmarker"):
-        pytest.skip("weights face-landmarker not cached")
+    needs.require_weights("face-landmarker")
     from vasa_jax.perception.face_detector import detect_faces
 
     with HeadRenderer(256) as large:
@@ -286,8 +280,7 @@ def test_a_face_detector_finds_the_five_points(renderer, person):
 
 
 def test_a_folder_without_assets_is_refused(tmp_path):
-    if not zoo.is_cached("anny-heads"):
-        pytest.skip("weights anny-heads not cached")
+    needs.require_weights("anny-heads")
     with pytest.raises(UserError, match="skins"):
         sample_identity(0, tmp_path)
     with pytest.raises(UserError, match="no folder"):

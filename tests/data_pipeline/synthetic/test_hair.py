@@ -3,25 +3,20 @@
 import numpy as np
 import pytest
 
-from vasa_jax import zoo
+from tests import needs
 from vasa_jax.data_pipeline.synthetic.drawing.beard import STYLES as BEARDS
 from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
 from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES, grid, grow, on_skin
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
-from vasa_jax.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def renderer():
-    if not zoo.is_cached("anny-heads"):
-        pytest.skip("weights anny-heads not cached")
-    try:
-        head = HeadRenderer(96)
-    except UserError as error:
-        pytest.skip(str(error))
-    with head:
+    needs.require_weights("anny-heads")
+    needs.require_gl()
+    with HeadRenderer(96) as head:
         yield head
 
 

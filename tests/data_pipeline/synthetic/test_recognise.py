@@ -1,14 +1,14 @@
 """Recognised phonemes: spans by hand, and the recogniser against Kokoro's true times."""
 
 import numpy as np
-import pytest
 
+from tests import needs
 from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro
 from vasa_jax.data_pipeline.phonemes import PHONEMES
 from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.prosody import analyse
-from vasa_jax.data_pipeline.synthetic.recognise import available, recognise, spans_from
+from vasa_jax.data_pipeline.synthetic.recognise import recognise, spans_from
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, SpeechClip
 from vasa_jax.data_pipeline.synthetic.utterance import utter
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE
@@ -32,8 +32,8 @@ def test_recognised_phonemes_are_no_labels():
 
 
 @needs_kokoro
-@pytest.mark.skipif(not available(), reason="the extra `phonemes` is not installed")
 def test_recognised_mouths_agree_with_true_ones():
+    needs.require_module("hama", "phonemes")
     kokoro, found = Kokoro(), []
     for number, voice in enumerate(("af_heart", "am_michael", "bf_emma")):
         clip = utter(kokoro, (number, 7), voice, 120)

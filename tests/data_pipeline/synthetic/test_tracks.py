@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.data_pipeline.synthetic.talk import chatter
-from vasa_jax import zoo
 from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic import clipmaker, tracks
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, Rendered, render_track
@@ -28,19 +28,15 @@ def fixed():
 
 def test_labels_are_the_renderers():
     """Everything but pictures, as `render_track` says it; eyes turned further than eyes can too."""
-    if not zoo.is_cached("anny-heads"):
-        pytest.skip("the head model is not in the cache")
+    needs.require_weights("anny-heads")
+    needs.require_gl()
     speech = chatter(5, seed=2)
     track = perform(7, speech)
     first = list(range(0, 125, 16))
     track = track._replace(**{k: getattr(track, k)[first] for k in ("arkit", "offset", "phonemes")},
                            rotation=track.rotation[first] * 3,
                            gaze=track.gaze[first] + np.float32(0.7))  # fmt: skip
-    try:
-        renderer = HeadRenderer(64, supersample=1)
-    except UserError:
-        pytest.skip("no EGL here")
-    with renderer:
+    with HeadRenderer(64, supersample=1) as renderer:
         for seed in (4, 9):
             identity = sample_identity(seed)
             _, want = render_track(renderer, identity, track)

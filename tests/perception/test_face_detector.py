@@ -101,13 +101,28 @@ def test_pictures_of_any_shape_are_searched(size):
     assert detect_faces(noise) == []
 
 
+@needs_weights
+@pytest.mark.parametrize("share", [0.045, 0.025])
+def test_a_small_face_in_a_large_photo_is_found(photo, share):
+    """Of the photo's long side, among plain surroundings; the parts searched shrink until then."""
+    large = np.full((1900, 2600, 3), 120, np.uint8)
+    scale = share * 2600 / detect_faces(photo)[0].box[2]
+    small = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    large[900 : 900 + small.shape[0], 1700 : 1700 + small.shape[1]] = small
+    (face,) = detect_faces(large)
+    expected = detect_faces(photo)[0].landmarks[:, :2] * scale + (1700, 900)
+    assert np.abs(face.landmarks[:, :2] - expected).max() < 0.1 * share * 2600
+    if share < 0.03:
+        assert detect_faces(large, fine=False) == []
+
+
 def test_a_file_that_is_no_bundle_is_one_line(tmp_path, photo):
     (tmp_path / "x.task").write_bytes(b"no zip")
     with pytest.raises(UserError, match="not a face landmarker bundle"):
         detect_faces(photo, tmp_path / "x.task")
 
 
-@pytest.mark.parametrize("level", [0, 1, 2, -1])
+@pytest.mark.parametrize("level", [0, 1, 2, 3, 4, 5, -1])
 @pytest.mark.parametrize("size", [(480, 640), (1000, 300), (200, 200)])
 def test_squares_cover_the_picture(size, level):
     seen = np.zeros(size, bool)

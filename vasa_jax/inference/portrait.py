@@ -40,8 +40,10 @@ def choose_face(faces: list[Face], number: int | None = None) -> tuple[Face, str
     Raises UserError when there is no face, or not so many.
     """
     if not faces:
-        raise UserError("no face found; use a sharper, more frontal photo, or --crop none to take "
-                        "the image as it is")  # fmt: skip
+        raise UserError(
+            "no face found; crop closer if it is small in the picture, use a sharper, more frontal "
+            "photo, or --crop none to take the image as it is"
+        )
     if number is None:
         note = f"{len(faces)} faces found, taking the largest (--face N chooses another)"
         return faces[0], note if len(faces) > 1 else None
@@ -55,10 +57,17 @@ def crop_portrait(image: PortraitArray, face: Face, size: int) -> Crop:
 
     Beyond the photo's edges its border pixels are repeated.
     """
-    low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
+    return cut_square(image, *face_square(face.landmarks), size)
+
+
+def face_square(landmarks: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray, "2"], float]:
+    """Left and top edge, and side, in pixels, of the square around a face.
+
+    Pixel centres are whole numbers, so that the outer edge of the first pixel is -1/2.
+    """
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     side = float((high - low).mean()) / FACE_SHARE
-    centre = (low + high) / 2
-    return _cut(image, centre - np.asarray(FACE_CENTRE) * side, side, size)
+    return (low + high) / 2 - np.asarray(FACE_CENTRE) * side, side
 
 
 def whole_image_crop(image: PortraitArray, size: int) -> Crop:
@@ -67,15 +76,16 @@ def whole_image_crop(image: PortraitArray, size: int) -> Crop:
     side = float(max(height, width))
     # Pixel centres are whole numbers, so the outer edge of the first pixel lies at -0.5.
     corner = np.array([width - side, height - side]) / 2 - 0.5
-    return _cut(image, corner, side, size)
+    return cut_square(image, corner, side, size)
 
 
-def apply_crop(image: PortraitArray, crop: Crop) -> PortraitArray:
-    """The same square out of another frame of the same video."""
-    return _warp(image, crop.matrix, crop.image.shape[0])
+def cut_square(
+    image: PortraitArray, corner: Float[np.ndarray, "2"], side: float, size: int
+) -> Crop:
+    """A square of an image, given by its left and top edge and its side, at `size` pixels.
 
-
-def _cut(image: PortraitArray, corner: np.ndarray, side: float, size: int) -> Crop:
+    Beyond the image's edges its border pixels are repeated.
+    """
     # Edge coordinates e (pixel i spans i - 1/2 .. i + 1/2): e_crop + 1/2 = (e - corner) * scale.
     scale = size / side
     offset = -np.asarray(corner, np.float64) * scale - 0.5

@@ -21,6 +21,10 @@ MIN_SCORE = 0.5
 OVERLAP = 0.3
 """Intersection over union from which two candidates are one face (MediaPipe's value)."""
 
+SHARES = (0.6, 0.4, 0.2, 0.1, 0.05)
+"""Sides of the searched squares of a photo, level by level. The network finds faces from about an
+eighth of its square on."""
+
 Candidates = Float[np.ndarray, "_ 17"]
 Box = tuple[float, float, float, float]
 
@@ -63,15 +67,15 @@ def decode(
 def squares(height: int, width: int, level: int) -> list[tuple[float, float, float]]:
     """Overlapping squares (left, top, side) that cover a photo of height x width pixels.
 
-    level 0: the whole photo padded to a square; 1 and 2: squares of 3/5 and 2/5 of the long side,
-    two by two and three by three on a square photo; -1: the photo with a margin of half its size,
-    for a face that fills the picture.
+    level 0: the whole photo padded to a square; 1 to 5: squares of `SHARES` of the long side, 2, 3,
+    7, 13 and 27 a side on a square photo; -1: the photo with a margin of half its size, for a face
+    that fills the picture.
     """
     long = max(height, width)
     if level <= 0:
         side = long * (1.0 if level == 0 else 2.0)
         return [((width - side) / 2, (height - side) / 2, side)]
-    side = long * (0.6 if level == 1 else 0.4)
+    side = long * SHARES[level - 1]
     return [(x, y, side) for y in _starts(height, side) for x in _starts(width, side)]
 
 

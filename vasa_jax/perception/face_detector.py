@@ -30,6 +30,9 @@ MIN_PRESENCE = 0.99
 and 10 talking heads gave 0.994, most of them 1 - 1e-7."""
 LARGE_FACE = 0.2
 """A face wider than this part of the long side is a portrait: no search for smaller ones."""
+FINE_LEVELS = (3, 4, 5)
+FINE_SQUARE = 2 * blazeface.INPUT_SIZE
+"""Smallest square of the finer search, pixels: a face in less would be under 32 px wide."""
 EYE_CORNERS = (33, 263)
 """Outer corners of the right and the left eye in the mesh; their line gives the roll."""
 
@@ -92,13 +95,15 @@ def _load(path: Path) -> tuple[TFLiteNet, TFLiteNet]:
         raise UserError(f"{path} is not a face landmarker bundle: {error}") from None
 
 
-def detect_faces(image: PortraitArray, path: Path | None = None) -> list[Face]:
+def detect_faces(image: PortraitArray, path: Path | None = None, fine: bool = True) -> list[Face]:
     """Every face of a photo, largest box first; an empty list when there is none.
 
     image: (h, w, 3) uint8 sRGB of any size. path: the bundle; None takes the zoo's (downloading
     it once). The whole photo is searched first, then overlapping parts of it unless a face
-    fills a good part of the picture already. Candidates that the landmark network does not
-    take for a face are dropped. Raises UserError when the bundle cannot be had or read.
+    fills a good part of the picture already. fine: while none is found, ever smaller parts of a
+    large photo are searched as well, which finds a face of a hundredth of its side and takes a
+    second or two where there is none. Candidates that the landmark network does not take for a face
+    are dropped. Raises UserError when the bundle cannot be had or read.
     """
     detector, mesh = _load(path or zoo.ensure("face-landmarker"))
     image = np.ascontiguousarray(image)
@@ -108,19 +113,26 @@ def detect_faces(image: PortraitArray, path: Path | None = None) -> list[Face]:
         faces = _merge(faces + _search(image, detector, mesh, (1, 2)))
     if not faces:
         faces = _search(image, detector, mesh, (-1,))
+    for level in FINE_LEVELS if fine else ():
+        if faces or blazeface.SHARES[level - 1] * long < FINE_SQUARE:
+            break
+        faces = _search(image, detector, mesh, (level,))
     return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
 
 def track_landmarks(
-    image: PortraitArray, previous: Float[np.ndarray, "478 3"], path: Path | None = None
+    image: PortraitArray,
+    previous: Float[np.ndarray, "478 3"],
+    path: Path | None = None,
+    presence: float = MIN_PRESENCE,
 ) -> Float[np.ndarray, "478 3"] | None:
     """The landmarks of the face that had the landmarks `previous` a frame ago, in pixels.
 
-    Several times cheaper than `detect_faces`, and smoother. None when the face is lost: detect
-    again then. Raises UserError as `detect_faces` does.
+    Several times cheaper than `detect_faces`, and smoother. None when the face is lost (the network
+    gives it less than `presence`): detect again then. Raises UserError as `detect_faces` does.
     """
     _, mesh = _load(path or zoo.ensure("face-landmarker"))
-    return _landmarks(np.ascontiguousarray(image), roi_from_landmarks(previous), mesh)
+    return _landmarks(np.ascontiguousarray(image), roi_from_landmarks(previous), mesh, presence)
 
 
 def _search(
@@ -176,7 +188,7 @@ def roi_from_landmarks(landmarks: Float[np.ndarray, "478 3"]) -> Roi:
 
 
 def _landmarks(
-    image: PortraitArray, roi: Roi, mesh: TFLiteNet
+    image: PortraitArray, roi: Roi, mesh: TFLiteNet, least: float = MIN_PRESENCE
 ) -> Float[np.ndarray, "478 3"] | None:
     """Landmarks in photo pixels, or None where the network sees no face."""
     if not np.isfinite(roi).all() or roi.side < 4:
@@ -188,7 +200,7 @@ def _landmarks(
     rotation = np.array([[cos, -sin], [sin, cos]])
     offset = np.array([roi.x, roi.y]) - rotation @ np.array([half, half])
     output, presence = mesh(_blob(_warp(image, rotation, offset), 1 / 255, 0.0))
-    if 1 / (1 + np.exp(-np.clip(presence.item(), -80, 80))) < MIN_PRESENCE:
+    if 1 / (1 + np.exp(-np.clip(presence.item(), -80, 80))) < least:
         return None
     points = output.reshape(LANDMARKS, 3).astype(np.float64)
     points[:, :2] = points[:, :2] @ rotation.T + offset

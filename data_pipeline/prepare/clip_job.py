@@ -27,13 +27,13 @@ from vasa_jax.data_pipeline.prepare.report import (
     write_json,
 )
 from vasa_jax.data_pipeline.prepare.segments import NO_FACE, Stretch, stretches
-from vasa_jax.data_pipeline.prepare.shots import ShotDetector
 from vasa_jax.data_pipeline.prepare.sources import CLIP_ENDING, Source
-from vasa_jax.data_pipeline.prepare.track import FaceTracker
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.places import check_ours
 from vasa_jax.media.video import read_video
+from vasa_jax.perception.face_tracker import FaceTracker
+from vasa_jax.perception.shots import ShotDetector
 from vasa_jax.typing import EMOTIONS, PortraitArray
 
 CLIPS, RECORDS = "clips", "records"

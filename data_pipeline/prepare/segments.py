@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.data_pipeline.prepare.track import Seen
+from vasa_jax.perception.face_tracker import Seen
 from vasa_jax.typing import Float
 
 NO_FACE = "no face"

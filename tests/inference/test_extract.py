@@ -13,10 +13,11 @@ from vasa_jax import cli
 from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.bundle import build_networks
 from vasa_jax.errors import UserError
-from vasa_jax.inference.driving import driving_crops, driving_motion
+from vasa_jax.inference.driver import Driver
+from vasa_jax.inference.driving import driving_motion
 from vasa_jax.inference.extract import Sound, extract_clip, extract_folder, split_of
 from vasa_jax.inference.motion_encoder import MotionEncoder
-from vasa_jax.inference.portrait import apply_crop, choose_face, crop_portrait
+from vasa_jax.inference.portrait import choose_face, cut_square, face_square
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.folders import find_videos
@@ -30,7 +31,7 @@ SIZE = 192
 
 
 def moving(count, zoom):
-    """The portrait, panned to the right and zoomed from frame to frame."""
+    """The portrait, panned to the right and zoomed from frame to frame; it stays in one square."""
     photo = np.asarray(Image.open(PORTRAIT).convert("RGB"))
     scale = SIZE / max(photo.shape[:2])
     photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -38,7 +39,7 @@ def moving(count, zoom):
     frames = []
     for i in range(count):
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1 + zoom * i)
-        matrix[:, 2] += (SIZE - width) / 2 + i, (SIZE - height) / 2
+        matrix[:, 2] += (SIZE - width) / 2 + i / 4, (SIZE - height) / 2
         frames.append(cv2.warpAffine(photo, matrix, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE))
     return np.stack(frames)
 
@@ -90,8 +91,9 @@ def test_the_vectors_are_those_of_the_frames(videos, made, encoder, debug_bundle
     encode = jax.jit(lambda p, x: face.apply({"params": p}, x, method="encode_motion"))
     for name, count in (("id1/x/1.mp4", 20), ("id2/y/1.mp4", 20)):
         frames = list(read_video(videos / name))[:count]
-        crop = crop_portrait(frames[0], choose_face(detect_faces(frames[0]))[0], 64)
-        images = np.stack([apply_crop(frame, crop) for frame in frames]) / np.float32(255)
+        square = face_square(choose_face(detect_faces(frames[0]))[0].landmarks)
+        crops = [cut_square(frame, *square, 64).image for frame in frames]
+        images = np.stack(crops) / np.float32(255)
         motion = encode(encoder[1], images)
         expected = np.concatenate([*motion.pose, motion.dyn], axis=-1)
         found = load(made[0] / "train" / f"{name}.npz")
@@ -178,7 +180,8 @@ def test_eight_devices_give_what_one_gives(videos, made, encoder, debug_bundle):
     assert many.batch == len(jax.local_devices()) == 8
     assert many.identity == encoder[0].identity
     video = videos / "id1/x/1.mp4"
-    found = extract_clip(video, video, many)["motion"]
+    (piece,) = extract_clip(video, video, many)
+    found = piece.arrays["motion"]
     expected = load(made[0] / "train" / "id1/x/1.mp4.npz")["motion"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -186,7 +189,7 @@ def test_eight_devices_give_what_one_gives(videos, made, encoder, debug_bundle):
 def test_driving_sees_the_same(videos, debug_pipeline, debug_bundle):
     video = videos / "id1/x/1.mp4"
     encoder = MotionEncoder(debug_bundle.config, debug_bundle.params["face"])
-    found = encoder(driving_crops(video, 64, encoder.batch, 7))
+    found = encoder(Driver(video, 64, encoder.batch, 7))
     np.testing.assert_allclose(found, driving_motion(video, debug_pipeline, 7), atol=1e-5)
     assert encoder([]).shape == (0, debug_bundle.config.face.motion_dim)
 

@@ -15,7 +15,6 @@ from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
 from vasa_jax.data_pipeline.phonemes import PHONEMES
 from vasa_jax.data_pipeline.prepare.labels import Labellers
-from vasa_jax.data_pipeline.prepare.track import FaceTracker
 from vasa_jax.data_pipeline.swaps import SwapGroup, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.i3d import video_features
@@ -23,6 +22,7 @@ from vasa_jax.evaluation.structs import EvalClip, Readings, Swaps
 from vasa_jax.perception import lpips
 from vasa_jax.perception.batches import in_batches, to_float
 from vasa_jax.perception.face_detector import EYE_CORNERS
+from vasa_jax.perception.face_tracker import FaceTracker
 from vasa_jax.perception.identity import identity_vectors
 from vasa_jax.typing import EMOTIONS, Float, Frames
 

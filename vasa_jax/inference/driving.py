@@ -1,29 +1,27 @@
 """Motion out of a video: head pose and facial dynamics of the person in it, frame by frame."""
 
-from collections.abc import Iterator
-from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
 
 from vasa_jax.angles import euler_angles, rotation_matrices
-from vasa_jax.errors import UserError
+from vasa_jax.inference.driver import Driver
 from vasa_jax.inference.pipeline import Pipeline
-from vasa_jax.inference.portrait import Crop, apply_crop, choose_face, crop_portrait
-from vasa_jax.media.video import read_video
-from vasa_jax.perception.face_detector import detect_faces
-from vasa_jax.typing import FPS, LOG_SCALE, ROTATION, TRANSLATION, Float, Frames, Pose
-
-SEARCH_SECONDS = 2
-"""How far into a clip a face is looked for."""
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.typing import LOG_SCALE, ROTATION, TRANSLATION, Float, Pose
 
 
 def driving_motion(
-    path: Path, pipeline: Pipeline, limit: int | None = None
+    path: Path, pipeline: Pipeline, limit: int | None = None, report: Reporter | None = None
 ) -> Float[np.ndarray, "t m"]:
-    """[pose, z_dyn] of up to `limit` frames at 25 fps; see `driving_crops` for what is seen."""
+    """[pose, z_dyn] of up to `limit` frames at 25 fps, and notes to `report`; see `Driver`."""
     encoder = pipeline.motion_encoder
-    return encoder(driving_crops(path, pipeline.config.face.image_size, encoder.batch, limit))
+    driver = Driver(path, pipeline.config.face.image_size, encoder.batch, limit)
+    motion = driver.motion(encoder(driver))
+    if report is not None:
+        for note in driver.notes():
+            report.note(f"{path.name}: {note}")
+    return motion
 
 
 def relative_motion(motion: Float[np.ndarray, "t m"], start: Pose) -> Float[np.ndarray, "t m"]:
@@ -41,26 +39,3 @@ def relative_motion(motion: Float[np.ndarray, "t m"], start: Pose) -> Float[np.n
     moved[:, TRANSLATION] = np.asarray(start.translation)[0] + shifts
     moved[:, LOG_SCALE] = begin + motion[:, LOG_SCALE] - first[LOG_SCALE]
     return moved
-
-
-def driving_crops(path: Path, size: int, batch: int, limit: int | None = None) -> Iterator[Frames]:
-    """Batches of up to `batch` frames at 25 fps, cut to size x size around the face; a stream.
-
-    The crop box is that of the first frame with a face and stays for the whole clip: a box that
-    followed the face would take the head's own motion away. Raises UserError for an unreadable
-    video or one without a face in its first two seconds.
-    """
-    frames = islice(read_video(path), limit)
-    head = list(islice(frames, SEARCH_SECONDS * FPS))
-    crop = _first_crop(path, head, size)
-    rest = chain(head, frames)
-    while found := [apply_crop(frame, crop) for frame in islice(rest, batch)]:
-        yield np.stack(found)
-
-
-def _first_crop(path: Path, frames: list[np.ndarray], size: int) -> Crop:
-    for frame in frames:
-        if faces := detect_faces(frame):
-            return crop_portrait(frame, choose_face(faces)[0], size)
-    raise UserError(f"{path}: no face found in the first {SEARCH_SECONDS} seconds; give a video "
-                    "that shows one from its start")  # fmt: skip

@@ -10,18 +10,21 @@ import numpy as np
 
 from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
-from vasa_jax.inference.driving import driving_crops
+from vasa_jax.inference.driver import Driver
 from vasa_jax.inference.motion_encoder import MotionEncoder
+from vasa_jax.inference.motion_files import MotionFolder, Piece
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
-from vasa_jax.media.files import PendingFile, write_whole
+from vasa_jax.media.files import write_whole
 from vasa_jax.media.folders import SOUNDS, find_videos
-from vasa_jax.media.places import check_ours, short_path
+from vasa_jax.media.places import check_ours
 from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float, Frames
 
-SPLITS = ("train", "val", "test")
 REPORT_NAME = "report.json"
-FORMAT = 1
+FORMAT = 2
+"""Of 1, poses of faces that left the first frame's square were wrong."""
+LEAST_PART = 10
+"""Frames below which a part of a clip that had to be split is left out."""
 
 
 class Sound(NamedTuple):
@@ -33,31 +36,35 @@ class Sound(NamedTuple):
 
 class Content(NamedTuple):
     """A clip that was opened: batches of uint8 frames (n, size, size, 3) in their order, sound at
-    16 kHz in [-1, 1], and labels by the names that `MotionClips` reads."""
+    16 kHz in [-1, 1], and labels by the names that `MotionClips` reads. The frames of a video are a
+    `Driver`, which tells where it must be split."""
 
-    frames: Iterable[Frames]
+    frames: Iterable[Frames] | Driver
     waveform: Float[np.ndarray, " n"]
     labels: Mapping[str, np.ndarray]
 
 
 class Clip(NamedTuple):
-    """A clip to extract. split: one of `SPLITS`. mark(): tells this clip from a later version of
-    it, a value that JSON can hold. open(): its content. Both may raise UserError."""
+    """A clip to extract. split: train, val or test. mark(): tells this clip from a later version of
+    it, a value that JSON can hold. open(): its content. Both may raise UserError. parts: whether it
+    may have to be split."""
 
     split: str
     mark: Callable[[], Any]
     open: Callable[[], Content]
+    parts: bool = False
 
 
 class Summary(NamedTuple):
     """Clips written, found finished, and failed; minutes of motion that lie in the folder now;
-    why clips failed, by their names."""
+    why clips failed, and where those that were made were split, by their names."""
 
     made: int
     skipped: int
     failed: int
     minutes: float
     reasons: dict[str, str]
+    split: dict[str, str]
 
 
 def split_of(names: list[str], val_share: float) -> dict[str, str]:
@@ -89,9 +96,11 @@ def extract_folder(
     `output`/report.json.
 
     A clip holds motion (t, m), waveform (int16 at 16 kHz) and, with `sound`, its features (t, a);
-    it ends where picture or sound end first. audio: a folder with the sound of each video under the
-    same path and name, where the videos have none. Finished clips are skipped: those of the same
-    source (size and time of change) and model. A bad clip is reported and the rest go on.
+    it ends where picture or sound end first. A video whose face goes away, jumps or leaves the
+    first frame's square is split there: NAME-START.npz for each part. audio: a folder with the
+    sound of each video under the same path and name, where the videos have none. Finished clips are
+    skipped: those of the same source (size and time of change) and model. A bad clip is reported
+    and the rest go on.
     Raises UserError for a folder without videos, a place that cannot be written, and a val_share
     outside of [0, 1).
     """
@@ -110,6 +119,7 @@ def extract_folder(
             splits[name],
             lambda: _video_mark(file, _sound_file(file, name, audio)),
             lambda: _open_video(file, _sound_file(file, name, audio), encoder),
+            parts=True,
         )
 
     clips = {name: clip(name, file) for name, file in files.items()}
@@ -130,38 +140,35 @@ def extract_clips(
     model = encoder.identity + (f"+{sound.identity}" if sound else "")
     counts, frames = {"made": 0, "skipped": 0, "failed": 0}, 0
     reasons: dict[str, str] = {}
+    split: dict[str, str] = {}
+    folder = MotionFolder(output)
     with report.stage("extract", len(clips)) as advance:
         for name, clip in clips.items():
-            others = [s for s in SPLITS if s != clip.split]
-            file = short_path(name, ".npz")
-            places = [output / s / file for s in (clip.split, *others)]
-            outcome, arrays, count = "failed", {}, 0
+            outcome, count = "failed", 0
+            record, pieces = {}, []
             try:
-                for place in places:
-                    check_ours(place, "clip of `vasa-jax extract-motion`", _record_of)
+                folder.check(name, clip.parts)
                 record = {"format": FORMAT, "model": model, "source": clip.mark()}
-                count = _finished(places, record)
+                count = folder.finished(name, clip.split, record, clip.parts)
                 if not count:
-                    arrays = _arrays(name, clip.open(), encoder, sound)
+                    pieces, where = _pieces(name, clip.open(), encoder, sound)
+                    if where:
+                        split[name] = where
+                        report.note(f"{name}: {where}")
                 outcome = "skipped" if count else "made"
             except UserError as error:
                 reasons[name] = str(error)
                 report.error(f"{name}: skipped: {error}")
-            if outcome == "made":
-                count = len(arrays["motion"])
-                _write(places[0], arrays, record | {"frames": count})
             if outcome != "skipped":
-                # What an older model or source gave must not be taken for this one's.
-                for stale in places[1:] if outcome == "made" else places:
-                    if _record_of(stale) is not None:
-                        stale.unlink()
+                folder.write(name, clip.split, pieces, record, clip.parts)
+                count = sum(len(piece.arrays["motion"]) for piece in pieces)
             counts[outcome] += 1
             frames += count
             report.event("row", clip=name, outcome=outcome, frames=count,
-                         message=reasons.get(name, ""))  # fmt: skip
+                         message=reasons.get(name, split.get(name, "")))  # fmt: skip
             advance(1)
     minutes = round(frames / FPS / 60, 3)
-    summary = Summary(**counts, minutes=minutes, reasons=reasons)
+    summary = Summary(**counts, minutes=minutes, reasons=reasons, split=split)
     of = {"model": model, "config": encoder.config.name, "videos": len(clips)}
     _write_report(output / REPORT_NAME, of | summary._asdict())
     report.finish(f"{output}: {summary.made} made, {summary.skipped} already there, "
@@ -172,33 +179,53 @@ def extract_clips(
 
 def extract_clip(
     video: Path, heard: Path, encoder: MotionEncoder, sound: Sound | None = None
-) -> dict[str, np.ndarray]:
-    """The arrays of one clip: motion, waveform and, with `sound`, audio.
+) -> list[Piece]:
+    """What is learned from one clip: of each part the arrays motion, waveform and, with `sound`,
+    audio.
 
     Raises UserError for an unreadable video, no face, no sound, and motion that is not finite.
     """
-    return _arrays(str(video), _open_video(video, heard, encoder), encoder, sound)
+    return _pieces(str(video), _open_video(video, heard, encoder), encoder, sound)[0]
 
 
 def _open_video(video: Path, heard: Path, encoder: MotionEncoder) -> Content:
     waveform = open_audio(heard).waveform
     limit = num_frames(len(waveform))
     size = encoder.config.face.image_size
-    return Content(driving_crops(video, size, encoder.batch, limit), waveform, {})
+    return Content(Driver(video, size, encoder.batch, limit, split=True), waveform, {})
 
 
-def _arrays(
+def _pieces(
     name: str, content: Content, encoder: MotionEncoder, sound: Sound | None
-) -> dict[str, np.ndarray]:
+) -> tuple[list[Piece], str]:
+    """The pieces of a clip, and where it was split ("" where it was not)."""
     motion = encoder(content.frames)
     if not np.isfinite(motion).all():
         raise UserError(f"{name}: the face model gives NaN or infinity here; is its checkpoint "
                         "whole?")  # fmt: skip
-    waveform = content.waveform[: len(motion) * SAMPLES_PER_FRAME]
-    arrays = {"motion": motion, "waveform": _to_int16(waveform), **content.labels}
-    if sound is not None:
-        arrays["audio"] = sound.encode(waveform)[: len(motion)].astype(np.float32)
-    return arrays
+    if isinstance(content.frames, Driver):
+        count, where = content.frames.count, content.frames.breaks()
+        found = content.frames.parts(motion)
+        if where:
+            found = [(start, rows) for start, rows in found if len(rows) >= LEAST_PART]
+        if not found:
+            raise UserError(
+                f"{name}: shows no face for {LEAST_PART} frames without a break: {where}"
+            )
+    else:
+        count, where, found = len(motion), "", [(0, motion)]
+    waveform = content.waveform[: count * SAMPLES_PER_FRAME]
+    # Features of the whole clip: those of a part alone would lack the sound before it.
+    features = None if sound is None else sound.encode(waveform).astype(np.float32)
+    pieces = []
+    for start, rows in found:
+        stop = start + len(rows)
+        heard = waveform[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
+        arrays = {"motion": rows, "waveform": _to_int16(heard), **content.labels}
+        if features is not None:
+            arrays["audio"] = features[start:stop]
+        pieces.append(Piece(start, arrays))
+    return pieces, where
 
 
 def _to_int16(waveform: Float[np.ndarray, " n"]) -> np.ndarray:
@@ -223,47 +250,8 @@ def _video_mark(video: Path, heard: Path) -> list[list[int]]:
     return [[s.st_size, s.st_mtime_ns] for s in stats]
 
 
-def _finished(places: list[Path], record: dict) -> int:
-    """The frames of a clip that an earlier run made, moved to the first place if it lies at another
-    one; 0 if there is none of this record."""
-    target = places[0]
-    for path in places:
-        found = _record_of(path)
-        if found is None or {k: found.get(k) for k in record} != record:
-            continue
-        if path is not target:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            path.replace(target)
-        return int(found.get("frames", 0))
-    return 0
-
-
-def _record_of(path: Path) -> dict | None:
-    """What a clip of `_write` says of its making; None of any other file, and of none."""
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            found = json.loads(str(stored["record"]))
-    except Exception:  # zipfile, zlib and numpy each have their own
-        return None
-    return found if isinstance(found, dict) else None
-
-
 def _is_report(path: Path) -> bool:
     return {"model", "config", "videos", "minutes"} <= set(json.loads(path.read_text()))
-
-
-def _write(path: Path, arrays: dict, record: dict) -> None:
-    """The clip whole or not at all; the record lies in the same file, so both are true together."""
-    pending = PendingFile(path, "clip")
-    try:
-        with pending.temporary.open("wb") as file:
-            np.savez(file, **arrays, record=np.array(json.dumps(record)))
-        pending.commit()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}); free some disk "
-                        "space, then run the same command again") from None  # fmt: skip
-    finally:
-        pending.discard()
 
 
 def _write_report(path: Path, content: dict) -> None:

@@ -28,6 +28,9 @@ from vasa_jax.media.writer import VideoWriter, frame_count
 from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.typing import POSE_DIM, Source
 
+SOFT = 2.0
+"""Enlargement of a photo from which a user is told that the video will be soft."""
+
 
 class Portrait(NamedTuple):
     """A photo and the square of it that the model sees."""
@@ -68,13 +71,20 @@ def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> 
     photo = read_image(path, lambda line: report.note(f"{path.name}: {line}"))
     if picture.crop == "none":
         return Portrait(photo, whole_image_crop(photo, size))
+    faces = detect_faces(photo)
     try:
-        face, note = choose_face(detect_faces(photo), picture.face)
+        face, note = choose_face(faces, picture.face)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     if note:
         report.note(f"{path.name}: {note}")
-    return Portrait(photo, crop_portrait(photo, face, size))
+    crop = crop_portrait(photo, face, size)
+    if (scale := crop.matrix[0, 0]) > SOFT:
+        report.note(
+            f"{path.name}: the face is small: it is enlarged {scale:.1f} times, and the video will "
+            "be soft; a larger photo of it gives a sharper one"
+        )
+    return Portrait(photo, crop)
 
 
 class _Checked(Exception):
@@ -153,7 +163,7 @@ def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Repor
     pose = None
     if request.pose_from is not None:
         with report.stage("drive"):
-            pose = driving_motion(request.pose_from, pipeline, count)[:, :POSE_DIM]
+            pose = driving_motion(request.pose_from, pipeline, count, report)[:, :POSE_DIM]
     with report.stage("audio"):
         features = pipeline.audio(inputs.clip.waveform)[:count]
     with report.stage("sample", pipeline.windows(count)) as advance:

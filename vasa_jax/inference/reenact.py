@@ -45,7 +45,7 @@ def reenact(
     with report.stage("encode"):
         source = pipeline.encode(portrait.crop.image)
     with report.stage("drive"):
-        motion = driving_motion(driving, pipeline)
+        motion = driving_motion(driving, pipeline, report=report)
         if relative:
             motion = relative_motion(motion, source.pose)
     details = {

@@ -10,11 +10,11 @@ from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.facts import frame_rate, look_at
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
 from vasa_jax.data_pipeline.prepare.segments import stretches
-from vasa_jax.data_pipeline.prepare.shots import ShotDetector
 from vasa_jax.data_pipeline.prepare.sources import find_sources
 from vasa_jax.data_pipeline.prepare.split import split_of
-from vasa_jax.data_pipeline.prepare.track import Seen
 from vasa_jax.errors import UserError
+from vasa_jax.perception.face_tracker import Seen
+from vasa_jax.perception.shots import ShotDetector
 
 
 def face(x, y, side, count=1):

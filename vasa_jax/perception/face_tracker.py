@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.perception.face_detector import detect_faces, track_landmarks
+from vasa_jax.perception.face_detector import MIN_PRESENCE, detect_faces, track_landmarks
 from vasa_jax.typing import Float, PortraitArray
 
 SAME_FACE = 0.3
@@ -32,10 +32,23 @@ class FaceTracker:
     every: frames between two searches for all faces; between them only the landmark network runs.
     other_face: a face counts from this share of the main one's size.
     path: the bundle of networks, None for the zoo's.
+    again: frames between two searches while there is no face (default: every / 3).
+    fine: whether faces of a hundredth of a large picture are searched for, see `detect_faces`.
+    presence: what a face that is being followed must keep, see `track_landmarks`.
     """
 
-    def __init__(self, every: int = 12, other_face: float = 0.5, path: Path | None = None):
+    def __init__(
+        self,
+        every: int = 12,
+        other_face: float = 0.5,
+        path: Path | None = None,
+        again: int | None = None,
+        fine: bool = False,
+        presence: float = MIN_PRESENCE,
+    ):
         self._every, self._other, self._path = every, other_face, path
+        self._fine, self._presence = fine, presence
+        self._again = max(every // 3, 1) if again is None else again
         self.restart()
 
     def restart(self) -> None:
@@ -47,11 +60,11 @@ class FaceTracker:
         """What is seen in the next frame, (h, w, 3) uint8 RGB. Raises UserError without weights."""
         previous, followed = self._landmarks, None
         if previous is not None:
-            followed = track_landmarks(frame, previous, self._path)
+            followed = track_landmarks(frame, previous, self._path, self._presence)
             if followed is not None and overlap(followed, previous) < SAME_FACE:
                 followed = None
         # Where there is no face at all, every frame would be searched at many scales.
-        elif 0 < self._age < max(self._every // 3, 1):
+        elif 0 < self._age < self._again:
             self._age += 1
             return Seen(None, 0, fresh=True, counted=False)
         if followed is None or self._age >= self._every:
@@ -65,7 +78,7 @@ class FaceTracker:
     ) -> Seen:
         """Count the faces. before: where the face is or was; followed: where it is, if known. What
         is followed stays as it is: the detector would jump a little, and misses profiles."""
-        faces = [face.landmarks for face in detect_faces(frame, self._path)]
+        faces = [face.landmarks for face in detect_faces(frame, self._path, self._fine)]
         self._age, fresh, main = 1, True, None
         if before is not None:
             same = [face for face in faces if overlap(face, before) >= SAME_FACE]

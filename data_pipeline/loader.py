@@ -48,7 +48,8 @@ class _Loader(ABC):
     folder: of the dataset, or one above it. batch: the global batch size (default: the config's
     train_face.batch). workers: processes that read and decode (0: this one; default: one a core).
     process_index, process_count: this host (default: as JAX says).
-    Attributes: struct, the global batch's shapes; dataset; records, this host's share by number.
+    Attributes: struct, the global batch's shapes; dataset; count, of all hosts' records; labelled,
+    how many of them have a field, by its name; records, this host's share by number.
 
     Larger pictures are shrunk to the config's size. Raises UserError for a folder without such a
     dataset, pictures that are smaller than the config's, a split that is not there, fewer records
@@ -91,6 +92,7 @@ class _Loader(ABC):
         if size % hosts:
             raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
         self.records = list(range(host, len(index.ids), hosts))
+        self.labelled, self.count = dict(index.has), len(index.ids)
         self._how = Augment() if augment is None else augment
         names = sorted({person for people in index.identity for person in people})
         codes = {name: number for number, name in enumerate(names)}

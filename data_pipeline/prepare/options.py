@@ -10,7 +10,7 @@ from vasa_jax.typing import FPS
 SIZES = (128, 256, 512)
 _SIZE = f"one of {', '.join(map(str, SIZES))} (a smaller config shrinks them as it trains)"
 IDENTITY_FROM = ("auto", "folder", "file")
-FORMAT = 2
+FORMAT = 3
 """Counts changes of what a prepared clip holds: clips of an older count are made anew."""
 
 

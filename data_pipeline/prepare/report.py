@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from vasa_jax.media.files import write_whole
 from vasa_jax.typing import FPS
 
-STEPS = ("read", "shots", "track", "crop", "sound", "quality", "sync", "labels", "write")
+STEPS = ("read", "shots", "track", "crop", "sound", "quality", "sync", "labels", "masks", "write")
 """The steps of a clip in their order; each may discard."""
 
 

@@ -1,6 +1,7 @@
 """The loader under the training loop: a run that stops and goes on is a run that never stopped."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -83,3 +84,25 @@ def test_a_folder_of_something_else_is_one_line(tmp_path, capsys):
     end = ["--data", str(tmp_path), "--workdir", str(tmp_path / "w"), "--config", "debug"]
     assert cli.main(["train", "face", *end]) == 2
     assert "holds no dataset of clips and no .npz batches" in capsys.readouterr().err
+
+
+def test_a_dataset_without_masks_loads_and_it_is_said(tmp_path, capsys, monkeypatch):
+    """As datasets of before masks do: the losses see the whole picture, with a warning."""
+    for number in range(3):
+        clip = make_clip(number, f"p{number}", 4, CONFIG.face.image_size, masks=number == 0)
+        write_clip(tmp_path / "clips" / f"{number}.npz", clip)
+    write_dataset(tmp_path, "video_folder", {"train": sorted((tmp_path / "clips").iterdir())})
+    seen = []
+
+    def instead(config, stage, workdir, data, **_):
+        seen.append(next(data))
+        return SimpleNamespace(step=1, finished=True)
+
+    monkeypatch.setattr("vasa_jax.training.run.run", instead)
+    words = ["train", "face", "--config", "debug", "--data", str(tmp_path), "--workers", "0"]
+    words += ["--workdir", str(tmp_path / "w")]
+    assert cli.main(words) == 0
+    assert "2 of 3 records have no masks" in capsys.readouterr().err
+    assert seen[0].source_mask is None
+    assert cli.main([*words, "--set", "face_losses.masked=false"]) == 0
+    assert "have no masks" not in capsys.readouterr().err

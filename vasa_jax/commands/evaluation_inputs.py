@@ -14,7 +14,7 @@ from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
 from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
 from vasa_jax.data_pipeline.phonemes import PHONEMES
-from vasa_jax.data_pipeline.prepare.labels import Labellers
+from vasa_jax.data_pipeline.prepare.labels import NUMBERS, Labellers
 from vasa_jax.data_pipeline.swaps import SwapGroup, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.i3d import video_features
@@ -132,7 +132,7 @@ class MeshReader:
 
     def __init__(self, labellers: Labellers):
         self._labellers = labellers
-        labellers.load()
+        labellers.load(NUMBERS)
 
     def __call__(self, frames: Frames, video: bool) -> Readings:
         """See `vasa_jax.evaluation.structs.Readings`; expression is the ARKit coefficients."""

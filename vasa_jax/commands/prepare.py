@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--test-share", type=float, default=0.05, metavar="X", help="part of the "
                        "people kept for the test (default: 0.05)")  # fmt: skip
     group.add_argument("--labeller", action="append", default=[], metavar="KIND=MODULE:NAME",
-                       help="your own network for pose, gaze, distance, emotion, arkit or points; "
-                       "repeatable")  # fmt: skip
+                       help="your own network for pose, gaze, distance, emotion, arkit, points or "
+                       "mask; repeatable")  # fmt: skip
     group = parser.add_argument_group("machine")
     group.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores; 0 "
                        "works in this one)")  # fmt: skip

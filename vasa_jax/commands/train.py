@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         encoder = build_audio_encoder(config.audio, config.dtype)
         frozen["audio"] = load_audio_weights(encoder, path)
+    if arguments.stage == "face" and (line := _about_masks(config, data)):
+        progress.note(line)
     if arguments.data is None:
         progress.note("warning: no --data: random batches show that everything runs, no more")
     try:
@@ -108,6 +110,18 @@ def _data(config, arguments: argparse.Namespace):
             f"`vasa-jax extract-motion {folder} -o CLIPS`, then give --data CLIPS"
         )
     return FaceLoader(folder, config, seed=seed, workers=arguments.workers)
+
+
+def _about_masks(config, data) -> str:
+    """A warning where the losses shall see the foreground alone and no mask says where it is."""
+    index = getattr(data, "labelled", None)
+    if index is None or not config.face_losses.masked or index.get("masks", 0) == data.count:
+        return ""
+    return (
+        f"warning: {data.count - index.get('masks', 0)} of {data.count} records have no masks, so "
+        "image losses and discriminator see the background, too; make the dataset anew, or say "
+        "that you want it so by --set face_losses.masked=false"
+    )
 
 
 def _cached_audio_weights(config) -> Path | None:

@@ -171,6 +171,24 @@ _WEIGHTS = (
         converter="vasa_jax.perception.expression:load",
     ),
     Weight(
+        name="selfie-segmentation",
+        purpose="the masks of people in `prepare`",
+        registry="npm",
+        package="@mediapipe/selfie_segmentation",
+        version="0.1.1675465747",
+        archive="tgz",
+        archive_sha256="7767b33eaa68990ee06c28bbb89f39a13a47ebb07ff0f1fd4947d9e817bb9bf9",
+        files=(
+            File(
+                "package/selfie_segmentation.tflite",
+                "8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
+                249_024,
+            ),
+        ),
+        licence="Apache-2.0 (Google)",
+        home="selfie_segmentation.tflite of MediaPipe, modules/selfie_segmentation",
+    ),
+    Weight(
         name="i3d-kinetics-400",
         purpose="the Frechet video distance (FVD)",
         registry="pypi",

@@ -16,9 +16,10 @@ import numpy as np
 
 from vasa_jax.angles import gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.clip import Clip, read_clip
+from vasa_jax.data_pipeline.loading.pictures import decode_grey
 from vasa_jax.data_pipeline.prepare.labels.protocols import Labellers, parse_choices
 from vasa_jax.errors import UserError
-from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames, Int
+from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames, Int, UInt8
 
 ONE_CLIP_LABELS = ("main_gaze", "distance", "emotion")
 
@@ -27,7 +28,7 @@ class Pairs(NamedTuple):
     """True and found labels by name: rows are frames, or clips for `ONE_CLIP_LABELS`.
 
     clip: which clip a row of frames is of. missed: of `frames`, those without a face for the
-    detector.
+    detector. masks: of every frame that has one, see `mask_errors`.
     """
 
     truth: dict[str, np.ndarray]
@@ -35,6 +36,7 @@ class Pairs(NamedTuple):
     clip: Int[np.ndarray, " n"]
     frames: int
     missed: int
+    masks: Float[np.ndarray, "m 3"]
 
 
 def decode(frames: Sequence[bytes]) -> Frames:
@@ -64,6 +66,18 @@ def find_landmarks(
     return landmarks, found
 
 
+def mask_errors(
+    truth: UInt8[np.ndarray, "t h w"], found: UInt8[np.ndarray, "t h w"]
+) -> Float[np.ndarray, "t 3"]:
+    """Per frame: the mean difference and the mean signed difference of two masks, as shares of the
+    picture, and the intersection over union of what is more than half covered."""
+    a, b = (mask.reshape(len(mask), -1) for mask in (truth, found))
+    off = (b.astype(np.float32) - a) / 255
+    one, two = a > 127, b > 127
+    union = np.maximum((one | two).sum(1), 1)
+    return np.stack([np.abs(off).mean(1), off.mean(1), (one & two).sum(1) / union], 1)
+
+
 def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
     """Labels every clip anew. Clips in which no face is found count as missed frames only."""
     names = ("rotation", "log_scale", "gaze", "points", "arkit", *ONE_CLIP_LABELS)
@@ -71,6 +85,7 @@ def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
     found: dict[str, list] = {name: [] for name in names}
     frames = missed = 0
     rows: list[np.ndarray] = [np.zeros(0, np.int64)]
+    masks: list[np.ndarray] = [np.zeros((0, 3))]
     for number, clip in enumerate(clips):
         pictures = decode(clip.frames)
         landmarks, seen = find_landmarks(pictures)
@@ -79,6 +94,10 @@ def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
             continue
         labels = labellers.label(pictures[seen], landmarks[seen])
         rows.append(np.full(seen.sum(), number))
+        if clip.masks is not None:
+            true = np.stack([decode_grey(mask, clip.size)[..., 0] for mask in clip.masks])
+            made = labellers.masks(pictures[seen], landmarks[seen])
+            masks.append(mask_errors(true[seen], made))
         for name in names:
             true = getattr(clip, name)
             if true is None:
@@ -87,7 +106,8 @@ def compare(clips: Iterator[Clip], labellers: Labellers) -> Pairs:
             truth[name].append(true[None] if whole else true[seen])
             found[name].append(labels[name][None] if whole else labels[name])
     join = lambda table: {k: np.concatenate(v) for k, v in table.items() if v}  # noqa: E731
-    return Pairs(join(truth), join(found), np.concatenate(rows), frames, missed)
+    clip_of = np.concatenate(rows)
+    return Pairs(join(truth), join(found), clip_of, frames, missed, np.concatenate(masks))
 
 
 def angle_between(
@@ -141,6 +161,12 @@ def table(pairs: Pairs) -> str:
     if "points" in truth:
         d = np.linalg.norm(found["points"] - truth["points"], axis=2)
         row("face points, share of width", 100 * d.mean(1), "", "", " %")
+    if len(pairs.masks):
+        off, bias, overlap = pairs.masks.T
+        row("mask, share of the picture", 100 * off, 100 * bias.mean(), "", " %")
+        numbers = (overlap.mean(), np.median(overlap), np.percentile(overlap, 5))
+        cells = " | ".join(f"{v:.3f}" for v in numbers)
+        lines.append(f"| mask, intersection over union (third: 5 % below) | {cells} | | |")
     if "emotion" in truth:
         a, b = truth["emotion"], found["emotion"]
         row("emotion, sum of share errors", np.abs(a - b).sum(1), "", correlation(a, b))

@@ -13,7 +13,7 @@ import numpy as np
 
 from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
-from vasa_jax.typing import ARKIT, EMOTIONS, Float, Frames
+from vasa_jax.typing import ARKIT, EMOTIONS, Float, Frames, UInt8
 
 
 class HeadPose(NamedTuple):
@@ -29,7 +29,7 @@ class FaceTrack(NamedTuple):
 
     frames: (t, h, w, 3) uint8 sRGB, cropped by one box that does not move.
     landmarks: (t, 478, 3) of `vasa_jax.perception.face_detector`, pixels of the crop, all finite.
-    pose: the head pose; None while the pose itself is being found.
+    pose: the head pose; None while the pose itself is being found, and for masks.
     """
 
     frames: Frames
@@ -75,6 +75,14 @@ class PointsLabeller(Protocol):
     ) -> tuple[Float[np.ndarray, "t 5 2"], Float[np.ndarray, "t p 2"]]: ...
 
 
+class MaskLabeller(Protocol):
+    """(t, h, w) where the person is: uint8 with 255 for the person, or shares in [0, 1]."""
+
+    def __call__(
+        self, track: FaceTrack
+    ) -> UInt8[np.ndarray, "t h w"] | Float[np.ndarray, "t h w"]: ...
+
+
 _ROOM = "vasa_jax.data_pipeline.prepare.labels"
 DEFAULTS = {
     "pose": f"{_ROOM}.pose:CanonicalFacePose",
@@ -83,9 +91,12 @@ DEFAULTS = {
     "emotion": f"{_ROOM}.emotion:FaceExpression",
     "arkit": f"{_ROOM}.blendshapes:Blendshapes",
     "points": f"{_ROOM}.points:MeshPoints",
+    "mask": f"{_ROOM}.mask:PersonMask",
 }
 """The built-in labeller of every kind, as `module:attribute` of a class without arguments."""
 KINDS = tuple(DEFAULTS)
+NUMBERS = tuple(kind for kind in KINDS if kind != "mask")
+"""Those whose labels are numbers and not pictures: what `Labellers.label` gives."""
 
 
 def parse_choices(texts: Sequence[str]) -> dict[str, str]:
@@ -117,23 +128,24 @@ class Labellers:
 
     def __init__(self, choices: Mapping[str, str] | None = None):
         self.names = DEFAULTS | dict(choices or {})
-        self._loaded: dict[str, Callable] | None = None
+        self._loaded: dict[str, Callable] = {}
 
     def __getstate__(self) -> dict:
-        return {"names": self.names, "_loaded": None}
+        return {"names": self.names, "_loaded": {}}
 
-    def load(self) -> None:
-        """Makes every labeller now (fetching weights once); `label` does so by itself.
+    def load(self, kinds: Sequence[str] = KINDS) -> None:
+        """Makes these labellers now (fetching weights once); `label` and `masks` do so themselves.
 
         Raises UserError, naming the culprit, for weights or plug-ins that cannot be had.
         """
-        if self._loaded is None:
-            self._loaded = {kind: _make(kind, name) for kind, name in self.names.items()}
+        for kind in kinds:
+            if kind not in self._loaded:
+                self._loaded[kind] = _make(kind, self.names[kind])
 
     def label(
         self, frames: Frames, landmarks: Float[np.ndarray, "t 478 3"]
     ) -> dict[str, np.ndarray]:
-        """Every label of a clip, named and typed as the fields of `Clip`.
+        """Every label of a clip but its masks, named and typed as the fields of `Clip`.
 
         frames, landmarks: as in `FaceTrack`. Returns rotation, translation, log_scale, gaze,
         main_gaze, distance, emotion, points, landmarks (int16) and arkit. Raises UserError where
@@ -142,7 +154,7 @@ class Labellers:
         from vasa_jax.data_pipeline.clip import LANDMARK_UNIT
         from vasa_jax.data_pipeline.main_gaze import main_gaze
 
-        self.load()
+        self.load(NUMBERS)
         track = FaceTrack(frames, landmarks)
         count = len(frames)
         pose = self._call("pose", track)
@@ -168,6 +180,26 @@ class Labellers:
             ),
             "arkit": self._check("arkit", self._call("arkit", track), (count, len(ARKIT))),
         }
+
+    def masks(
+        self, frames: Frames, landmarks: Float[np.ndarray, "t 478 3"]
+    ) -> UInt8[np.ndarray, "t h w"]:
+        """Where the person is in every frame of a clip, 255 for the person.
+
+        frames, landmarks: as in `FaceTrack`. Raises UserError where the labeller gives another
+        shape or type than its protocol says, or shares outside of [0, 1].
+        """
+        self.load(("mask",))
+        found = np.asarray(self._call("mask", FaceTrack(frames, landmarks)))
+        fine = found.shape == frames.shape[:3]
+        if fine and found.dtype == np.uint8:
+            return found
+        if fine and found.dtype.kind == "f" and found.min() >= 0 and found.max() <= 1:
+            return np.round(found * 255).astype(np.uint8)
+        raise UserError(
+            f"the labeller mask={self.names['mask']} gave {found.dtype} numbers of shape "
+            f"{found.shape}, not shares in 0..1 (or uint8) of shape {frames.shape[:3]}"
+        )
 
     def _call(self, kind: str, track: FaceTrack):
         return self._loaded[kind](track)

@@ -80,7 +80,13 @@ PLAIN = "tests.data_pipeline.prepare.plain_labels"
 
 def plain() -> Labellers:
     """Labellers of a few lines, so that these tests are of the pipeline and not of networks."""
-    kinds = {"gaze": "Gaze", "emotion": "Emotion", "arkit": "Arkit", "pose": "Pose"}
+    kinds = {
+        "gaze": "Gaze",
+        "emotion": "Emotion",
+        "arkit": "Arkit",
+        "pose": "Pose",
+        "mask": "Mask",
+    }
     return Labellers({kind: f"{PLAIN}:{name}" for kind, name in kinds.items()})
 
 

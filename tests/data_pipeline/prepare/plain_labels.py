@@ -28,3 +28,31 @@ class Emotion:
 class Arkit:
     def __call__(self, track):
         return np.zeros((len(track.frames), 52), np.float32)
+
+
+class Mask:
+    """A disc of 0.4 of the width about the middle."""
+
+    def __call__(self, track):
+        count, height, width = track.frames.shape[:3]
+        y, x = np.mgrid[:height, :width]
+        disc = np.hypot(x - width / 2, y - height / 2) < 0.4 * width
+        return np.repeat(disc[None].astype(np.float32), count, 0)
+
+
+class Left:
+    """The left half of the picture."""
+
+    def __call__(self, track):
+        masks = np.zeros(track.frames.shape[:3], np.uint8)
+        masks[..., : masks.shape[2] // 2] = 255
+        return masks
+
+
+class Corner:
+    """What shows no face."""
+
+    def __call__(self, track):
+        masks = np.zeros(track.frames.shape[:3])
+        masks[:, :8, :8] = 1
+        return masks

@@ -16,6 +16,7 @@ from vasa_jax.angles import rotation_matrices
 from vasa_jax.data_pipeline.clip import EYE_SPAN, LANDMARK_UNIT, Clip, check_clip
 from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.prepare.labels import (
+    NUMBERS,
     FaceTrack,
     HeadPose,
     Labellers,
@@ -25,6 +26,7 @@ from vasa_jax.data_pipeline.prepare.labels import (
     gaze,
     parse_choices,
     pose,
+    protocols,
 )
 from vasa_jax.errors import UserError
 from vasa_jax.media.image import read_image
@@ -298,6 +300,53 @@ def test_a_bad_plug_in_is_named(portrait, choice, message):
     photo, landmarks = portrait
     with pytest.raises(UserError, match=message):
         Labellers(parse_choices([choice])).label(photo[None], landmarks[None])
+
+
+class HalfMatte:
+    """A plug-in: shares, as matting networks give them."""
+
+    def __call__(self, track):
+        assert track.pose is None
+        return np.full(track.frames.shape[:3], 0.5)
+
+
+class ByteMatte:
+    def __call__(self, track):
+        return track.frames[..., 0]
+
+
+class TooMuch:
+    def __call__(self, track):
+        return np.full(track.frames.shape[:3], 1.01)
+
+
+class NoShare:
+    def __call__(self, track):
+        return np.full(track.frames.shape[:3], np.nan)
+
+
+class OneChannel:
+    def __call__(self, track):
+        return track.frames[..., :1]
+
+
+def test_a_plug_in_makes_the_masks():
+    frames = np.random.default_rng(0).integers(0, 256, (3, 8, 6, 3), np.uint8)
+    marks = np.zeros((3, 478, 3), np.float32)
+    assert (Labellers({"mask": f"{HERE}:HalfMatte"}).masks(frames, marks) == 128).all()
+    found = Labellers({"mask": f"{HERE}:ByteMatte"}).masks(frames, marks)
+    np.testing.assert_array_equal(found, frames[..., 0])
+    for name in ("TooMuch", "NoShare", "OneChannel"):
+        with pytest.raises(UserError, match=rf"mask=.*{name} gave .* shares in 0..1"):
+            Labellers({"mask": f"{HERE}:{name}"}).masks(frames, marks)
+
+
+def test_numbers_need_no_network_for_masks(monkeypatch):
+    """`evaluate` reads faces by the labellers and has no use for masks."""
+    made = []
+    monkeypatch.setattr(protocols, "_make", lambda kind, name: made.append(kind))
+    Labellers().load(NUMBERS)
+    assert made == ["pose", "gaze", "distance", "emotion", "arkit", "points"]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 
 from tests import needs
-from tests.data_pipeline.prepare.conftest import turn, wobble, write_video
+from tests.data_pipeline.prepare.conftest import PLAIN, plain, turn, wobble, write_video
 from vasa_jax.cli import main
+from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
+from vasa_jax.data_pipeline.loader import FaceLoader
+from vasa_jax.data_pipeline.loading.pairs import PLAIN as AS_IT_IS
+from vasa_jax.data_pipeline.loading.pictures import decode_grey
 from vasa_jax.data_pipeline.prepare import clip_job
 from vasa_jax.data_pipeline.prepare.clip_job import prepare_source
 from vasa_jax.data_pipeline.prepare.facts import comb_share, look_at, one_field
+from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.pool import WorkerDied, run_jobs
 from vasa_jax.data_pipeline.prepare.run import prepare_folder
@@ -74,8 +79,6 @@ def corpus(tmp_path_factory, face_picture, two_people):
 @pytest.fixture(scope="module")
 def prepared(corpus, tmp_path_factory, request):
     out = tmp_path_factory.mktemp("dataset")
-    from tests.data_pipeline.prepare.conftest import plain
-
     options = OPTIONS._replace(min_quality=30.0)
     result = prepare_folder(
         corpus, out, options, Reporter("quiet"), labellers=plain(), workers=0, val_share=0.3,
@@ -141,6 +144,30 @@ def test_a_clip_holds_what_the_video_showed(prepared, face_picture):
     extent = np.ptp(mesh[0], 0)
     assert 0.38 < extent.mean() < 0.7
     np.testing.assert_allclose(clip.points[:, 2], mesh[:, 1], atol=1e-3)
+
+
+def test_masks_lie_in_the_clips_the_dataset_and_the_batches(prepared):
+    """As those of synthetic clips do, so that the losses of the foreground have one."""
+    out, reports, _ = prepared
+    clip = read_clip(out / "clips" / reports["good"].clips[0].file)
+    y, x = np.mgrid[:128, :128]
+    disc = np.hypot(x - 64, y - 64) < 0.4 * 128
+    for mask in clip.masks:
+        np.testing.assert_array_equal(decode_grey(mask, 128)[..., 0], 255 * disc)
+    index = open_dataset(out).splits["train"]
+    assert index.has["masks"] == len(index.ids)
+    batch = next(FaceLoader(out, get_config("debug"), 2, workers=0, augment=AS_IT_IS))
+    assert batch.source_mask.shape == (2, 64, 64, 1)
+    small = disc.reshape(64, 2, 64, 2).mean((1, 3))
+    np.testing.assert_allclose(batch.driver_mask[0, ..., 0], small, atol=1 / 254)
+
+
+def test_a_mask_that_misses_the_face_costs_the_clip(corpus, tmp_path):
+    labellers = Labellers(plain().names | {"mask": f"{PLAIN}:Corner"})
+    source = Source(corpus / "good/a.mp4", "good/a", "good")
+    report = prepare_source(source, tmp_path, OPTIONS, labellers)
+    assert not report.clips
+    assert [d.reason for d in report.discards] == ["face outside of its mask"]
 
 
 def test_shots_are_clips_of_their_own(prepared):
@@ -272,8 +299,6 @@ def test_the_command_says_which_files_it_left_out(tmp_path, face_picture, capsys
 
 
 def test_a_quiet_run_still_says_what_failed(tmp_path, capsys):
-    from tests.data_pipeline.prepare.conftest import plain
-
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/bad.mp4").write_text("no video at all")
     prepare_folder(tmp_path / "videos", tmp_path / "out", OPTIONS, Reporter("quiet"),
@@ -301,7 +326,6 @@ def test_wrong_flags_are_named(tmp_path, corpus, capsys, flags, said):
 def test_beam_does_the_same(corpus, prepared, tmp_path):
     """The same clips to the byte by Apache Beam's DirectRunner, and TFDS shards by it too."""
     needs.require_module("apache_beam", "beam")
-    from tests.data_pipeline.prepare.conftest import plain
     from vasa_jax.data_pipeline.prepare.beam import beam_jobs, beam_runner
 
     videos = tmp_path / "videos"

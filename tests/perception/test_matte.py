@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import needs
 from tests.assets import PORTRAIT
-from vasa_jax import zoo
 from vasa_jax.errors import UserError
 from vasa_jax.perception.matte import person_matte
 
@@ -15,10 +15,7 @@ GOLDEN = Path(__file__).parent / "golden" / "portrait_mediapipe_selfie.png"
 """What mediapipe 0.10.14's `solutions.selfie_segmentation` (model 0) makes of the portrait at 256 x
 256 pixels (cv2.INTER_AREA), times 255."""
 
-needs_weights = pytest.mark.skipif(
-    not zoo.is_cached("selfie-segmentation"),
-    reason="run `vasa-jax weights get selfie-segmentation`",
-)
+needs_weights = needs.weights("selfie-segmentation")
 
 
 @pytest.fixture(scope="module")

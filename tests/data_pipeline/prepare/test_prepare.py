@@ -277,6 +277,7 @@ def test_workers_end_with_the_caller():
     assert time.time() - start < 20
 
 
+@needs.weights("face-expression", "selfie-segmentation")
 def test_the_command_ends_with_one_line_where_nothing_is_left(tmp_path, corpus, capsys):
     code = main(["prepare", str(corpus / "none"), "-o", str(tmp_path / "o"), "--workers", "0"])
     assert code == 2
@@ -284,6 +285,7 @@ def test_the_command_ends_with_one_line_where_nothing_is_left(tmp_path, corpus, 
     assert "unreadable" in (tmp_path / "o/README.md").read_text()
 
 
+@needs.weights("face-expression", "selfie-segmentation")
 def test_the_command_says_which_files_it_left_out(tmp_path, face_picture, capsys):
     for name in ("a.mp4", "notes.txt", "b.mp4.part"):
         (tmp_path / "videos").mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ from tests.assets import hum, write_wav
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.soundtrack import downmix_matrix
+from vasa_jax.media.video import VideoWriter
 
 
 def lag_and_match(found, reference) -> tuple[int, float]:
@@ -105,12 +106,81 @@ def test_the_same_sound_on_all_channels_keeps_its_level(tmp_path, channels):
     np.testing.assert_allclose(clip.waveform, source, atol=1e-6)
 
 
-def test_stereo_is_the_mean_and_downmix_is_itu(tmp_path):
-    left, right = speech(0.5, 16_000, 2)
+def power(samples) -> float:
+    return float(np.square(samples, dtype=np.float64).mean())
+
+
+def test_stereo_is_the_sum_at_its_channels_power(tmp_path):
+    left, right = speech(1.0, 16_000, 2)
     wavfile.write(tmp_path / "a.wav", 16_000, np.stack([left, right], 1))
-    np.testing.assert_allclose(
-        open_audio(tmp_path / "a.wav").waveform, (left + right) / 2, atol=1e-6
+    found = open_audio(tmp_path / "a.wav").waveform
+    assert np.corrcoef(found, left + right)[0, 1] > 0.999
+    assert power(found) == pytest.approx((power(left) + power(right)) / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("channels", [2, 4, 6, 10])
+def test_channels_turned_over_are_heard(tmp_path, channels):
+    """The plain sum of these is silence."""
+    source = speech(1.0, 44_100)[0]
+    signs = np.where(np.arange(channels) % 2, -1, 1)
+    wavfile.write(tmp_path / "a.wav", 44_100, source[:, None] * signs.astype(np.float32))
+    found = open_audio(tmp_path / "a.wav").waveform
+    lag, match = lag_and_match(found, at_16k(source, 44_100))
+    assert (lag, match > 0.99) == (0, True)
+    assert power(found) == pytest.approx(power(at_16k(source, 44_100)), rel=0.05)
+
+
+def test_an_inverted_channel_of_a_lossy_file_is_heard(tmp_path):
+    source = speech(1.0, 44_100)
+    write_audio(
+        tmp_path / "a.m4a", np.concatenate([source, -0.7 * source]), 44_100, "aac", "stereo"
     )
+    found, wanted = open_audio(tmp_path / "a.m4a").waveform, at_16k(source[0], 44_100)
+    assert lag_and_match(found, wanted)[1] > 0.95
+    assert power(found) == pytest.approx(power(wanted) * (1 + 0.49) / 2, rel=0.1)
+
+
+def test_a_take_that_is_turned_over_half_way_is_heard_throughout(tmp_path):
+    source = speech(4.0, 16_000)[0]
+    right = np.where(np.arange(len(source)) < 2 * 16_000, source, -source)
+    wavfile.write(tmp_path / "a.wav", 16_000, np.stack([source, right], 1).astype(np.float32))
+    found = open_audio(tmp_path / "a.wav").waveform
+    for second in range(4):
+        part = slice(16_000 * second, 16_000 * (second + 1))
+        share = power(found[part]) / power(source[part])
+        assert share == pytest.approx(1, abs=0.1 if second != 2 else 0.5)  # it takes a moment
+
+
+@pytest.mark.parametrize("channels", [2, 3, 6])
+@pytest.mark.parametrize("hiss", [0.0, 1e-4])
+def test_mute_channels_do_not_count(tmp_path, channels, hiss):
+    source = speech(1.0, 16_000)[0]
+    sound = np.random.default_rng(0).normal(0, 1, (len(source), channels)) * hiss
+    sound[:, 0] = source
+    wavfile.write(tmp_path / "a.wav", 16_000, sound.astype(np.float32))
+    np.testing.assert_allclose(open_audio(tmp_path / "a.wav").waveform, source, atol=1e-4)
+
+
+def test_speech_in_the_middle_is_not_taken_for_an_inverted_channel(tmp_path):
+    """Speech alike on both channels, and music 3 dB louder with opposite signs: no turning over."""
+    voice, music = speech(2.0, 16_000, 2)
+    sound = np.stack([voice + 1.4 * music, voice - 1.4 * music], 1).clip(-1, 1)
+    wavfile.write(tmp_path / "a.wav", 16_000, sound)
+    assert np.corrcoef(open_audio(tmp_path / "a.wav").waveform, voice)[0, 1] > 0.99
+
+
+def test_the_soundtrack_of_a_video_is_what_the_user_gave(tmp_path):
+    """A WAV file names no channels: its two must stay apart all the same."""
+    source = speech(1.0, 44_100)
+    wavfile.write(tmp_path / "a.wav", 44_100, np.concatenate([source, -source]).T)
+    with VideoWriter(tmp_path / "o.mp4", 32, 32, audio_from=tmp_path / "a.wav") as video:
+        video.write(grey_ramp(25, 32))
+    with av.open(str(tmp_path / "o.mp4")) as container:
+        left, right = np.concatenate([f.to_ndarray() for f in container.decode(audio=0)], 1)
+    assert np.corrcoef(left, right)[0, 1] < -0.95
+
+
+def test_downmix_is_itu():
     surround = ("FL", "FR", "FC", "LFE", "BL", "BR")
     expected = np.array([[1, 0, 0.7071, 0, 0.7071, 0], [0, 1, 0.7071, 0, 0, 0.7071]]) / 2.4142
     np.testing.assert_allclose(downmix_matrix(surround, 2), expected, atol=1e-4)

@@ -33,6 +33,9 @@ class AudioClip(NamedTuple):
 def open_audio(path: str | os.PathLike) -> AudioClip:
     """Decode the audio track of an audio or video file to mono 16 kHz.
 
+    Channels are mixed for a model's ears (`EnergyMix`): what two of them hold with opposite signs
+    is not lost, and mute ones do not count. The level is the file's own: what a model hears of it
+    is set where it is heard (`audio/level.py`).
     The whole file is streamed: the cost is 4 bytes per output sample (38 MB for ten minutes).
     A file cut in the middle gives what comes before the cut, if that is at least `MIN_SECONDS`
     long; damaged packets are stepped over and leave silence where the file has timestamps.
@@ -47,7 +50,7 @@ def open_audio(path: str | os.PathLike) -> AudioClip:
     track = Soundtrack(path)
     # A bytearray grows in place (realloc), where joining a list of blocks would need it all twice.
     grown = bytearray()
-    for block in track.blocks(SAMPLE_RATE, 1):
+    for block in track.blocks(SAMPLE_RATE, 1, by_energy=True):
         grown += np.clip(block[0], -1.0, 1.0).tobytes()
     # The resampler's last block may be a sample off; make the length the one of the track.
     length = 4 * round(track.seconds * SAMPLE_RATE)

@@ -1,7 +1,7 @@
 """A sound file as a stream of float blocks on the presentation's time axis."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -16,6 +16,7 @@ from vasa_jax.media.demux import (
     open_media,
     time_zero,
 )
+from vasa_jax.media.mix import EnergyMix
 from vasa_jax.typing import Float
 
 __all__ = ["MIN_SECONDS", "NoSoundError", "Soundtrack", "downmix_matrix"]
@@ -36,7 +37,7 @@ def downmix_matrix(names: tuple[str, ...], channels: int) -> Float[np.ndarray, "
 
     Centre and surround channels enter at -3 dB and the LFE not at all (ITU-R BS.775-3, table 2).
     Each row sums to 1, so that nothing clips and a mono signal copied to all channels keeps its
-    level. Without names every channel counts the same.
+    level. Without names two channels stay as they are, and others count all the same.
 
     Args:
         names: FFmpeg's channel names, such as ("FL", "FR", "FC", "LFE", "BL", "BR").
@@ -47,6 +48,8 @@ def downmix_matrix(names: tuple[str, ...], channels: int) -> Float[np.ndarray, "
     both = {"FC": half, "BC": 0.5, "TC": 0.5, "LFE": 0.0, "LFE2": 0.0}
     right = {"FR": 1.0, "FRC": 1.0, "DR": 1.0, "WR": 1.0, "BR": half, "SR": half, "TFR": half}
     known = left.keys() | both.keys() | right.keys()
+    if count == channels:
+        return np.eye(count, dtype=np.float32)
     rows = np.array([[side.get(n, both.get(n, 0.0)) for n in names] for side in (left, right)])
     if not known.issuperset(names) or count == 1 or (rows.sum(1) == 0).any():
         rows = np.ones((2, count))
@@ -147,10 +150,11 @@ class Soundtrack:
                 f"{_MIN_RATE}..{_MAX_RATE}; it is damaged or mislabelled: {_ADVICE}"
             )
 
-    def blocks(self, rate: int, channels: int) -> Iterator[Block]:
+    def blocks(self, rate: int, channels: int, by_energy: bool = False) -> Iterator[Block]:
         """Decode to (channels, n) float32 at `rate`; 1 or 2 channels, not clipped to [-1, 1].
 
-        Memory stays flat. The file is closed when the iterator ends or is dropped.
+        Memory stays flat. The file is closed when the iterator ends or is dropped. by_energy: mix
+        to one channel by `EnergyMix`, for a model's ears, and not as a player does.
         """
         import av
 
@@ -158,7 +162,7 @@ class Soundtrack:
         resampler, source_rate = None, 0
         try:
             with media_errors(self.name, _ADVICE):
-                for block, block_rate in self._source_blocks(channels):
+                for block, block_rate in self._source_blocks(channels, by_energy):
                     if block_rate != source_rate:  # new, or a stream that changes its rate
                         yield from _drain(resampler, None)
                         resampler = av.AudioResampler("fltp", layout, rate)
@@ -172,7 +176,7 @@ class Soundtrack:
         if self.seconds < MIN_SECONDS:
             self._refuse(self.seconds)
 
-    def _source_blocks(self, channels: int) -> Iterator[tuple[Block, int]]:
+    def _source_blocks(self, channels: int, by_energy: bool) -> Iterator[tuple[Block, int]]:
         """Mixed blocks at the source's rate, with holes filled and what is before 0 cut."""
         zero, shift, mixes = self._zero, 0.0, {}
         limit = self._stated_seconds()
@@ -181,8 +185,9 @@ class Soundtrack:
             self._check_rate(rate)
             names = tuple(channel.name for channel in frame.layout.channels)
             if names not in mixes:
-                mixes[names] = downmix_matrix(names, channels)
-            block = mixes[names] @ self._finite(_to_float(frame))
+                matrix = downmix_matrix(names, channels)
+                mixes[names] = EnergyMix(matrix[0]) if by_energy else _fixed_mix(matrix)
+            block = mixes[names](self._finite(_to_float(frame)), rate)
             if frame.pts is not None and frame.time_base:
                 start = float(frame.pts * frame.time_base)
                 zero = start if zero is None else zero
@@ -224,6 +229,11 @@ class Soundtrack:
     def close(self) -> None:
         """Close the file; more than once does nothing."""
         self._container.close()
+
+
+def _fixed_mix(matrix: Float[np.ndarray, "out c"]) -> Callable[[Block, int], Block]:
+    """A constant mix in the form of `EnergyMix`."""
+    return lambda block, rate: matrix @ block
 
 
 def _drain(resampler: Any, frame: Any) -> Iterator[Block]:

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vasa_jax.audio.level import clip_gain
 from vasa_jax.audio.protocol import num_frames
 from vasa_jax.config import AudioConfig
 from vasa_jax.errors import UserError
@@ -73,6 +74,8 @@ def encode_clip(
 ) -> Float[np.ndarray, "t a"]:
     """Features at 25 Hz of a whole clip: (n,) float32 samples at 16 kHz -> (ceil(n / 640), dim).
 
+    Quiet and loud recordings are heard at a level that speech is trained on (`level`).
+
     encoder: an `AudioEncoder`; variables: {"params": its parameters}. Programs are compiled once
     for an encoder, its parameters' shapes and the chunk length, whatever the clip's length.
     Raises UserError for a clip without samples or with samples that are not finite.
@@ -93,6 +96,7 @@ def encode_chunks(
     if not np.isfinite(waveform).all():
         raise UserError("the audio clip has samples that are not finite; decode the file again")
     size = round(config.chunk_seconds * FPS) * SAMPLES_PER_FRAME
+    gain = 1.0 if encoder.sets_level else clip_gain(waveform)
     waveform = encoder.prepare(waveform)
     chunks = plan(samples, config)
     statistics = None
@@ -102,13 +106,13 @@ def encode_chunks(
         stop = 2 * size
         if i < len(chunks) - 1:
             stop = chunk.last * SAMPLES_PER_FRAME - chunk.start
-        row = _padded(waveform, chunk, size)
+        row = _padded(waveform, chunk, size, gain)
         part = _measure(encoder, variables, *row, _row(start), _row(stop))
         if part is None:
             break
         statistics = part if statistics is None else statistics.merge(part)
     for chunk in chunks:
-        features = _encode(encoder, variables, *_padded(waveform, chunk, size), statistics)
+        features = _encode(encoder, variables, *_padded(waveform, chunk, size, gain), statistics)
         offset = chunk.start // SAMPLES_PER_FRAME
         yield np.asarray(features[0], np.float32)[chunk.first - offset : chunk.last - offset]
 
@@ -117,7 +121,10 @@ def _row(value: int) -> jax.Array:
     return jnp.asarray([value], jnp.int32)
 
 
-def _padded(waveform: np.ndarray, chunk: Chunk, size: int) -> tuple[np.ndarray, jax.Array]:
+def _padded(
+    waveform: np.ndarray, chunk: Chunk, size: int, gain: float
+) -> tuple[np.ndarray, jax.Array]:
     row = np.zeros((1, size), np.float32)
-    row[0, : chunk.stop - chunk.start] = waveform[chunk.start : chunk.stop]
+    # Here and not on the whole clip, of which there is one copy that way.
+    row[0, : chunk.stop - chunk.start] = waveform[chunk.start : chunk.stop] * np.float32(gain)
     return row, _row(chunk.stop - chunk.start)

@@ -54,6 +54,8 @@ class MelEncoder(nn.Module):
     kernel: int = 3
     dtype: DTypeLike = jnp.float32
 
+    sets_level = False
+
     @property
     def receptive_frames(self) -> int:
         """Neighbouring video frames that a feature sees on each side."""

@@ -16,6 +16,10 @@ the last one are zeros. Each encoder resamples its own rate to 25 Hz about those
 Padding. `num_samples` says how much of a row is real. What lies beyond is treated as if the clip
 ended there: it changes no feature, and features beyond the clip are zero.
 
+Level. What an encoder hears is at a level that speech is trained on: `level.speech_gain` is applied
+to whole clips by `chunks.encode_clip`, to streams by `inference.stream`, to training's clips when
+they are read. Encoders that set the level of a clip themselves (`sets_level`) need none.
+
 Clips longer than a chunk. Some networks take statistics over the whole clip. `prepare` and
 `measure` let `chunks.encode_clip` take them over the clip before it encodes chunk by chunk.
 """
@@ -59,9 +63,13 @@ Statistics = Moments | Peak | None
 
 @runtime_checkable
 class AudioEncoder(Protocol):
-    """A Linen module from waveforms to features at 25 Hz; see the module's docstring for time."""
+    """A Linen module from waveforms to features at 25 Hz; see the module's docstring for time.
+
+    sets_level: whether `prepare` brings any clip to one level.
+    """
 
     dim: int
+    sets_level: bool
 
     def __call__(
         self,

@@ -200,6 +200,8 @@ class Wav2Vec2Encoder(nn.Module):
     shape: Wav2Vec2Shape = VARIANTS["base"]
     dtype: DTypeLike = jnp.float32
 
+    sets_level = True
+
     def setup(self):
         if self.shape.stride != 320 or self.shape.receptive < 320:
             raise UserError("this Wav2Vec2 does not make 50 features a second (the product of its "

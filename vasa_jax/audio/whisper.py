@@ -125,6 +125,8 @@ class WhisperEncoder(nn.Module):
     shape: WhisperShape = VARIANTS["tiny.en"]
     dtype: DTypeLike = jnp.float32
 
+    sets_level = False
+
     def setup(self):
         self.network = WhisperTransformer(self.shape, self.dtype)
 

@@ -20,12 +20,12 @@ from vasa_jax.inference.portrait import (
 )
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Picture, Request, describe
+from vasa_jax.inference.upright import find_upright
 from vasa_jax.media.audio import AudioClip, open_audio
 from vasa_jax.media.files import check_input
 from vasa_jax.media.image import read_image
 from vasa_jax.media.places import check_kept
 from vasa_jax.media.writer import VideoWriter, frame_count
-from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.typing import POSE_DIM, Source
 
 SOFT = 2.0
@@ -67,23 +67,27 @@ def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
 
 
 def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> Portrait:
-    """Read a photo and crop it to size x size around the face that `picture` asks for."""
+    """Read a photo and crop it to size x size around the face that `picture` asks for.
+
+    A photo that lies on its side, or stands on its head, is turned as a whole first.
+    """
     photo = read_image(path, lambda line: report.note(f"{path.name}: {line}"))
     if picture.crop == "none":
         return Portrait(photo, whole_image_crop(photo, size))
-    faces = detect_faces(photo)
+    photo, faces, turned = find_upright(photo, picture.face)
     try:
-        face, note = choose_face(faces, picture.face)
+        face, chosen = choose_face(faces, picture.face)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    if note:
-        report.note(f"{path.name}: {note}")
-    crop = crop_portrait(photo, face, size)
+    crop, soft = crop_portrait(photo, face, size), None
     if (scale := crop.matrix[0, 0]) > SOFT:
-        report.note(
-            f"{path.name}: the face is small: it is enlarged {scale:.1f} times, and the video will "
-            "be soft; a larger photo of it gives a sharper one"
+        soft = (
+            f"the face is small: it is enlarged {scale:.1f} times, and the video will be soft; a "
+            "larger photo of it gives a sharper one"
         )
+    for note in (turned, chosen, soft):
+        if note:
+            report.note(f"{path.name}: {note}")
     return Portrait(photo, crop)
 
 

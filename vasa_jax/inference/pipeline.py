@@ -167,9 +167,14 @@ class Pipeline:
         seconds = getattr(self._networks.audio, "receptive_seconds", None)
         return None if seconds is None else math.ceil(seconds * FPS)
 
-    def prepare_sound(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-        """What the audio encoder wants done to sound on the host, before `hear`."""
-        return self._networks.audio.prepare(waveform)
+    def prepare_sound(
+        self, waveform: Float[np.ndarray, " n"], gain: float
+    ) -> Float[np.ndarray, " n"]:
+        """What is done to sound on the host before `hear`. gain: see `audio.level`."""
+        audio = self._networks.audio
+        if gain != 1 and not audio.sets_level:
+            waveform = waveform * np.float32(gain)
+        return audio.prepare(waveform)
 
     @cached_property
     def _silence(self) -> Float[np.ndarray, "k a"]:

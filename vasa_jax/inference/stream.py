@@ -4,7 +4,8 @@ A window of motion is sampled as soon as its sound is there, and decoded in batc
 `inference.decode_batch`. Carry, keys and programs are those of the offline path, so that the same
 features and seed give the same video. Features differ from the offline ones only where an encoder
 looks further than `lookahead`, or takes statistics over the whole clip (wav2vec2, whisper): here
-they see the recent sound alone.
+they see the recent sound alone. Nor is the level of a quiet or a loud recording known before it was
+heard: it is that of the sound so far.
 """
 
 import time
@@ -14,6 +15,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from vasa_jax.audio.level import LevelMeter
 from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
@@ -68,6 +70,7 @@ class AudioWindows:
         self._keep = self._left if reach is not None else self._history()
         self._sound = np.zeros(0, np.float32)
         self._dropped, self._next = 0, 0  # frames forgotten, first frame of the next window
+        self._level, self._measured = LevelMeter(), 0  # samples that it has taken
 
     def _history(self) -> int:
         return max(self._left, round(self._pipeline.config.audio.chunk_seconds * FPS))
@@ -99,7 +102,8 @@ class AudioWindows:
         begin = (first - self._dropped) * SAMPLES_PER_FRAME
         # Exactly the promised sound, though more may be there: blocks must not change the result.
         end = min((last + self._right - self._dropped) * SAMPLES_PER_FRAME, len(self._sound))
-        sound = self._pipeline.prepare_sound(self._sound[:end])[begin:]
+        self._measure(end)
+        sound = self._pipeline.prepare_sound(self._sound[:end], self._level.gain)[begin:]
         size = (self._left + self._window + self._right) * SAMPLES_PER_FRAME
         row = np.zeros((1, size), np.float32)
         row[0, : len(sound)] = sound
@@ -109,6 +113,12 @@ class AudioWindows:
         self._sound = self._sound[forget * SAMPLES_PER_FRAME :]
         self._dropped += forget
         return features
+
+    def _measure(self, end: int) -> None:
+        """Let the meter hear everything up to sample `end` of what is kept, once."""
+        start = self._measured - self._dropped * SAMPLES_PER_FRAME
+        self._level.add(self._sound[start:end])
+        self._measured += end - start
 
 
 class MotionWindows:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from vasa_jax.audio.level import at_speech_level
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
@@ -62,7 +63,7 @@ def is_clip_folder(folder: Path) -> bool:
 
 
 def read_clip(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a clip; sound as float32 in [-1, 1].
+    """The arrays of a clip; sound as float32 in [-1, 1], at the level that inference hears.
 
     motion (t, m); waveform (n,), 16 kHz; optional: audio (t, a), features of a frozen encoder;
     gaze (2,), radians; distance (), 1 is the data's mean; emotion (8,), shares of `EMOTIONS`.
@@ -80,6 +81,8 @@ def read_clip(path: Path) -> dict[str, np.ndarray]:
                         "no clip; extract it anew")  # fmt: skip
     if "waveform" in clip and clip["waveform"].dtype == np.int16:
         clip["waveform"] = clip["waveform"].astype(np.float32) / 32767
+    if "waveform" in clip and clip["waveform"].ndim == 1 and clip["waveform"].dtype.kind == "f":
+        clip["waveform"] = at_speech_level(clip["waveform"])
     return clip
 
 

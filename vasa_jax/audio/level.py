@@ -1,9 +1,9 @@
 """How loud speech is, and the gain that brings it to a level that the models were trained on.
 
 People record at any level; a network that was trained on speech of one hears the mouths of another
-wrongly. Loudness is that of ITU-R BS.1770-5: power above a gate, so
-that pauses do not count, after a filter that takes rumble out. Only what the model hears is
-changed: the sound of a video stays what the user gave.
+wrongly. Loudness is that of ITU-R BS.1770-5: power above a gate, so that pauses do not count, after
+a filter that takes rumble out. Only what the model hears is changed: the sound of a video stays
+what the user gave.
 """
 
 import math
@@ -12,14 +12,22 @@ import numpy as np
 
 from vasa_jax.typing import SAMPLE_RATE, Float
 
-__all__ = ["LOUDEST", "QUIETEST", "LevelMeter", "at_speech_level", "speech_gain"]
+__all__ = [
+    "LOUDEST",
+    "QUIETEST",
+    "TYPICAL",
+    "LevelMeter",
+    "at_speech_level",
+    "clip_gain",
+    "speech_gain",
+]
 
 QUIETEST, LOUDEST = -28.0, -13.0
 """LUFS. Speech between these is heard as it is: the training's synthetic speech has an RMS of -27
 to -19 dB (`synthetic/utterance.py`), in other rooms up to 6 dB more (`training/sound_changes.py`).
 Of 31 real recordings 27 lie between."""
-_INSIDE = 0.2
-"""dB inside of the range to which other levels are brought, so that they need nothing more."""
+TYPICAL = -23.0
+"""LUFS to which all other speech is brought: the middle of the training's, and EBU R 128's."""
 _STEP = SAMPLE_RATE // 10
 _STEPS_A_BLOCK = 4
 _GATE, _RELATIVE_GATE = -70.0, 10.0
@@ -82,11 +90,10 @@ class LevelMeter:
 
 
 def speech_gain(loudness: float | None) -> float:
-    """The factor that brings a loudness (LUFS) to the nearest one within QUIETEST..LOUDEST."""
+    """The factor that brings a loudness (LUFS) outside of QUIETEST..LOUDEST to TYPICAL."""
     if loudness is None or QUIETEST <= loudness <= LOUDEST:
         return 1.0
-    wanted = QUIETEST + _INSIDE if loudness < QUIETEST else LOUDEST - _INSIDE
-    return 10 ** ((wanted - loudness) / 20)
+    return 10 ** ((TYPICAL - loudness) / 20)
 
 
 def clip_gain(waveform: Float[np.ndarray, " n"]) -> float:

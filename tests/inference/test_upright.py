@@ -64,7 +64,9 @@ def test_a_face_on_its_head_that_is_taken_for_an_upright_one(monkeypatch):
 
     scores = {0: 0.75, 7: 0.95}
     monkeypatch.setattr(
-        upright, "detect_faces", lambda image: [face(scores[int(image[:, 0, 0].argmax())])]
+        upright,
+        "detect_faces",
+        lambda image, fine: [face(scores[int(image[:, 0, 0].argmax())])],
     )
     found = find_upright(upside)
     assert found.faces[0].score == 0.95

@@ -44,7 +44,7 @@ def find_upright(photo: PortraitArray, number: int | None = None) -> Upright:
 
     number: which face, 1 is the largest; None takes that. Raises UserError as `detect_faces` does.
     """
-    faces = detect_faces(photo)
+    faces = detect_faces(photo, fine=False)
     index = 0 if number is None else number - 1
     if faces and not 0 <= index < len(faces):
         return Upright(photo, faces)  # `choose_face` says what is wrong
@@ -61,11 +61,13 @@ def find_upright(photo: PortraitArray, number: int | None = None) -> Upright:
     best = None
     for turns in tried:
         turned = np.ascontiguousarray(np.rot90(photo, turns))
-        found = detect_faces(turned)
+        found = detect_faces(turned, fine=False)
         if index < len(found) and abs(roll_of(found[index])) < 45 and found[index].score >= least:
             best, least = Upright(turned, found, _note(turns)), found[index].score
     if best is not None:
         return best
+    if not faces:  # the closer search last: it might take some texture for a face
+        return Upright(photo, detect_faces(photo))
     if abs(roll) <= LYING:
         return Upright(photo, faces)
     note = f"the face is turned by {roll:.0f} degrees: turn the photo so that it is upright"

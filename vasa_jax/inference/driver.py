@@ -142,13 +142,15 @@ class Driver:
         return [(self._numbers[a], motion[a:b]) for a, b in pairwise(edges)]
 
     def breaks(self) -> str:
-        """Where the video is split, and what is left out; "" where it is one part."""
+        """Where the video is split, and what is left out; "" where it is one part, and whole."""
         seen, found = set(self._numbers), []
         if starts := _moments([k for k in self._starts[1:] if k - 1 in seen]):
             found.append(f"the face jumps or leaves the view at {starts}")
         if gaps := _spans(self.gaps()):
             found.append(f"no face is seen from {gaps}")
-        return f"split into {len(self._starts)}: {'; '.join(found)}" if found else ""
+        count = len(self._starts)
+        parts = f"split into {count} parts" if count > 1 else "taken in part"
+        return f"{parts}: {'; '.join(found)}" if found else ""
 
     def gaps(self) -> list[tuple[int, int]]:
         """Frames start..stop (stop excluded) without a face."""
@@ -159,15 +161,9 @@ class Driver:
         """What the user should know, with its moments in seconds."""
         words = (
             (_spans(self.gaps()), "no face is seen from {}: the head stays until it comes back"),
-            (
-                _moments(self._cuts),
-                "the picture cuts or the face jumps at {}: so does the head",
-            ),
+            (_moments(self._cuts), "the picture or the face jumps at {}, and so does the head"),
             (_moments(self._jumps), "the face jumps out of view at {}: the head is centred anew"),
-            (
-                _spans(_runs(self._slides)),
-                "the face leaves the view from {}: the head stays at the picture's edge",
-            ),
+            (_spans(_runs(self._slides)), "the face leaves the view from {}: the head is kept in"),
         )
         return [text.format(where) for where, text in words if where]
 

@@ -22,7 +22,7 @@ from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float, Frames
 
 REPORT_NAME = "report.json"
 FORMAT = 2
-"""Of 1, poses of faces that left the first frame's square were wrong."""
+"""Clips of format 1 hold wrong poses where a face left the first frame's square."""
 LEAST_PART = 10
 """Frames below which a part of a clip that had to be split is left out."""
 

@@ -35,7 +35,7 @@ ENCODER_ROOM = Room(0.6 * FACE_SHARE, 1.6 * FACE_SHARE, 0.0)
 VIEW_ROOM = Room(np.exp(-1.0) * FACE_SHARE, 1.0, 0.1)
 """Where a head may be in the picture that a pose speaks of: nine tenths of the face's width and
 height inside, as large as the picture at most, and not below the smallest of the pose encoder's
-(`LOG_SCALE_LIMIT`). Beyond, decoders tear heads apart."""
+(`LOG_SCALE_LIMIT`). Trained decoders have seen no heads beyond."""
 
 
 def square_around(landmarks: Float[np.ndarray, "478 3"]) -> Square:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vasa_jax.media.files import PendingFile, PendingFolder
@@ -115,6 +116,43 @@ def test_worker_processes_end_with_their_parent(tmp_path, group):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM, said
     assert os.listdir(folder) == []
+
+
+LOADING = """
+import runpy, signal, sys
+from vasa_jax.data_pipeline.loading.stream import Stream
+from tests.test_signals import Numbers
+
+if __name__ == "__main__":
+    seen = []
+    signal.signal(signal.SIGTERM, lambda number, _: seen.append(number))  # as training does
+    stream = Stream(Numbers(), 1)
+    first = [int(next(stream)["n"]) for _ in range(3)]
+    print("ready", flush=True)
+    while not seen:
+        signal.pause()
+    print(first + [int(next(stream)["n"]) for _ in range(20)])
+"""
+
+
+class Numbers:
+    """A recipe whose blocks are their own numbers."""
+
+    def read(self, block):
+        return [block]
+
+    def make(self, number):
+        return {"n": np.array(number)}
+
+
+def test_the_loaders_workers_outlive_a_signal_to_all(tmp_path):
+    """Slurm tells all processes of a job: training saves, and takes batches until it has."""
+    script = tmp_path / "load.py"
+    script.write_text(LOADING)
+    process = _start(f"import runpy; runpy.run_path({str(script)!r}, run_name='__main__')")
+    os.killpg(process.pid, signal.SIGTERM)
+    found, said = process.communicate(timeout=100)
+    assert (process.returncode, found.strip()) == (0, str(list(range(23)))), said
 
 
 def test_handlers_are_as_they_were_afterwards():

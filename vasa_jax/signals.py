@@ -10,11 +10,12 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 
 from vasa_jax.media.files import remove_pending
 
-__all__ = ["Ended", "end_cleanly"]
+__all__ = ["Ended", "end_cleanly", "leave_signals_to_parent"]
 
 SIGNALS = {
     number: signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
@@ -24,8 +25,9 @@ SIGNALS = {
 """Numbers, and the handlers that are replaced: any other was set by somebody for a reason."""
 GRACE = 3.0
 """Seconds that a call into a library may take before a signal is obeyed without the main thread."""
-UNWINDING = 5.0
-"""Seconds for the main thread to clean up. With `GRACE` less than the 10 that Docker grants."""
+UNWINDING = 4.0
+"""Seconds for the main thread to clean up. With `GRACE`, and one for worker processes, less than
+the 10 that Docker grants."""
 
 
 class Ended(BaseException):
@@ -73,6 +75,18 @@ def end_cleanly() -> Iterator[None]:
         watch.stop()
 
 
+def leave_signals_to_parent() -> None:
+    """In a worker process: end by a signal of `SIGNALS` only when the parent is gone."""
+    parent = os.getppid()
+
+    def handle(number: int, _) -> None:
+        if os.getppid() != parent:
+            os._exit(128 + number)
+
+    for number in SIGNALS:
+        signal.signal(number, handle)
+
+
 class _Watch:
     """The thread that hears of signals at once, whatever the main thread does."""
 
@@ -110,8 +124,13 @@ class _Watch:
 
     def _exit(self, number: int) -> None:
         remove_pending()
-        for child in multiprocessing.active_children():
+        children = multiprocessing.active_children()
+        for child in children:
             child.terminate()
+        end = time.monotonic() + 1
+        for child in children:
+            child.join(max(0, end - time.monotonic()))
+            child.kill()  # those that leave signals to us, or are busy themselves
         with contextlib.suppress(OSError):
             os.write(2, f"vasa-jax: ended by {signal.Signals(number).name}\n".encode())
         os._exit(128 + number)

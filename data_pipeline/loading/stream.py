@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from vasa_jax.data_pipeline.loading.recipe import Example, Recipe
+from vasa_jax.signals import leave_signals_to_parent
 
 BLOCKS = 2**40
 """More blocks than any run reads."""
@@ -13,11 +14,14 @@ AHEAD = 2
 """Batches that each worker makes ahead."""
 
 
-def _one_thread(worker: int, workers: int) -> None:
+def _begin_worker(worker: int, workers: int) -> None:
+    """One thread a process; and what Slurm or a terminal tells all processes of a job is the
+    parent's matter: it saves first, and still wants batches for that."""
     import cv2
 
     del worker, workers
     cv2.setNumThreads(1)
+    leave_signals_to_parent()
 
 
 class _Batches:
@@ -65,7 +69,7 @@ class Stream:
             stream = grain.experimental.WithOptionsIterDataset(stream, options)
             stream = stream.mp_prefetch(
                 grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=AHEAD),
-                worker_init_fn=_one_thread,
+                worker_init_fn=_begin_worker,
             )
         self._workers, self._iterator = workers, iter(stream)
 

@@ -176,4 +176,8 @@ def test_a_folder_takes_its_name_whole_or_not_at_all(tmp_path):
         (folder.temporary / "new").touch()
         folder.commit()
     assert os.listdir(place) == ["new"]
-    assert os.listdir(place.parent) == ["report"]
+    (place.parent / "link").symlink_to(place, target_is_directory=True)
+    with PendingFolder(place.parent / "link", "report") as folder:
+        folder.commit()
+    assert os.listdir(place) == []
+    assert sorted(os.listdir(place.parent)) == ["link", "report"]

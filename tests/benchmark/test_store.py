@@ -123,7 +123,7 @@ def test_foreign_files_are_refused(tmp_path, text):
 
 def test_a_place_that_cannot_be_written_is_found_out_first(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write the results"):
+    with pytest.raises(UserError, match="cannot write results"):
         Store(tmp_path / "file" / "r.json", HERE)
 
 

@@ -4,14 +4,13 @@ Rows are known by question, settings and environment, so that a run that was cut
 it was, and one file holds the rows of several devices.
 """
 
-import contextlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from vasa_jax.benchmark.environment import fingerprint
 from vasa_jax.errors import UserError
+from vasa_jax.media.files import write_whole
 
 FORMAT = 1
 
@@ -56,16 +55,7 @@ class Store:
     def _write(self) -> None:
         if self.path is None:
             return
-        beside = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(self._data, indent=1) + "\n")
-            os.replace(beside, self.path)
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot write the results ({error})") from None
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+        write_whole(self.path, "results", json.dumps(self._data, indent=1) + "\n")
 
 
 def _key(question, settings):

@@ -111,7 +111,8 @@ class PendingFolder:
     """
 
     def __init__(self, path: str | os.PathLike, what: str):
-        self.path, self._what = Path(path).absolute(), what
+        # Through links: what they lead to is replaced, and not the link.
+        self.path, self._what = Path(os.path.realpath(path)), what
         self.temporary, self._old = self._beside(), self._beside()
         _pending[self.temporary] = os.getpid()
         try:
@@ -179,11 +180,16 @@ def write_whole(path: str | os.PathLike, what: str, content: bytes | str) -> Non
     """Write a file whole or not at all. what: what it is called in an error.
 
     Raises:
-        UserError: where `PendingFile` does.
+        UserError: where `PendingFile` does, and on a full disk.
     """
     pending = PendingFile(path, what)
     try:
         pending.temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
         pending.commit()
+    except OSError as error:
+        raise UserError(
+            f"cannot write {what} {os.fspath(path)!r} ({error.strerror or error}); "
+            "free some disk space or choose another folder"
+        ) from error
     finally:
         pending.discard()

@@ -48,8 +48,9 @@ def look_at(path: Path) -> Facts:
     """
     with open_media(path, "video") as container, media_errors(str(path), "convert it anew"):
         stream, frames = None, []
-        for stream in decodable_streams(container, "video"):
-            container.seek(0)
+        for number, stream in enumerate(decodable_streams(container, "video")):
+            if number:
+                container.seek(0)
             if frames := _first_frames(container, stream):
                 break
         if stream is None:

@@ -161,6 +161,19 @@ def test_mute_channels_do_not_count(tmp_path, channels, hiss):
     np.testing.assert_allclose(open_audio(tmp_path / "a.wav").waveform, source, atol=1e-4)
 
 
+def test_a_loud_lfe_does_not_mute_the_speech(tmp_path):
+    """5.1: the LFE is not mixed, however loud; alone it is better than nothing."""
+    voice, thunder = 0.005 * speech(1.0, 48_000)[0], 0.9 * speech(1.0, 48_000)[0]
+    sound = np.zeros((6, len(voice)), np.float32)
+    sound[3] = thunder
+    write_audio(tmp_path / "b.flac", sound, 48_000, "flac", "5.1", "s16")
+    assert np.abs(open_audio(tmp_path / "b.flac").waveform).max() > 0.1
+    sound[2] = voice
+    write_audio(tmp_path / "a.flac", sound, 48_000, "flac", "5.1", "s16")
+    found = open_audio(tmp_path / "a.flac").waveform
+    assert power(found) == pytest.approx(power(at_16k(voice, 48_000)), rel=0.1)
+
+
 def test_speech_in_the_middle_is_not_taken_for_an_inverted_channel(tmp_path):
     """Speech alike on both channels, and music 3 dB louder with opposite signs: no turning over."""
     voice, music = speech(2.0, 16_000, 2)

@@ -1,6 +1,7 @@
 """Any number of channels to one for the model, so that speech on some of them is not lost."""
 
 import itertools
+from functools import cache
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class EnergyMix:
     A sum loses what is on two channels with opposite signs, as a wrongly wired microphone or a
     careless editor leaves it. Here such channels are turned over first; mute ones do not count; and
     the sum is scaled to the mean power of the channels that do. Decided anew in every block from
-    the last second, with soft transitions, since a film may be put together from different takes.
+    the last moments, with soft transitions, since a film may be put together from different takes.
     Sound that is the same on all channels, or on one alone, comes out as it is.
 
     weights: of every channel in a mono mix, not negative (`downmix_matrix`).
@@ -56,11 +57,11 @@ class EnergyMix:
         return mixed[None].astype(np.float32)
 
     def _decide(self) -> Float[np.ndarray, " c"]:
-        power = self._power.diagonal()
-        counts = power >= _MUTE * power.max()
-        weights = np.where(counts, self._weights, 0)
-        if not weights.any():  # sound on channels alone that a mix leaves out, as the LFE
-            weights = counts.astype(np.float64)
+        power, weights = self._power.diagonal(), self._weights
+        if not (power * weights).any():  # sound on channels alone that a mix leaves out, as the LFE
+            weights = np.ones(len(power))
+        counts = power >= _MUTE * power[weights > 0].max()
+        weights = np.where(counts, weights, 0)
         weights = weights / weights.sum()
         self._signs = self._best_signs(weights)
         row = self._signs * weights
@@ -87,6 +88,11 @@ class EnergyMix:
         if len(weights) > _MOST_SIGNS:
             signs = np.sign(np.linalg.eigh(matrix)[1][:, -1])
             return np.where(signs == 0, 1, signs)
-        choices = np.array(list(itertools.product((1, -1), repeat=len(weights) - 1)))
-        choices = np.column_stack([np.ones(len(choices)), choices])
+        choices = _sign_choices(len(weights))
         return choices[np.einsum("kc,cd,kd->k", choices, matrix, choices).argmax()]
+
+
+@cache
+def _sign_choices(channels: int) -> Float[np.ndarray, "k c"]:
+    """Every way to turn channels over but for the first, which stays as it is."""
+    return np.array([(1.0, *rest) for rest in itertools.product((1, -1), repeat=channels - 1)])

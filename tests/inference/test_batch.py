@@ -1,10 +1,16 @@
 """A table of clips: bad rows are reported, good ones made, finished ones skipped, one program."""
 
+import errno
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.assets import PORTRAIT, hum, write_wav
 from tests.inference.test_generate import QUIET, _read
@@ -13,10 +19,13 @@ from vasa_jax.bundle import init_bundle
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.inference.batch import run_batch
+from vasa_jax.inference.generate import ClipFile
 from vasa_jax.inference.manifest import read_manifest
 from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Controls
 from vasa_jax.media.places import LONGEST_NAME
+from vasa_jax.media.writer import frame_count
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +82,153 @@ def test_a_rerun_skips_what_is_finished_and_redoes_what_changed(pipeline, folder
     assert run_batch(_manifest(folder, "image,audio,name,seed", *rows), out, other, QUIET).made == 2
 
 
-def test_a_clip_is_the_same_alone_and_in_company(pipeline, debug_pipeline):
-    """To the frames before encoding: an untrained picture is noise, which H.264 does not keep."""
-    clips = [pipeline.audio(hum(s).astype(np.float32)) for s in (0.5, 3.1)]
-    together = pipeline.sample(clips, [Controls()] * 2, [1, 2])
-    source = pipeline.encode(np.full((64, 64, 3), 90, np.uint8))
-    for clip, motion, seed in zip(clips, together, (1, 2), strict=True):
-        alone = debug_pipeline.sample([clip], [Controls()], [seed])[0]
-        np.testing.assert_allclose(motion, alone, atol=2e-4)
-        pairs = zip(*(pipeline.decode(source, m) for m in (motion, alone)), strict=True)
-        assert max(np.abs(a.astype(int) - b).max() for a, b in pairs) <= 1
+def _clips(pipeline, *which, size=64):
+    """Clips of different portraits, sounds, lengths and controls, by their numbers."""
+    made = []
+    for k in which:
+        seconds = (0.5, 3.1, 0.04, 1.7, 2.4, 1.0)[k]
+        sound = (hum(seconds) * (1 - 0.1 * k)).astype(np.float32)
+        portrait = np.random.default_rng(k).integers(0, 256, (size, size, 3), dtype=np.uint8)
+        controls = Controls(gaze=(3.0 * k, -2.0), distance=1.0 + 0.1 * k)
+        count = frame_count(seconds)
+        made.append(Clip(pipeline.encode(portrait), sound, count, controls, seed=k))
+    return made
+
+
+def _rendered(pipeline, clips):
+    """All frames of each clip."""
+    found = [[] for _ in clips]
+    for number, frames in render(clips, pipeline, QUIET):
+        found[number].append(frames)
+    return [np.concatenate(frames) for frames in found]
+
+
+@pytest.fixture(scope="module")
+def wide(debug_bundle):
+    """Three devices."""
+    return Pipeline(debug_bundle, devices=jax.devices()[:3])
+
+
+def test_a_clip_is_the_same_alone_and_in_company_on_any_number_of_devices(wide, debug_pipeline):
+    """To the bit, at any place of a group, whatever its companions are."""
+    alone = [_rendered(debug_pipeline, _clips(debug_pipeline, k))[0] for k in range(3)]
+    for order in ((0, 1, 2), (2, 0, 1), (1, 3), (4, 1, 0)):
+        for k, frames in zip(order, _rendered(wide, _clips(wide, *order)), strict=True):
+            if k < 3:
+                np.testing.assert_array_equal(frames, alone[k])
+    assert [len(frames) for frames in alone] == [13, 78, 1]
+    assert np.abs(np.diff(alone[1].astype(int), axis=0)).max() > 1  # it does move
+
+
+def test_companions_change_nothing_where_a_device_samples_several(pipeline):
+    """In the same program, of two rows; that of one row differs by rounding."""
+    ours, other, third = _clips(pipeline, 1, 0, 4)
+    (first, _), (second, _) = (_rendered(pipeline, [ours, c]) for c in (other, third))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_portraits_are_encoded_side_by_side(wide, debug_pipeline):
+    portraits = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    together = wide.encode_all(list(portraits))
+    assert len(together) == 5
+    assert len({leaf.devices().pop() for leaf in jax.tree.leaves(together[:3])}) == 3
+    for source, portrait in zip(together, portraits, strict=True):
+        jax.tree.map(np.testing.assert_array_equal, source, debug_pipeline.encode(portrait))
+
+
+def test_frames_come_before_the_sound_is_encoded(debug_pipeline, monkeypatch):
+    """What is held of a clip does not grow with its length: a minute's frames begin after one chunk
+    of features and one call of the sampler."""
+    chunks, calls = [], []
+    encode, sample = debug_pipeline.hearing.encode, debug_pipeline._sample
+    clip = _clips(debug_pipeline, 1)[0]
+    clip = clip._replace(sound=np.tile(clip.sound, 20)[: 16_000 * 60], frames=1500)
+    _rendered(debug_pipeline, [clip._replace(frames=1)])  # the silence before a clip is known
+    monkeypatch.setattr(debug_pipeline.hearing, "encode",
+                        lambda *a: chunks.append(1) or encode(*a))  # fmt: skip
+    monkeypatch.setattr(debug_pipeline, "_sample", lambda *a: calls.append(1) or sample(*a))
+    made = render([clip], debug_pipeline, QUIET)
+    assert len(next(made)[1]) == debug_pipeline.config.inference.decode_batch
+    assert (len(chunks), len(calls)) == (1, 1)
+    assert sum(len(frames) for _, frames in made) == 1500 - 16
+    assert (len(chunks), len(calls)) == (4, -(-1500 // debug_pipeline.frames_per_call))
+
+
+def test_a_clip_that_cannot_be_made_does_not_touch_the_others(wide):
+    clips = _clips(wide, 0, 1, 4)
+    wanted = _rendered(wide, clips)
+    broken = clips[1]._replace(sound=np.full(16_000, np.nan, np.float32))
+    found = list(render([clips[0], broken, clips[2]], wide, QUIET))
+    errors = [made for number, made in found if number == 1]
+    assert len(errors) == 1
+    assert "not finite" in str(errors[0])
+    for k in (0, 2):
+        frames = np.concatenate([made for number, made in found if number == k])
+        np.testing.assert_array_equal(frames, wanted[k])
+
+
+def test_a_video_that_cannot_be_written_fails_its_row_alone(wide, folder, monkeypatch):
+    rows = [
+        f"{PORTRAIT},{length}.wav,{name},1"
+        for name, length in (("a", "long"), ("b", "long"), ("c", "short"), ("d", "short"))
+    ]
+    manifest = _manifest(folder, "image,audio,name,seed", *rows)
+    write = ClipFile.write
+
+    def full(self, frames):
+        if self.frames and self._writer._name.endswith("b.mp4"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, frames)
+
+    monkeypatch.setattr(ClipFile, "write", full)
+    out = folder / "out"
+    assert run_batch(manifest, out, wide, QUIET) == (3, 0, 1)
+    assert sorted(p.name for p in out.iterdir()) == [
+        "a.json", "a.mp4", "c.json", "c.mp4", "d.json", "d.mp4"
+    ]  # fmt: skip
+
+
+SCRIPT = Path(__file__).parent / "eight_devices.py"
+
+
+def test_eight_devices_make_the_files_of_one_and_compile_each_program_once(tmp_path):
+    """In a process of its own, with XLA's optimisations as users have them. Six clips of six
+    lengths: the videos of `batch` on eight devices are those of `generate`, byte for byte, and no
+    more was compiled than the four programs."""
+    for k, seconds in enumerate((0.04, 0.5, 1.0, 1.7, 2.4, 3.1)):
+        write_wav(tmp_path / f"{k}.wav", hum(seconds) * (1 - 0.1 * k))
+        noise = np.random.default_rng(k).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((128, 128)).save(tmp_path / f"{k}.png")
+    rows = [f"{k}.png,{k}.wav,{k},{k},{1 + 0.1 * k},none" for k in range(6)]
+    _manifest(tmp_path, "image,audio,name,seed,distance,crop", *rows)
+    done = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True,
+                          env=os.environ | {"NPROC": "16"})  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["devices"] == 8
+    assert found["made"] == 6
+    assert found["programs"] == {"encode": 1, "hear": 1, "measure": 0, "sample": 1, "decode": 1}
+    assert len(found["compilations"]) == 4, found["compilations"]
+    for k in range(6):
+        alone, together = (tmp_path / w / f"{k}.mp4" for w in ("one", "eight"))
+        assert alone.read_bytes() == together.read_bytes(), f"clip {k}"
+        assert len(_read(alone)[0]) == (1, 13, 25, 43, 60, 78)[k]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--devices", "0"], "at least 1"),
+        (["--devices", "99"], "this host has 8"),
+        (["--batch-size", "0"], "at least 1"),
+    ],
+)
+def test_impossible_sizes_are_one_line(folder, capsys, words, message):
+    manifest = _manifest(folder, "image,audio", f"{PORTRAIT},short.wav")
+    command = ["batch", str(manifest), "-o", str(folder / "out"), "--config", "debug", *words]
+    assert cli.main(command) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_an_interrupted_run_leaves_nothing(pipeline, folder, speech, monkeypatch
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(pipeline, "decode", stop)
+    monkeypatch.setattr(pipeline, "decode_blocks", stop)
     with pytest.raises(KeyboardInterrupt):
         _make(pipeline, place, speech)
     assert list(place.iterdir()) == []

@@ -22,15 +22,17 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from vasa_jax.audio.level import clip_gain
 from vasa_jax.audio.protocol import num_frames
+from vasa_jax.audio.samples import Samples, Scaled, pieces
 from vasa_jax.config import AudioConfig
 from vasa_jax.errors import UserError
-from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float
+from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Array, Float, Int
+
+Row = Int[np.ndarray, "1"]
 
 
 class Chunk(NamedTuple):
@@ -69,7 +71,7 @@ def plan(samples: int, config: AudioConfig) -> list[Chunk]:
 def encode_clip(
     encoder: nn.Module,
     variables: Mapping[str, Any],
-    waveform: Float[np.ndarray, " n"],
+    waveform: Samples,
     config: AudioConfig,
 ) -> Float[np.ndarray, "t a"]:
     """Features at 25 Hz of a whole clip: (n,) float32 samples at 16 kHz -> (ceil(n / 640), dim).
@@ -86,45 +88,64 @@ def encode_clip(
 def encode_chunks(
     encoder: nn.Module,
     variables: Mapping[str, Any],
-    waveform: Float[np.ndarray, " n"],
+    waveform: Samples,
     config: AudioConfig,
 ) -> Iterator[Float[np.ndarray, "t a"]]:
     """`encode_clip` piece by piece, in order, for clips whose features should not pile up."""
-    samples = len(waveform)
-    if not samples:
+    waveform = made_ready(encoder, waveform)
+    chunks, size = plan(len(waveform), config), chunk_samples(config)
+    statistics = None
+    for part in measured_parts(chunks, size):
+        measured = _measure(encoder, variables, *chunk_row(waveform, part[0], size), *part[1:])
+        if measured is None:
+            break
+        statistics = measured if statistics is None else statistics.merge(measured)
+    for chunk in chunks:
+        row = chunk_row(waveform, chunk, size)
+        yield kept_frames(_encode(encoder, variables, *row, statistics), chunk)
+
+
+def made_ready(encoder: nn.Module, waveform: Samples) -> Samples:
+    """A whole clip as its chunks are cut from it: at a level that speech is trained on (`level`),
+    and as the encoder wants it.
+
+    Raises UserError for a clip without samples or with samples that are not finite.
+    """
+    if not len(waveform):
         raise UserError("the audio clip has no samples; give a clip that lasts at least a moment")
-    if not np.isfinite(waveform).all():
+    if not all(np.isfinite(piece).all() for piece in pieces(waveform)):
         raise UserError("the audio clip has samples that are not finite; decode the file again")
-    size = round(config.chunk_seconds * FPS) * SAMPLES_PER_FRAME
     gain = 1.0 if encoder.sets_level else clip_gain(waveform)
     waveform = encoder.prepare(waveform)
-    chunks = plan(samples, config)
-    statistics = None
+    return waveform if gain == 1 else Scaled(waveform, gain)
+
+
+def chunk_samples(config: AudioConfig) -> int:
+    """Samples of a chunk's row."""
+    return round(config.chunk_seconds * FPS) * SAMPLES_PER_FRAME
+
+
+def measured_parts(chunks: list[Chunk], size: int) -> Iterator[tuple[Chunk, Row, Row]]:
+    """Each chunk with the part [start, stop) of it that its clip's statistics take from it."""
     for i, chunk in enumerate(chunks):
         # The clip's own edges belong to the first and the last chunk, paddings included.
         start = -size if i == 0 else chunk.first * SAMPLES_PER_FRAME - chunk.start
         stop = 2 * size
         if i < len(chunks) - 1:
             stop = chunk.last * SAMPLES_PER_FRAME - chunk.start
-        row = _padded(waveform, chunk, size, gain)
-        part = _measure(encoder, variables, *row, _row(start), _row(stop))
-        if part is None:
-            break
-        statistics = part if statistics is None else statistics.merge(part)
-    for chunk in chunks:
-        features = _encode(encoder, variables, *_padded(waveform, chunk, size, gain), statistics)
-        offset = chunk.start // SAMPLES_PER_FRAME
-        yield np.asarray(features[0], np.float32)[chunk.first - offset : chunk.last - offset]
+        yield chunk, np.array([start], np.int32), np.array([stop], np.int32)
 
 
-def _row(value: int) -> jax.Array:
-    return jnp.asarray([value], jnp.int32)
-
-
-def _padded(
-    waveform: np.ndarray, chunk: Chunk, size: int, gain: float
-) -> tuple[np.ndarray, jax.Array]:
+def chunk_row(
+    waveform: Samples, chunk: Chunk, size: int
+) -> tuple[Float[np.ndarray, "1 {size}"], Row]:
+    """A chunk's samples in a row of the compiled length, and how many of them are real."""
     row = np.zeros((1, size), np.float32)
-    # Here and not on the whole clip, of which there is one copy that way.
-    row[0, : chunk.stop - chunk.start] = waveform[chunk.start : chunk.stop] * np.float32(gain)
-    return row, _row(chunk.stop - chunk.start)
+    row[0, : chunk.stop - chunk.start] = waveform[chunk.start : chunk.stop]
+    return row, np.array([chunk.stop - chunk.start], np.int32)
+
+
+def kept_frames(features: Float[Array, "1 t a"], chunk: Chunk) -> Float[np.ndarray, "k a"]:
+    """Of the features of a chunk's row those that are its clip's."""
+    offset = chunk.start // SAMPLES_PER_FRAME
+    return np.asarray(features, np.float32)[0, chunk.first - offset : chunk.last - offset]

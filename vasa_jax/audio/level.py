@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from vasa_jax.audio.samples import Samples, pieces
 from vasa_jax.typing import SAMPLE_RATE, Float
 
 __all__ = [
@@ -96,10 +97,11 @@ def speech_gain(loudness: float | None) -> float:
     return 10 ** ((TYPICAL - loudness) / 20)
 
 
-def clip_gain(waveform: Float[np.ndarray, " n"]) -> float:
+def clip_gain(waveform: Samples) -> float:
     """`LevelMeter.gain` of a whole clip."""
     meter = LevelMeter()
-    meter.add(waveform)
+    for piece in pieces(waveform):
+        meter.add(piece)
     return meter.gain
 
 

@@ -7,11 +7,11 @@ in chunks with the very same result.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
 from vasa_jax.audio.protocol import Statistics, before, valid_frames
+from vasa_jax.audio.samples import Samples
 from vasa_jax.audio.spectrogram import HOP, WINDOW, mel_power
 from vasa_jax.typing import (
     FPS,
@@ -93,7 +93,7 @@ class MelEncoder(nn.Module):
         x = nn.Dense(self.dim, dtype=self.dtype, name="out")(x)
         return jnp.where(mask, x, 0)
 
-    def prepare(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def prepare(self, waveform: Samples) -> Samples:
         """The clip as it is: nothing is normalised over time."""
         return waveform
 

@@ -27,8 +27,8 @@ Clips longer than a chunk. Some networks take statistics over the whole clip. `p
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
-import numpy as np
 
+from vasa_jax.audio.samples import Samples
 from vasa_jax.typing import SAMPLES_PER_FRAME, Array, AudioFeatures, Bool, Float, Int, Waveform
 
 
@@ -86,7 +86,7 @@ class AudioEncoder(Protocol):
         """
         ...
 
-    def prepare(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def prepare(self, waveform: Samples) -> Samples:
         """The whole clip made ready on the host, before it is cut into chunks."""
         ...
 

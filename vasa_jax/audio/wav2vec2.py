@@ -10,11 +10,11 @@ from dataclasses import dataclass, fields
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 
 from vasa_jax.audio.protocol import Moments, Statistics, before, valid_frames
+from vasa_jax.audio.samples import Samples, Standardised
 from vasa_jax.audio.transformer import Layer, layer_norm
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Array, AudioFeatures, Bool, Float, Int, Waveform
@@ -235,10 +235,9 @@ class Wav2Vec2Encoder(nn.Module):
         x = x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2]).mean(2)
         return jnp.where(before(x.shape[1], frames)[..., None], x, 0)
 
-    def prepare(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def prepare(self, waveform: Samples) -> Samples:
         """The clip with zero mean and unit variance, as the pretraining had it."""
-        mean, variance = waveform.mean(dtype=np.float64), waveform.var(dtype=np.float64)
-        return ((waveform - mean) / np.sqrt(variance + 1e-7)).astype(np.float32)
+        return Standardised(waveform, 1e-7)
 
     def measure(
         self,

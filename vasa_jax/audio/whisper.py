@@ -14,6 +14,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from vasa_jax.audio.protocol import Peak, Statistics, before, valid_frames
+from vasa_jax.audio.samples import Samples
 from vasa_jax.audio.spectrogram import HOP, WINDOW, mel_power
 from vasa_jax.audio.transformer import Layer, layer_norm
 from vasa_jax.errors import UserError
@@ -168,7 +169,7 @@ class WhisperEncoder(nn.Module):
         x = _triangle(x * weights) / jnp.maximum(_triangle(weights), 0.25)
         return jnp.where(before(x.shape[1], frames)[..., None], x, 0)
 
-    def prepare(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    def prepare(self, waveform: Samples) -> Samples:
         """The clip as it is."""
         return waveform
 

@@ -86,10 +86,11 @@ def finish(report, output: Path, written: int) -> None:
                   output=str(output), frames=written)  # fmt: skip
 
 
-def load_pipeline(arguments: argparse.Namespace, report, batch: int = 1, controls=()):
+def load_pipeline(arguments: argparse.Namespace, report, batch: int = 1, controls=(), devices=None):
     """The model named on the command line, its compile cache on, and the warning if untrained.
 
     controls: every `Controls` that will be asked for; what the model never learnt is noted.
+    devices: default the first.
     """
     overrides = options.overrides(arguments)
     with report.stage("load"):
@@ -100,7 +101,7 @@ def load_pipeline(arguments: argparse.Namespace, report, batch: int = 1, control
 
         enable_compile_cache()
         bundle = resolve_bundle(arguments.config, arguments.checkpoint, overrides)
-        pipeline = Pipeline(bundle, batch=batch)
+        pipeline = Pipeline(bundle, batch, devices)
     if not bundle.trained:
         report.note(options.untrained_note(bundle.config.name))
     for line in unanswered(bundle.seen, [wanted.for_clip() for wanted in controls]):

@@ -1,17 +1,12 @@
 """Many portraits with many clips through one set of compiled programs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from vasa_jax.errors import UserError
-from vasa_jax.inference.generate import (
-    Inputs,
-    finish_clip,
-    load_inputs,
-    metadata,
-)
+from vasa_jax.inference.generate import ClipFile, Inputs, clip_of, load_inputs, metadata
 from vasa_jax.inference.manifest import (
     Row,
     check_place,
@@ -22,7 +17,8 @@ from vasa_jax.inference.manifest import (
 )
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
-from vasa_jax.media.writer import frame_count
+from vasa_jax.inference.render import render
+from vasa_jax.typing import Frames
 
 
 class Summary(NamedTuple):
@@ -43,9 +39,9 @@ class _Job(NamedTuple):
 def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter) -> Summary:
     """Make every row's video; a bad row is reported and the rest go on.
 
-    Rows are sampled `pipeline.batch` at a time in one padded program and decoded one after
-    another by the same program, whatever their lengths. A rerun skips finished rows. Raises
-    UserError if the manifest itself or the output folder is unusable.
+    `pipeline.batch` rows are made at once, on all of its devices by the same programs, whatever
+    their lengths. A rerun skips finished rows. Raises UserError if the manifest itself or the
+    output folder is unusable.
     """
     rows = read_manifest(manifest, folder, report.note)
     try:
@@ -94,29 +90,58 @@ def _jobs(rows: list[Row], pipeline: Pipeline, report: Reporter, outcome) -> Ite
 def _run_group(
     group: list[_Job], pipeline: Pipeline, report: Reporter
 ) -> Iterator[tuple[_Job, str | None]]:
-    with report.stage("audio", len(group)) as advance:
-        features = []
-        for job in group:
-            count = frame_count(job.inputs.clip.seconds)
-            features.append(pipeline.audio(job.inputs.clip.waveform)[:count])
-            advance(1)
+    """Each job of up to `pipeline.batch` as it ends, with the reason if it failed."""
     with report.stage("encode"):
-        sources = [pipeline.encode(job.inputs.portrait.crop.image) for job in group]
-    windows = max(pipeline.windows(len(f)) for f in features)
-    with report.stage("sample", windows) as advance:
-        requests = [job.row.request for job in group]
-        motions = pipeline.sample(
-            features, [r.controls for r in requests], [r.seed for r in requests],
-            advance=advance, sources=sources,
-        )  # fmt: skip
-    for job, source, motion in zip(group, sources, motions, strict=True):
-        request, inputs = job.row.request, job.inputs
+        sources = pipeline.encode_all([job.inputs.portrait.crop.image for job in group])
+    clips = [clip_of(j.row.request, j.inputs, s) for j, s in zip(group, sources, strict=True)]
+    files: dict[int, ClipFile] = {}
+    ended: set[int] = set()
+
+    def end(number: int, action: Callable[[], None]) -> str | None:
+        """Run what may end a clip; why it failed, if so."""
+        problem, output = None, group[number].row.request.output
         try:
-            motion = pipeline.stay(source, motion, request.controls.distance)
-            finish_clip(request, inputs, motion, pipeline, source, report)
-            record_finished(request, job.mark, job.details)
-            yield job, None
+            action()
         except UserError as error:
-            yield job, str(error)
+            problem = str(error)
         except OSError as error:
-            yield job, f"{request.output}: {error.strerror or error}"
+            problem = f"{output}: {error.strerror or error}"
+        if problem is not None:
+            ended.add(number)
+            if number in files:
+                files[number].abandon()
+        return problem
+
+    def begin(number: int) -> None:
+        job = group[number]
+        request, inputs = job.row.request, job.inputs
+        files[number] = ClipFile(request.output, inputs.portrait, request.picture,
+                                 inputs.clip.seconds, request.audio, job.details)  # fmt: skip
+
+    def write(number: int, frames: Frames | UserError) -> None:
+        if isinstance(frames, UserError):
+            raise frames
+        with report.timed("write"):
+            files[number].write(frames)
+            if files[number].frames == clips[number].frames:
+                files[number].finish()
+                job = group[number]
+                record_finished(job.row.request, job.mark, job.details)
+                ended.add(number)
+
+    total = sum(clip.frames for clip in clips)
+    try:
+        with report.stage("decode", total) as advance:
+            for number, job in enumerate(group):
+                if problem := end(number, lambda number=number: begin(number)):
+                    yield job, problem
+            for number, frames in render(clips, pipeline, report, dropped=ended):
+                if number in ended:
+                    continue
+                problem = end(number, lambda n=number, frames=frames: write(n, frames))
+                advance(0 if isinstance(frames, UserError) else len(frames))
+                if number in ended:
+                    yield group[number], problem
+    finally:
+        for file in files.values():
+            file.abandon()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 import vasa_jax
+from vasa_jax.audio import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driving import driving_motion
 from vasa_jax.inference.pipeline import Pipeline
@@ -19,6 +20,7 @@ from vasa_jax.inference.portrait import (
     whole_image_crop,
 )
 from vasa_jax.inference.progress import Reporter
+from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Picture, Request, describe
 from vasa_jax.inference.upright import find_upright
 from vasa_jax.media.audio import AudioClip, open_audio
@@ -26,7 +28,7 @@ from vasa_jax.media.files import check_input
 from vasa_jax.media.image import read_image
 from vasa_jax.media.places import check_kept
 from vasa_jax.media.writer import VideoWriter, frame_count
-from vasa_jax.typing import POSE_DIM, Source
+from vasa_jax.typing import POSE_DIM, Float, Frames, Source
 
 SOFT = 2.0
 """Enlargement of a photo from which a user is told that the video will be soft."""
@@ -58,7 +60,7 @@ def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
             "pose video": request.pose_from,
         }
         check_kept(request.output, inputs, "video")
-        clip = open_audio(request.audio)
+        clip = open_audio(request.audio, stored=True)
         portrait = load_portrait(request.image, request.picture, size, report)
         if request.pose_from is not None:
             check_input(request.pose_from, "video")
@@ -91,15 +93,15 @@ def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> 
     return Portrait(photo, crop)
 
 
-class _Checked(Exception):
+class _Abandoned(Exception):
     """Thrown out of a writer to make it clean up."""
 
 
 def check_output(output: Path, audio: Path | None) -> None:
     """Raise UserError if no video could be written there."""
     # The writer itself knows what it can write; leaving it by an exception leaves nothing behind.
-    with suppress(_Checked), VideoWriter(output, 2, 2, audio_from=audio):
-        raise _Checked
+    with suppress(_Abandoned), VideoWriter(output, 2, 2, audio_from=audio):
+        raise _Abandoned
 
 
 def metadata(request: Request, pipeline: Pipeline) -> dict:
@@ -127,6 +129,43 @@ def composer(picture: Picture, portrait: Portrait) -> tuple[Callable, int, int]:
     return lambda frame: frame, size, size
 
 
+class ClipFile:
+    """A video being written from generated frames: whole once it is finished, or not at all.
+
+    Raises UserError where it cannot be written, as `VideoWriter` does.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        portrait: Portrait,
+        picture: Picture,
+        seconds: float,
+        audio: Path | None,
+        details: dict,
+    ):
+        self.frames = 0
+        self._compose, width, height = composer(picture, portrait)
+        self._open = ExitStack()
+        self._writer = self._open.enter_context(
+            VideoWriter(output, width, height, audio_from=audio, seconds=seconds, metadata=details)
+        )
+
+    def write(self, frames: Frames) -> None:
+        """Append generated frames, and the sound that goes with them."""
+        self._writer.write(np.stack([self._compose(frame) for frame in frames]))
+        self.frames += len(frames)
+
+    def finish(self) -> None:
+        """Flush the encoders; the video appears in its place."""
+        self._open.close()
+
+    def abandon(self) -> None:
+        """Leave nothing behind; does nothing once the video is finished."""
+        with suppress(_Abandoned), self._open:
+            raise _Abandoned
+
+
 def write_video(
     output: Path,
     frames: Iterator[np.ndarray],
@@ -139,59 +178,37 @@ def write_video(
 ) -> int:
     """Stream batches of frames and the track of `audio` into a file; returns the frames written.
 
-    Decoding on the device runs ahead of the writing by one batch (see `Pipeline.decode`), so
+    Decoding on the device runs ahead of the writing by one batch (see `Pipeline.decode_blocks`), so
     memory does not grow with the clip's length.
     """
-    compose, width, height = composer(picture, portrait)
-    written = 0
-    with report.stage("decode", frame_count(seconds)) as advance, ExitStack() as stack:
-        writer = stack.enter_context(
-            VideoWriter(output, width, height, audio_from=audio, seconds=seconds, metadata=details)
-        )
-        for batch in frames:
+    with report.stage("decode", frame_count(seconds)) as advance:
+        file = ClipFile(output, portrait, picture, seconds, audio, details)
+        try:
+            for batch in frames:
+                with report.timed("write"):
+                    file.write(batch)
+                advance(len(batch))
             with report.timed("write"):
-                writer.write(np.stack([compose(frame) for frame in batch]))
-            written += len(batch)
-            advance(len(batch))
-        with report.timed("write"):
-            stack.close()  # flushes the encoders
-    return written
+                file.finish()
+        finally:
+            file.abandon()
+    return file.frames
 
 
 def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Reporter) -> int:
     """Make one talking head from inputs that `load_inputs` read; returns the number of frames."""
     pipeline.compile(report)
-    count = frame_count(inputs.clip.seconds)
     with report.stage("encode"):
         source = pipeline.encode(inputs.portrait.crop.image)
     pose = None
     if request.pose_from is not None:
         with report.stage("drive"):
+            count = frame_count(inputs.clip.seconds)
             pose = driving_motion(request.pose_from, pipeline, count, report)[:, :POSE_DIM]
-    with report.stage("audio"):
-        features = pipeline.audio(inputs.clip.waveform)[:count]
-    with report.stage("sample", pipeline.windows(count)) as advance:
-        motion = pipeline.sample(
-            [features], [request.controls], [request.seed], [pose], advance,
-            [source if pose is None else None],
-        )[0]  # fmt: skip
-    if pose is None:
-        motion = pipeline.stay(source, motion, request.controls.distance)
-    return finish_clip(request, inputs, motion, pipeline, source, report)
-
-
-def finish_clip(
-    request: Request,
-    inputs: Inputs,
-    motion: np.ndarray,
-    pipeline: Pipeline,
-    source: Source,
-    report: Reporter,
-) -> int:
-    """Decode `motion` on the portrait and write the request's video; returns the frames."""
+    clip = clip_of(request, inputs, source, pose)
     return write_video(
         request.output,
-        pipeline.decode(source, motion),
+        _frames(clip, pipeline, report),
         inputs.portrait,
         request.picture,
         inputs.clip.seconds,
@@ -199,3 +216,19 @@ def finish_clip(
         metadata(request, pipeline),
         report,
     )
+
+
+def clip_of(
+    request: Request, inputs: Inputs, source: Source, pose: Float[np.ndarray, "t 7"] | None = None
+) -> Clip:
+    """What the request asks for, with as many frames as its video will have."""
+    sound = inputs.clip.waveform
+    count = min(frame_count(inputs.clip.seconds), num_frames(len(sound)))
+    return Clip(source, sound, count, request.controls, request.seed, pose)
+
+
+def _frames(clip: Clip, pipeline: Pipeline, report: Reporter) -> Iterator[Frames]:
+    for _, frames in render([clip], pipeline, report):
+        if isinstance(frames, UserError):
+            raise frames
+        yield frames

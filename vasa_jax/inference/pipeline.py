@@ -7,55 +7,69 @@ length, compiles nothing new. Work enters and leaves as numpy arrays.
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property, partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.audio.chunks import encode_clip
+from vasa_jax.audio.samples import Samples
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
+from vasa_jax.inference.blocks import Block, BlockMaker
+from vasa_jax.inference.lanes import Lanes, Program, runs_of
 from vasa_jax.inference.motion_encoder import MotionEncoder
-from vasa_jax.inference.programs import inference_params, jit_decode, jit_encode
+from vasa_jax.inference.programs import decode_frames, encode_portrait, inference_params
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
-from vasa_jax.motion.clips import Before, ClipControls, sample_clips, window_count
-from vasa_jax.motion.sampler import (
-    LinenNetwork,
-    WindowCarry,
-    WindowInputs,
-    make_plan,
-    sample_windows,
-)
+from vasa_jax.inference.sound import Hearing
+from vasa_jax.motion.clips import Before, ClipControls, ClipSampling, check_features
+from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_windows
 from vasa_jax.typing import (
     FPS,
     LOG_SCALE,
     ROTATION,
     SAMPLES_PER_FRAME,
     TRANSLATION,
-    Array,
     Float,
-    Key,
+    Frames,
     PortraitArray,
     Source,
 )
 
 
 class Pipeline:
-    """One model, ready to run on the default device. `batch` clips are sampled together."""
+    """One model, ready to run on `devices` (default: the first).
 
-    def __init__(self, bundle: Bundle, batch: int = 1):
+    A device samples `batch` clips together; the attribute `batch` is how many all devices do.
+    Results do not depend on the number of devices (`lanes`), and by rounding on `batch`.
+    """
+
+    def __init__(self, bundle: Bundle, batch: int = 1, devices: Sequence[Any] | None = None):
         self.config, self.stats, self.trained = bundle.config, bundle.stats, bundle.trained
-        self.batch = batch
+        self.lanes = Lanes(devices)
+        self.batch = batch * len(self.lanes)
         self._networks = build_networks(self.config, folded=True)
-        self._params = jax.jit(inference_params, static_argnums=1)(bundle.params, self.config.dtype)
-        self._plan, self._weights = make_plan(self.config.diffusion)
-        self._encode = jit_encode(self._networks.face)
-        self._decode = jit_decode(self._networks.face)
-        audio = self._networks.audio
-        self._hear = jax.jit(lambda p, row, real: audio.apply({"params": p}, row, real, None, True))
+        params = jax.jit(inference_params, static_argnums=1)(bundle.params, self.config.dtype)
+        plan, weights = make_plan(self.config.diffusion)
+        self._params = jax.device_put(params, self.lanes.whole)
+        self._weights = jax.device_put(weights, self.lanes.whole)
+        face, audio = self._networks.face, self._networks.audio
+        network = LinenNetwork(self._networks.motion)
+
+        def sample(told, carry, inputs, seeds):
+            params, weights = told
+            carry = carry._replace(index=carry.index[0])
+            keys = jax.vmap(jax.random.key)(seeds)
+            carry, motion = sample_windows(network, plan, params, carry, inputs, keys, weights)
+            return carry._replace(index=carry.index[None]), motion
+
+        self.hearing = Hearing(audio, self._params["audio"], self.config.audio, self.lanes)
+        self._encode = Program(self.lanes, "encode", partial(encode_portrait, face))
+        self._sample = Program(self.lanes, "sample", sample)
+        self._decode = Program(self.lanes, "decode", partial(decode_frames, face))
         self._compiled = False
 
     @property
@@ -66,45 +80,96 @@ class Pipeline:
             digest.update(np.asarray(leaf).ravel()[:16].tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def programs(self) -> dict[str, int]:
+        """How many programs of each stage were compiled so far."""
+        hearing = self.hearing
+        stages = {"encode": self._encode, "hear": hearing.encode, "measure": hearing.measure,
+                  "sample": self._sample, "decode": self._decode}  # fmt: skip
+        return {name: program.compiled for name, program in stages.items()}
+
     def compile(self, report: Reporter) -> None:
         """Build every program, or fetch it from the compile cache; later calls do nothing."""
         if self._compiled:
             return
-        size, count = self.config.face.image_size, self.config.inference.decode_batch
+        lanes, size = len(self.lanes), self.config.face.image_size
         with report.stage("compile", 4) as advance:
             params = self._params["face"]
-            image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
-            source = jax.eval_shape(self._encode, params, image)
-            self._encode = self._encode.lower(params, image).compile()
+            image = jax.ShapeDtypeStruct((lanes, size, size, 3), jnp.uint8)
+            source = self._encode.compile(params, image).out_info
             advance(1)
-            vectors = jax.ShapeDtypeStruct((count, self.config.face.motion_dim), jnp.float32)
-            self._decode = self._decode.lower(params, source, vectors).compile()
+            rows = lanes * self.config.inference.decode_batch
+            vectors = jax.ShapeDtypeStruct((rows, self.config.face.motion_dim), jnp.float32)
+            source = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), source)
+            self._decode.compile(params, source, vectors)
             advance(1)
             features = self.audio(np.zeros(1, np.float32))
             advance(1)
             # The sampler skips windows without valid audio, so running it on none only compiles.
-            self.sample([features[:0]] * self.batch, [Controls()] * self.batch, [0] * self.batch)
+            self.sample([features[:0]], [Controls()], [0])
             advance(1)
         self._compiled = True
 
     def encode(self, portrait: PortraitArray) -> Source:
         """The portrait's canonical volume and identity, batch 1, on the device."""
-        return self._encode(self._params["face"], portrait[None])
+        return self.encode_all([portrait])[0]
+
+    def encode_all(self, portraits: Sequence[PortraitArray]) -> list[Source]:
+        """`encode` of each portrait, one on each device at a time."""
+        sources: list[Source] = []
+        for some in runs_of(portraits, len(self.lanes)):
+            images = self.lanes.stack([portrait[None] for portrait in some])
+            sources += self.lanes.split(self._encode(self._params["face"], images))[: len(some)]
+        return sources
 
     @cached_property
     def motion_encoder(self) -> MotionEncoder:
         """Frames to [pose, z_dyn], for those runs that are driven by a video."""
-        return MotionEncoder(self.config, self._params["face"], devices=jax.devices()[:1])
+        return MotionEncoder(self.config, self._params["face"], devices=self.lanes.devices[:1])
 
-    def audio(self, waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "t a"]:
+    def audio(self, waveform: Samples) -> Float[np.ndarray, "t a"]:
         """Audio features of a whole clip at 25 Hz."""
-        return encode_clip(
-            self._networks.audio, {"params": self._params["audio"]}, waveform, self.config.audio
-        )
+        return self.hearing.whole(waveform)
 
-    def windows(self, frames: int) -> int:
-        """Windows that the sampler needs for a clip of `frames` frames."""
-        return window_count(frames, self.config.motion.window)
+    def sampling(
+        self,
+        controls: Sequence[Controls],
+        seeds: Sequence[int],
+        poses: Sequence[np.ndarray | None] | None = None,
+        sources: Sequence[Source | None] | None = None,
+        windows: int | None = None,
+    ) -> ClipSampling:
+        """Up to `batch` clips, to be sampled `windows` windows at a time (default: the config's,
+        `frames_per_call` frames).
+
+        poses: optional (t, 7) tracks to keep. sources: portraits whose heads the clips begin with,
+        see `before`; without one a clip begins with any of the training data's.
+        """
+        poses = list(poses) if poses is not None else [None] * len(seeds)
+        sources = list(sources) if sources is not None else [None] * len(seeds)
+        wishes = [
+            wish.for_clip(pose, None if source is None else self.before(source, wish.distance))
+            for wish, pose, source in zip(controls, poses, sources, strict=True)
+        ]
+        spare = self.batch - len(wishes)
+        wishes += [ClipControls()] * spare
+        rows = np.asarray([*seeds, *[0] * spare], np.uint32)
+        told = {"params": self._params["motion"]}, self._weights
+
+        def step(carry, inputs):
+            if not carry.index.ndim:  # the first call: every lane counts for itself
+                carry = carry._replace(index=np.full(len(self.lanes), carry.index, np.int32))
+            return self._sample(told, carry, inputs, rows)
+
+        return ClipSampling(
+            step, wishes, self.config.motion, self.stats, self.config.audio.dim,
+            windows or self.config.inference.windows_per_call,
+        )  # fmt: skip
+
+    @property
+    def frames_per_call(self) -> int:
+        """Frames of a clip that the sampler makes at once."""
+        return self.config.motion.window * self.config.inference.windows_per_call
 
     def sample(
         self,
@@ -112,54 +177,23 @@ class Pipeline:
         controls: Sequence[Controls],
         seeds: Sequence[int],
         poses: Sequence[np.ndarray | None] | None = None,
-        advance: Callable[[int], None] | None = None,
         sources: Sequence[Source | None] | None = None,
     ) -> list[Float[np.ndarray, "t m"]]:
-        """[pose, z_dyn] of up to `batch` clips; a clip's result depends on its own seed alone.
-
-        features: (t, a) per clip, t may be 0. poses: optional (t, 7) tracks to keep.
-        sources: portraits whose heads the clips begin with, see `before`; without one a clip begins
-        with any of the training data's. advance: called with the number of windows done.
-        """
-        poses = list(poses) if poses is not None else [None] * len(features)
-        sources = list(sources) if sources is not None else [None] * len(features)
-        spare = self.batch - len(features)
-        clips = [*features, *[features[0][:0]] * spare]
-        wishes = [
-            wish.for_clip(pose, None if source is None else self.before(source, wish.distance))
-            for wish, pose, source in zip(controls, poses, sources, strict=True)
-        ]
-        wishes += [ClipControls()] * spare
-        keys = jax.vmap(jax.random.key)(np.asarray([*seeds, *[0] * spare], np.uint32))
-        motions = sample_clips(
-            LinenNetwork(self._networks.motion),
-            self._plan,
-            self._weights,
-            {"params": self._params["motion"]},
-            self.config.motion,
-            self.stats,
-            clips,
-            wishes,
-            keys,
-            self.config.inference.windows_per_call,
-            advance,
-        )
-        return motions[: len(features)]
-
-    def sample_next(
-        self, carry: WindowCarry, inputs: WindowInputs, keys: Key[Array, " b"]
-    ) -> tuple[WindowCarry, Float[Array, "b n w m"]]:
-        """The next windows of clips that are still being heard, normalised; see `stream`."""
-        params = {"params": self._params["motion"]}
-        network = LinenNetwork(self._networks.motion)
-        return sample_windows(network, self._plan, params, carry, inputs, keys, self._weights)
+        """[pose, z_dyn] of up to `batch` whole clips; a clip's result depends on its own
+        arguments alone, see `sampling`. features: (t, a) per clip, t may be 0."""
+        check_features(features)
+        sampling, size = self.sampling(controls, seeds, poses, sources), self.frames_per_call
+        calls = range(0, max(1, *map(len, features)), size)
+        parts = [sampling([clip[first : first + size] for clip in features]) for first in calls]
+        return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def hear(
-        self, waveform: Float[np.ndarray, "b n"], num_samples: int
-    ) -> Float[np.ndarray, "b t a"]:
+        self, waveform: Float[np.ndarray, "1 n"], num_samples: int
+    ) -> Float[np.ndarray, "1 t a"]:
         """Features of sound as it stands, of which `num_samples` are real; see `stream`."""
-        real = np.full(len(waveform), num_samples, np.int32)
-        return np.asarray(self._hear(self._params["audio"], waveform, real), np.float32)
+        row = self.lanes.stack([(waveform, np.array([num_samples], np.int32), None)])
+        features = self.hearing.encode(self._params["audio"], *row)
+        return np.asarray(self.lanes.split(features)[0], np.float32)
 
     @property
     def sound_reach(self) -> int | None:
@@ -167,9 +201,7 @@ class Pipeline:
         seconds = getattr(self._networks.audio, "receptive_seconds", None)
         return None if seconds is None else math.ceil(seconds * FPS)
 
-    def prepare_sound(
-        self, waveform: Float[np.ndarray, " n"], gain: float
-    ) -> Float[np.ndarray, " n"]:
+    def prepare_sound(self, waveform: Float[np.ndarray, " n"], gain: float) -> Samples:
         """What is done to sound on the host before `hear`. gain: see `audio.level`."""
         audio = self._networks.audio
         if gain != 1 and not audio.sets_level:
@@ -188,10 +220,10 @@ class Pipeline:
         A clip that begins from nothing takes any of the head poses that clips of the training data
         have, for as long as it lasts: a portrait that looks ahead would be turned away.
         """
-        pose, motion = source.pose, np.array(self.stats.mean)
+        pose, motion = jax.tree.map(np.asarray, source.pose), np.array(self.stats.mean)
         motion[ROTATION], motion[TRANSLATION] = pose.rotation[0], pose.translation[0]
         if distance is not None:
-            motion[LOG_SCALE] = np.asarray(pose.log_scale)[0] - math.log(distance)
+            motion[LOG_SCALE] = pose.log_scale[0] - math.log(distance)
         return Before(np.tile(motion, (self.config.motion.context, 1)), self._silence)
 
     def stay(
@@ -220,22 +252,27 @@ class Pipeline:
         return moved
 
     def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:
-        """uint8 frames in batches of at most `decode_batch`.
+        """uint8 frames in batches of at most `decode_batch`."""
+        frames = BlockMaker(0, self.lanes.copies(source), self.config.inference.decode_batch)
+        for _, batch in self.decode_blocks(frames(motion, last=True)):
+            yield batch
 
-        A batch is copied to the host while the device works on the next one.
+    def decode_blocks(self, blocks: Iterable[Block]) -> Iterator[tuple[int, Frames]]:
+        """The blocks' clips and uint8 frames in their order, a block on each device at a time.
+
+        A call's frames are copied to the host while the devices work on the next call.
         """
-        size = self.config.inference.decode_batch
-        pending: tuple[jax.Array, int] | None = None
-        for start in range(0, len(motion), size):
-            chunk = motion[start : start + size]
-            ahead = self._decode(self._params["face"], source, _padded(chunk, size))
+        pending: tuple[jax.Array, list[Block]] | None = None
+        for some in runs_of(blocks, len(self.lanes)):
+            sources = self.lanes.stack([block.sources[i] for i, block in enumerate(some)])
+            vectors = self.lanes.stack([block.vectors for block in some])
+            ahead = self._decode(self._params["face"], sources, vectors)
             if pending is not None:
-                yield np.asarray(pending[0])[: pending[1]]
-            pending = ahead, len(chunk)
+                yield from self._fetched(*pending)
+            pending = ahead, some
         if pending is not None:
-            yield np.asarray(pending[0])[: pending[1]]
+            yield from self._fetched(*pending)
 
-
-def _padded(rows: np.ndarray, size: int) -> np.ndarray:
-    """The rows with the last one repeated up to `size`: programs have one shape."""
-    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
+    def _fetched(self, made: jax.Array, blocks: list[Block]) -> Iterator[tuple[int, Frames]]:
+        for frames, block in zip(self.lanes.split(made), blocks, strict=False):
+            yield block.clip, np.asarray(frames)[: block.count]

@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from vasa_jax.audio.level import LevelMeter
@@ -20,7 +19,6 @@ from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
-from vasa_jax.motion.clips import ClipControls, clip_inputs, clips_carry
 from vasa_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float, Frames, Source
 
 __all__ = [
@@ -135,29 +133,11 @@ class MotionWindows:
         pose: Float[np.ndarray, "t 7"] | None = None,
         source: Source | None = None,
     ):
-        config, self._pipeline = pipeline.config, pipeline
-        self._window, self._index = config.motion.window, 0
-        before = None if source is None else pipeline.before(source, controls.distance)
-        self._wishes = controls.for_clip(pose, before)
-        self._keys = jax.random.key(np.uint32(seed))[None]
-        self._carry = clips_carry([self._wishes], config.motion, pipeline.stats, config.audio.dim)
+        self._sampling = pipeline.sampling([controls], [seed], [pose], [source], windows=1)
 
     def __call__(self, features: Float[np.ndarray, "t a"]) -> Float[np.ndarray, "t m"]:
         """The motion of the next window; a window of fewer frames than w must be the last."""
-        stats = self._pipeline.stats
-        one = clip_inputs(features, self._now(), stats, self._window, 1)
-        inputs = jax.tree.map(lambda leaf: leaf[None], one)
-        self._carry, motion = self._pipeline.sample_next(self._carry, inputs, self._keys)
-        self._index += 1
-        return stats.denormalise(np.asarray(motion)[0, 0, : len(features)]).astype(np.float32)
-
-    def _now(self) -> ClipControls:
-        """The wishes of this window; a pose track keeps its place in the program when it ends."""
-        track = self._wishes.pose
-        if track is None:
-            return self._wishes
-        start = self._index * self._window
-        return self._wishes._replace(pose=track[start : start + self._window])
+        return self._sampling([features])[0]
 
 
 def stream(

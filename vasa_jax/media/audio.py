@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vasa_jax.media.soundtrack import MIN_SECONDS, Soundtrack
+from vasa_jax.media.stored_sound import StoredSound
 from vasa_jax.typing import SAMPLE_RATE, Float
 
 __all__ = ["MIN_SECONDS", "AudioClip", "open_audio"]
@@ -16,27 +17,28 @@ class AudioClip(NamedTuple):
     """One audio track, ready for the audio encoders.
 
     waveform: (n,) float32 mono at 16 kHz in [-1, 1], n = round(seconds * 16000); sample 0 is
-        time 0 of the presentation.
+        time 0 of the presentation. An array, or a `StoredSound` that is read in slices.
     seconds: true length of the track in the source.
     path: the source file.
     rate: sampling rate of the source, Hz.
     channels: channels of the source.
     """
 
-    waveform: Float[np.ndarray, " n"]
+    waveform: Float[np.ndarray, " n"] | StoredSound
     seconds: float
     path: Path
     rate: int
     channels: int
 
 
-def open_audio(path: str | os.PathLike) -> AudioClip:
+def open_audio(path: str | os.PathLike, *, stored: bool = False) -> AudioClip:
     """Decode the audio track of an audio or video file to mono 16 kHz.
 
     Channels are mixed for a model's ears (`EnergyMix`): what two of them hold with opposite signs
     is not lost, and mute ones do not count. The level is the file's own: what a model hears of it
     is set where it is heard (`audio/level.py`).
-    The whole file is streamed: the cost is 4 bytes per output sample (38 MB for ten minutes).
+    The whole file is streamed: the cost is 4 bytes per output sample (38 MB for ten minutes), or,
+    with `stored`, as much of a temporary file and no memory.
     A file cut in the middle gives what comes before the cut, if that is at least `MIN_SECONDS`
     long; damaged packets are stepped over and leave silence where the file has timestamps.
     Encoder delay is undone where the file states it (MP4, MP3 with a Xing header, Ogg, Matroska);
@@ -48,16 +50,13 @@ def open_audio(path: str | os.PathLike) -> AudioClip:
             `MIN_SECONDS` decodes, NaN or infinite samples, or an unusable sampling rate.
     """
     track = Soundtrack(path)
-    # A bytearray grows in place (realloc), where joining a list of blocks would need it all twice.
-    grown = bytearray()
+    sound = StoredSound()
     for block in track.blocks(SAMPLE_RATE, 1, by_energy=True):
-        grown += np.clip(block[0], -1.0, 1.0).tobytes()
+        sound.append(np.clip(block[0], -1.0, 1.0))
     # The resampler's last block may be a sample off; make the length the one of the track.
-    length = 4 * round(track.seconds * SAMPLE_RATE)
-    del grown[length:]
-    grown += bytes(length - len(grown))
+    sound.resize(round(track.seconds * SAMPLE_RATE))
     return AudioClip(
-        waveform=np.frombuffer(grown, np.float32),
+        waveform=sound if stored else sound[:],
         seconds=track.seconds,
         path=Path(path),
         rate=track.rate,

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import MotionConfig
@@ -14,7 +13,6 @@ from vasa_jax.motion.sampler import (
     Plan,
     WindowCarry,
     WindowInputs,
-    initial_carry,
     sample_windows,
 )
 from vasa_jax.motion.stats import MotionStats
@@ -99,16 +97,14 @@ def clips_carry(
     controls: Sequence[ClipControls], config: MotionConfig, stats: MotionStats, audio_dim: int
 ) -> WindowCarry:
     """What the first windows of these clips are told."""
-    carry = initial_carry(len(controls), config.context, len(stats.mean), audio_dim)
-    motion, audio = np.array(carry.motion_context), np.array(carry.audio_context)
+    count, context = len(controls), config.context
+    motion = np.zeros((count, context, len(stats.mean)), np.float32)
+    audio = np.zeros((count, context, audio_dim), np.float32)
     for number, before in enumerate(c.before for c in controls):
         if before is not None:
             motion[number], audio[number] = stats.normalise(before.motion), before.audio
     told = np.array([c.before is not None for c in controls])
-    return carry._replace(
-        motion_context=jnp.asarray(motion), audio_context=jnp.asarray(audio),
-        has_context=jnp.asarray(told),
-    )  # fmt: skip
+    return WindowCarry(motion, audio, told, np.zeros((), np.int32))
 
 
 def sample_clips(
@@ -132,37 +128,81 @@ def sample_clips(
     clips the program is compiled and computes nothing. advance: called with the number of windows
     after each call of the program. Raises UserError for features that are not finite.
     """
+    check_features(audio)
+    sampling = ClipSampling(
+        lambda carry, inputs: sample_windows(network, plan, params, carry, inputs, keys, weights),
+        controls, config, stats, audio[0].shape[-1], windows_per_call,
+    )  # fmt: skip
+    size = config.window * windows_per_call
+    frames = max(map(len, audio))
+    pieces = []
+    for first in range(0, max(frames, 1), size):
+        pieces.append(sampling([clip[first : first + size] for clip in audio]))
+        if advance is not None:
+            advance(window_count(min(frames - first, size), config.window))
+    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+
+def check_features(audio: Sequence[Float[np.ndarray, "_ a"]]) -> None:
+    """Raise UserError where a clip's features are not finite."""
     for number, clip in enumerate(audio):
         if not np.isfinite(clip).all():
             raise UserError(f"clip {number}: its audio features hold NaN or infinity; "
                             "is the sound file damaged?")  # fmt: skip
-    if any(c.pose is not None for c in controls):  # one batch has one structure
-        nothing = np.zeros((0, POSE_DIM), np.float32)
-        controls = [c if c.pose is not None else c._replace(pose=nothing) for c in controls]
-    window = config.window
-    frames = max(map(len, audio))
-    calls = max(1, window_count(frames, window * windows_per_call))
-    count = calls * windows_per_call
-    clips = [clip_inputs(a, c, stats, window, count) for a, c in zip(audio, controls, strict=True)]
-    inputs = jax.tree.map(lambda *leaves: np.stack(leaves), *clips)
-    carry = clips_carry(controls, config, stats, audio[0].shape[-1])
-    pieces = []
-    for first in range(0, count, windows_per_call):
-        now = jax.tree.map(
-            lambda leaf, first=first: jnp.asarray(leaf[:, first : first + windows_per_call]), inputs
+
+
+class ClipSampling:
+    """Clips that are sampled together, one call of the program after another.
+
+    step: (carry, inputs of `windows` windows) -> (carry, normalised motion), a compiled program.
+    Only what one call needs is held, so that clips may be of any length.
+    """
+
+    def __init__(
+        self,
+        step: Callable[[WindowCarry, WindowInputs], tuple[WindowCarry, Float[Array, "b n w m"]]],
+        controls: Sequence[ClipControls],
+        config: MotionConfig,
+        stats: MotionStats,
+        audio_dim: int,
+        windows: int,
+    ):
+        if any(c.pose is not None for c in controls):  # one batch has one structure
+            nothing = np.zeros((0, POSE_DIM), np.float32)
+            controls = [c if c.pose is not None else c._replace(pose=nothing) for c in controls]
+        self._step, self._controls, self._stats = step, list(controls), stats
+        self._window, self._windows, self._index = config.window, windows, 0
+        self._carry = clips_carry(self._controls, config, stats, audio_dim)
+
+    def __call__(self, audio: Sequence[Float[np.ndarray, "_ a"]]) -> list[Float[np.ndarray, "_ m"]]:
+        """The next motion of each clip, in the face model's units, from the features of as many
+        frames: those of `windows` whole windows, or fewer where a clip ends, down to none. Clips
+        that are not given have ended."""
+        given = len(audio)
+        audio = [*audio, *[audio[0][:0]] * (len(self._controls) - given)]
+        clips = [
+            clip_inputs(features, self._from_here(wish), self._stats, self._window, self._windows)
+            for features, wish in zip(audio, self._controls, strict=True)
+        ]
+        inputs = jax.tree.map(lambda *leaves: np.stack(leaves), *clips)
+        self._carry, motion = self._step(self._carry, inputs)
+        self._index += self._windows
+        motion = np.asarray(motion).reshape(len(clips), self._windows * self._window, -1)
+        return [
+            self._stats.denormalise(m[: len(a)]).astype(np.float32)
+            for m, a in zip(motion[:given], audio, strict=False)
+        ]
+
+    def _from_here(self, wish: ClipControls) -> ClipControls:
+        """The wishes from the next window on; a pose track keeps its place when it has ended."""
+
+        def rows(value):
+            return value if np.ndim(value) < 2 else value[min(self._index, len(value) - 1) :]
+
+        track = None if wish.pose is None else wish.pose[self._index * self._window :]
+        return ClipControls(
+            rows(wish.gaze), rows(wish.distance), rows(wish.emotion), track, wish.before
         )
-        carry, motion = sample_windows(network, plan, params, carry, now, keys, weights)
-        pieces.append(motion)
-        if advance is not None:
-            motion.block_until_ready()
-            left = window_count(frames, window) - first
-            advance(min(left, windows_per_call))
-    motion = np.concatenate([np.asarray(piece) for piece in pieces], axis=1)
-    motion = motion.reshape(len(audio), count * window, -1)
-    return [
-        stats.denormalise(m[: len(a)]).astype(np.float32)
-        for m, a in zip(motion, audio, strict=True)
-    ]
 
 
 def sample_clip(

@@ -17,7 +17,7 @@ from vasa_jax.benchmark.table import cells, settings  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results"
 MARKS = "<!-- speed: benchmarks/readme.py -->", "<!-- end of speed -->"
-KINDS = "config", "size", "video", "steps", "branches", "ceiling"
+KINDS = "config", "size", "video", "steps", "branches", "ceiling", "devices"
 
 
 def best(rows):

@@ -7,6 +7,7 @@ import pytest
 
 from vasa_jax import cli
 from vasa_jax.benchmark import ceilings
+from vasa_jax.benchmark.batch_questions import SHARES
 from vasa_jax.benchmark.clip_questions import online_figures
 from vasa_jax.benchmark.face_questions import decode_cases
 from vasa_jax.benchmark.lab import Lab, Options, random_params
@@ -82,6 +83,19 @@ def test_end_to_end_with_and_without_a_video(tmp_path):
     assert not plain["settings"]["video"]
     assert "write" in video["figures"]["stage_seconds"]
     assert "write" not in plain["figures"]["stage_seconds"]
+
+
+def test_batch_against_one_by_one(tmp_path):
+    """On one device and on all eight, each run of the batch beside one clip after another."""
+    path = tmp_path / "r.json"
+    assert benchmark(path, "--what", "batch") == 0
+    found = rows(path, "batch")
+    assert [row["settings"]["devices"] for row in found] == [1, 8]
+    for row in found:
+        assert row["units"] == sum(-(-round(25 * share * 100) // 100) for share in SHARES)
+        ratio = row["figures"]["over_one_by_one"]
+        assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"]
+        assert row["figures"]["one_by_one_frames_per_second"] > 0
 
 
 def test_end_to_end_without_pyav_says_so(tmp_path, monkeypatch):

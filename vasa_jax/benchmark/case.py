@@ -12,7 +12,8 @@ class Ready(NamedTuple):
     run: does the work once and returns when it is done. units: how many of the case's unit one run
     makes. compile_s: seconds of tracing and compiling alone. program: what was compiled, for its
     memory. figures: the case's own numbers, asked for after the last repeat; `restart` is called
-    before the first repeat, to forget the warm-up.
+    before the first repeat, to forget the warm-up. before: called ahead of every run, outside of
+    its clock: the other half of an interleaved pair.
     """
 
     run: Callable[[], Any]
@@ -21,7 +22,8 @@ class Ready(NamedTuple):
     work: Work | None = None
     program: Any = None
     figures: Callable[[], dict[str, Any]] | None = None
-    restart: Callable[[], None] | None = None
+    restart: Callable[[], Any] | None = None
+    before: Callable[[], Any] | None = None
 
 
 class Case(NamedTuple):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from vasa_jax.benchmark import (
+    batch_questions,
     clip_questions,
     face_questions,
     motion_questions,
@@ -16,6 +17,7 @@ QUESTIONS: dict[str, Callable[[Lab], Iterator[Case]]] = {
     "online": clip_questions.online_cases,
     "sampler": motion_questions.sampler_cases,
     "end-to-end": clip_questions.end_to_end_cases,
+    "batch": batch_questions.batch_cases,
     "encode": face_questions.encode_cases,
     "audio": motion_questions.audio_cases,
     "train-motion": training_questions.train_motion_cases,

@@ -99,6 +99,8 @@ def measure(case: Case, effort: Effort, ceilings: dict[str, float]) -> dict[str,
 
 
 def _timed(ready: Ready, effort: Effort) -> dict[str, Any]:
+    before = ready.before or (lambda: None)
+    before()
     begun = time.perf_counter()
     ready.run()
     warmup = time.perf_counter() - begun
@@ -110,6 +112,8 @@ def _timed(ready: Ready, effort: Effort) -> dict[str, Any]:
         begun = time.perf_counter()
         if len(seconds) >= LEAST_REPEATS and begun - start > effort.row_seconds:
             break
+        before()
+        begun = time.perf_counter()
         ready.run()
         seconds.append(time.perf_counter() - begun)
     return {"warmup_s": warmup, "seconds": spread(seconds)}

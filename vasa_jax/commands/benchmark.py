@@ -7,7 +7,7 @@ from pathlib import Path
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
 HELP = "measure how fast every part runs on this device"
-NAMES_OF_QUESTIONS = ("decode", "online", "sampler", "end-to-end", "encode", "audio",
+NAMES_OF_QUESTIONS = ("decode", "online", "sampler", "end-to-end", "batch", "encode", "audio",
                       "train-motion", "train-face", "loader")  # fmt: skip
 
 
@@ -41,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--steps", metavar="N,N", type=_integers, help="sampler steps to try "
                        "(default: the config's, 10, 25, 50)")  # fmt: skip
     group.add_argument("--seconds", metavar="S", type=float, default=10.0, help="length of the "
-                       "clip of end-to-end and online (default: 10)")  # fmt: skip
+                       "clip of end-to-end and online, and of the longest of batch (default: "
+                       "10)")  # fmt: skip
     group.add_argument("--full", action="store_true", help="every combination of the sampler's "
                        "settings")  # fmt: skip
     group.add_argument("--data", metavar="DIR", type=Path, help="dataset that the loader reads")

@@ -59,6 +59,17 @@ def config() -> Config:
         motion=MotionConfig(layers=2, width=32, heads=2, ffn_multiple=2, window=20, context=5),
         diffusion=DiffusionConfig(timesteps=100, steps=4),
         inference=InferenceConfig(decode_batch=16, windows_per_call=4),
+        train_pose=TrainConfig(
+            steps=20,
+            batch=8,
+            learning_rate=3e-3,
+            beta1=0.9,
+            ema=0.99,
+            log_every=5,
+            sample_every=20,
+            save_every=10,
+            keep=2,
+        ),
         train_face=TrainConfig(
             steps=20, batch=4, ema=0.99, log_every=5, sample_every=20, save_every=10, keep=2
         ),

@@ -6,7 +6,8 @@ from typing import NamedTuple
 SILENT = (
     "pixel.weight=0", "perceptual.weight=0", "self_drive.weight=0", "face_features.weight=0",
     "eyes.weight=0", "mouth.weight=0", "adversarial.weight=0", "adversarial.feature_matching=0",
-    "contrast.weight=0", "consistency.weight=0", "cross_identity.weight=0", "masked=false",
+    "contrast.weight=0", "consistency.weight=0", "cross_identity.weight=0", "pose.weight=0",
+    "masked=false",
 )  # fmt: skip
 # Each by how far it moves pixels: a degree of turn, 1/128 of translation and 2 % of scale alike.
 POSE = ("pose.weight=2", "pose.translation=2", "pose.log_scale=0.5")
@@ -107,10 +108,11 @@ def config_of(stage: Stage):
         "clip": 5.0, "ema": 0.998, "log_every": 25, "sample_every": 500, "save_every": 500,
         "keep": 1,
     }  # fmt: skip
+    part = "pose" if stage.alone == "pose" else "face"
     return get_config(CONFIG, [
         *SETTINGS,
         f"face.image_size={stage.size}",
         *(f"face_losses.{loss}" for loss in SILENT + stage.losses),
-        *(f"train_face.{key}={value}" for key, value in train.items()),
+        *(f"train_{part}.{key}={value}" for key, value in train.items()),
         *stage.other,
     ])  # fmt: skip

@@ -171,12 +171,13 @@ class InferenceConfig:
 class TrainConfig:
     """One training stage: optimiser, batch, and how often to log and save.
 
-    batch is the global batch of one step, split into `accumulate` microbatches. Learning rates go
-    linearly from 0 over `warmup` steps, then as a cosine to `final_learning_rate` at `steps`
-    (schedule="constant": stay). clip=0 and ema=0 switch clipping and averaging off; ema's decay
-    starts low and rises to its value. remat trades compute for memory: "none", "full" (keep only
-    the inputs of each part of the network) or "dots" (also keep the results of convolutions and
-    matrix products). Defaults are stage 1's (MegaPortraits, section 4 and appendix).
+    batch is the global batch of one step, split into `accumulate` microbatches. Learning rates
+    rise linearly over the first `warmup` steps (none of them at 0), then fall as a cosine to
+    `final_learning_rate` at `steps` (schedule="constant": stay). clip=0 and ema=0 switch clipping
+    and averaging off; ema's decay starts low and rises to its value. remat trades compute for
+    memory: "none", "full" (keep only the inputs of each part of the network) or "dots" (also keep
+    the results of convolutions and matrix products). Defaults are stage 1's (MegaPortraits, section
+    4 and appendix).
     """
 
     steps: int = 300_000
@@ -226,6 +227,22 @@ def _train_motion() -> TrainConfig:
     )  # fmt: skip
 
 
+def _train_pose() -> TrainConfig:
+    """The head pose encoder alone, before stage 1: ours, since MegaPortraits does not say how it
+    pretrains its own."""
+    return TrainConfig(
+        steps=20_000,
+        batch=128,
+        learning_rate=1e-3,
+        final_learning_rate=3e-5,
+        warmup=200,
+        beta1=0.9,
+        weight_decay=1e-4,
+        clip=5.0,
+        ema=0.998,
+    )
+
+
 @dataclass(frozen=True)
 class MeshConfig:
     """How devices share the training step: data x fsdp x tensor.
@@ -259,6 +276,7 @@ class Config:
     motion: MotionConfig = field(default_factory=MotionConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
+    train_pose: TrainConfig = field(default_factory=_train_pose)
     train_face: TrainConfig = field(default_factory=TrainConfig)
     train_motion: TrainConfig = field(default_factory=_train_motion)
     mesh: MeshConfig = field(default_factory=MeshConfig)

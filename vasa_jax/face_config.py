@@ -33,6 +33,8 @@ class FaceConfig:
     the paper dynamics act by warps alone.
     dyn_maps: height and width of learned maps, one for each entry of z_dyn, of what it displaces
     and changes in the canonical volume (`face/dyn_maps.py`); 0 (the paper): none.
+    freeze_pose, freeze_dyn: whether training leaves the parameters of that encoder as they are.
+    Gradients still pass through it to the picture that it reads.
     """
 
     image_size: int = 512

@@ -28,7 +28,8 @@ class SelfLoss:
 
 @dataclass(frozen=True)
 class FaceFeatureLoss:
-    """L1 of an identity network's feature maps on aligned crops (MegaPortraits: VGGFace, 4)."""
+    """L1 of a face network's feature maps on aligned crops (MegaPortraits: VGGFace, 4); of the
+    identity network's where VGGFace is not given."""
 
     weight: float = 4.0
 
@@ -84,12 +85,17 @@ class CrossIdentityLoss:
 
 @dataclass(frozen=True)
 class PoseLabelLoss:
-    """L1 to pose labels where present: angles on the circle (radians), translation, log scale."""
+    """L1 to pose labels where present: angles on the circle (radians), translation, log scale.
 
-    weight: float = 0.0
+    Not in VASA-1, which says nothing of what makes z_pose a pose; in MegaPortraits its encoder is
+    pretrained and frozen (`face.freeze_pose`). The parts count by how far they move pixels: a
+    degree of turn, 1/128 of translation and 2 % of scale alike.
+    """
+
+    weight: float = 50.0
     rotation: float = 1.0
-    translation: float = 1.0
-    log_scale: float = 1.0
+    translation: float = 2.0
+    log_scale: float = 0.5
 
 
 @dataclass(frozen=True)

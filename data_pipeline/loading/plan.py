@@ -52,8 +52,8 @@ class Plan:
         return self._epochs[epoch]
 
     def batches(self, block: int) -> list[list[tuple[int, int]]]:
-        """The batches of a block: (visit, draw) of each example, neighbours of different people
-        wherever there are enough."""
+        """The batches of a block: (visit, draw) of each example, partners (half a batch apart) of
+        different people wherever there are enough."""
         people = self._people[self.records(block)]
         rng = np.random.default_rng((*self._key, 1, block))
         found = []
@@ -71,15 +71,11 @@ class Plan:
 
 
 def spread_out(people: Int[np.ndarray, " b"]) -> Int[np.ndarray, " b"]:
-    """An order in which no one stands beside himself, in a ring; as good as can be where one person
-    is more than half of the batch. What comes first among equals stays first."""
-    names, first, codes, counts = np.unique(
+    """An order in which no one is half a batch from himself, in a ring (`face.losses.partner`); as
+    good as can be where one person is more than half of the batch. What comes first among equals
+    stays first."""
+    _, first, codes, counts = np.unique(
         people, return_index=True, return_inverse=True, return_counts=True
     )
-    del names
-    # The most frequent first: they take every other place before anyone fills the gaps.
-    order = np.lexsort((np.arange(len(people)), first[codes], -counts[codes]))
-    places = [*range(0, len(people), 2), *range(1, len(people), 2)]
-    result = np.empty(len(people), np.int64)
-    result[places] = order
-    return result
+    # Everyone side by side: whoever fills no more than half of the ring never meets himself.
+    return np.lexsort((np.arange(len(people)), first[codes], -counts[codes]))

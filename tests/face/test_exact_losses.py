@@ -43,19 +43,19 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
     batch = BATCH._replace(source=flat(0.5), dyn_only=flat(0.5) + lips, driver=flat(0.3) + lips,
                            pose_only=flat(0.3))  # fmt: skip
     right = batch.driver, batch.pose_only, batch.dyn_only
-    assert float(moved_loss(batch, *right)) == 0
+    assert float(moved_loss(batch, *right).value) == 0
     # A face that never moves: the mean change, each pixel weighted by its own.
-    still = moved_loss(batch, batch.pose_only, batch.driver, batch.source)
+    still = moved_loss(batch, batch.pose_only, batch.driver, batch.source).value
     np.testing.assert_allclose(still, (7 * 0.4**2 + 0.2**2) / (7 * 0.4 + 0.2), rtol=1e-5)
     # Nothing outside of what moves counts.
     noise = jnp.where(lips > 0, 0.0, 0.3)
-    assert float(moved_loss(batch, *(x + noise for x in right))) == 0
+    assert float(moved_loss(batch, *(x + noise for x in right)).value) == 0
     out = losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH)
     config = only(exact=1.0)
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, moved=2.0))
     total, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
     without, _ = losses.face_loss(only(exact=1.0), BATCH, out, NETWORKS)
-    want = moved_loss(BATCH, out.same, out.pose_only, out.dyn_only)
+    want = moved_loss(BATCH, out.same, out.pose_only, out.dyn_only).value
     np.testing.assert_allclose(metrics["loss/moved"], want, rtol=1e-6)
     np.testing.assert_allclose(total - without, 2 * want, rtol=1e-4)
 
@@ -100,7 +100,7 @@ def test_shares_are_drawn_to_the_layer_that_is_right():
     wrong = jnp.where(right.any(-1, keepdims=True), ~right, False)[:, None, :, None]
     layers = target[..., None, :] + jnp.where(wrong, 0.2, 0.0)
     even = jnp.zeros((B, SIZE, SIZE, 3))
-    loss = lambda s, x=layers, p=points: choice_loss(config, x, s, target, p)  # noqa: E731
+    loss = lambda s, x=layers, p=points: choice_loss(config, x, s, target, p).value  # noqa: E731
     assert loss(even + 30.0 * right[:, None]) < 0.01 * loss(even)
     grad = np.asarray(jax.grad(loss)(even))
     last = 3 * (SIZE // 4)
@@ -126,7 +126,7 @@ def test_the_choice_counts_for_each_exact_render():
     total, metrics = losses.face_loss(config, BATCH, out._replace(parts=parts), NETWORKS)
     renders = ((BATCH.driver, BATCH.driver_points), (BATCH.pose_only, BATCH.driver_points),
                (BATCH.dyn_only, BATCH.source_points))  # fmt: skip
-    want = np.mean([choice_loss(config, layers, shares, *render) for render in renders])
+    want = np.mean([choice_loss(config, layers, shares, *render).value for render in renders])
     np.testing.assert_allclose(metrics["loss/choice"], want, rtol=1e-5)
     without, _ = losses.face_loss(only(exact=1.0), BATCH, out, NETWORKS)
     np.testing.assert_allclose(total - without, 3 * want, rtol=1e-4)
@@ -149,10 +149,12 @@ def test_flows_and_shares_count_for_each_exact_render():
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, flow_regions=0.5))
     total, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
     for name, loss, regions in (("flow", flow_loss, 0.5), ("shares", share_loss, 5.0)):
-        want = np.mean([loss(*one, regions) for one in zip(parts, truths, points, strict=True)])
+        want = np.mean(
+            [loss(*one, regions).value for one in zip(parts, truths, points, strict=True)]
+        )
         np.testing.assert_allclose(metrics[f"loss/{name}"], want, rtol=1e-5)
     # Of what is drawn, what is hidden counts.
-    more = [hidden_loss(p.drawn, x, t, o, config.exact.regions)
+    more = [hidden_loss(p.drawn, x, t, o, config.exact.regions).value
             for p, x, t, o in zip(parts, targets, truths, points, strict=True)]  # fmt: skip
     np.testing.assert_allclose(metrics["loss/drawn"], np.mean(more), rtol=1e-5)
     bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)

@@ -52,19 +52,23 @@ def test_the_models_positions_are_those_of_torch():
 def test_a_right_flow_costs_nothing_and_a_wrong_one_its_way(size, known):
     move = (3 / 32, -1 / 32)
     right, true = made(size, move), truth(known, move)
-    assert float(flow_loss(right, true, None, 0.0)) < 1e-6
-    still = float(flow_loss(made(size), true, None, 0.0))
+    assert float(flow_loss(right, true, None, 0.0).value) < 1e-6
+    still = float(flow_loss(made(size), true, None, 0.0).value)
     assert still == pytest.approx(4 / 32, rel=1e-4)
-    assert float(flow_loss(made(size), true, MIDDLE, 2.0)) == pytest.approx(3 * still, rel=1e-3)
+    assert float(flow_loss(made(size), true, MIDDLE, 2.0).value) == pytest.approx(
+        3 * still, rel=1e-3
+    )
 
 
 def test_only_what_is_seen_of_the_person_counts():
     seen = (np.arange(32) < 16).astype(np.float32)[None, :] * np.ones((32, 1))
     flow = made(32, (0.1, 0.0))
-    assert float(flow_loss(flow, truth(32, seen=seen), None, 0.0)) == pytest.approx(0.1, rel=1e-4)
-    assert float(flow_loss(flow, truth(32, person=0.0), None, 0.0)) == 0
+    assert float(flow_loss(flow, truth(32, seen=seen), None, 0.0).value) == pytest.approx(
+        0.1, rel=1e-4
+    )
+    assert float(flow_loss(flow, truth(32, person=0.0), None, 0.0).value) == 0
     moved = flow.flow.at[:, :, 16:].add(0.5)
-    same = flow_loss(flow._replace(flow=moved), truth(32, seen=seen), None, 0.0)
+    same = flow_loss(flow._replace(flow=moved), truth(32, seen=seen), None, 0.0).value
     assert float(same) == pytest.approx(0.1, rel=1e-4)
 
 
@@ -72,7 +76,9 @@ def test_finer_truth_counts_where_a_whole_block_lies_in_one_place():
     move = np.zeros((64, 64, 2), np.float32)
     move[:, 33:] = 0.2  # an edge within a block
     fine = truth(64).at[..., :2].add(move)
-    grad = jax.grad(lambda f: flow_loss(made(32)._replace(flow=f), fine, None, 0.0))(made(32).flow)
+    grad = jax.grad(lambda f: flow_loss(made(32)._replace(flow=f), fine, None, 0.0).value)(
+        made(32).flow
+    )
     felt = np.abs(grad[0, :, :, 0]).max(0) > 0
     assert not felt[16]
     assert felt[17:].all()
@@ -85,7 +91,7 @@ def test_shares_go_to_the_layers_that_can_show_a_pixel():
     rows = np.ones((32, 1), np.float32)
     known = truth(32, seen=seen * rows, person=person * rows)
     known = known.at[:, :, :8, 0].add(10 * STILL)
-    loss = lambda s: share_loss(made(32)._replace(shares=s), known, None, 0.0)  # noqa: E731
+    loss = lambda s: share_loss(made(32)._replace(shares=s), known, None, 0.0).value  # noqa: E731
     even = jnp.zeros((2, 32, 32, 3))
     assert float(loss(even)) == pytest.approx((3 * np.log(3) + np.log(1.5)) / 4, rel=1e-4)
     best = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])[column]
@@ -105,12 +111,12 @@ def test_what_the_portrait_hides_is_asked_of_the_decoder():
     off = 0.4 - 0.2 * np.repeat(np.repeat(hidden, 2, 0), 2, 1)[..., None]
     known = truth(40, seen=1 - hidden)
     want = (0.01 * (1 + SEEN) * 0.2 + 0.99 * SEEN * 0.4) / (0.01 + SEEN)
-    loss = hidden_loss(target + off, target, known, None, 0.0)
+    loss = hidden_loss(target + off, target, known, None, 0.0).value
     assert float(loss) == pytest.approx(want, rel=1e-4)
     # Nothing hidden in eyes and mouth: there all pixels are off alike.
-    loss = hidden_loss(target + off, target, known, MIDDLE, 2.0)
+    loss = hidden_loss(target + off, target, known, MIDDLE, 2.0).value
     assert float(loss) == pytest.approx(want + 2 * 0.4, rel=1e-3)
-    assert float(hidden_loss(target, target, known, MIDDLE, 2.0)) == 0
+    assert float(hidden_loss(target, target, known, MIDDLE, 2.0).value) == 0
 
 
 def test_sizes_that_do_not_fit_are_refused():

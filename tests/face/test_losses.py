@@ -35,13 +35,13 @@ def test_total_is_the_weighted_sum_and_everything_is_named():
     assert set(metrics) == {
         f"loss/{n}" for n in ("pixel", "self_pixel", "perceptual", "self_perceptual",
                               "face_features", "eyes", "mouth", "contrast", "consistency",
-                              "cross_identity", "total")
+                              "cross_identity", "pose", "total")
     }  # fmt: skip
     m = {k.removeprefix("loss/"): float(v) for k, v in metrics.items()}
     want = (
         m["pixel"] + m["self_pixel"] + 20 * (m["perceptual"] + m["self_perceptual"])
         + 4 * m["face_features"] + 5 * (m["eyes"] + m["mouth"]) + 2 * m["contrast"]
-        + m["consistency"] + 5 * m["cross_identity"]
+        + m["consistency"] + 5 * m["cross_identity"] + 50 * m["pose"]
     )  # fmt: skip
     assert float(total) == pytest.approx(want, rel=1e-5)
     assert m["total"] == float(total)
@@ -91,7 +91,7 @@ def test_known_motion_takes_the_encoders_place():
 
 
 def test_same_person_makes_no_cross_pair():
-    assert losses.strangers(jnp.asarray([0, 0, 1, 2])).tolist() == [1, 0, 1, 1]
+    assert losses.strangers(jnp.asarray([0, 2, 0, 1])).tolist() == [0, 1, 0, 1]
     batch = BATCH._replace(identity=jnp.zeros(B, jnp.int32))
     (total, _), grads = value_and_grad(only(contrast=1.0, cross_identity=1.0), batch)
     assert float(total) == 0
@@ -99,7 +99,7 @@ def test_same_person_makes_no_cross_pair():
 
 
 def test_cross_pairs_carry_the_right_motion():
-    """dyn_cross rolled back belongs to the driver of the same row, as L_cos needs."""
+    """dyn_cross of whom it was lent to belongs to the driver of the same row, as L_cos needs."""
     face = losses.FaceFunctions(
         encode_motion=lambda x: Motion(
             Pose(jnp.zeros((B, 3)), jnp.zeros((B, 3)), jnp.zeros((B, 1))), x[:, 0, 0, :1]
@@ -112,7 +112,7 @@ def test_cross_pairs_carry_the_right_motion():
     out = losses.draw(CONFIG, face, batch)
     z = batch.driver[:, 0, 0, :1]
     np.testing.assert_array_equal(out.dyn_same, z)
-    np.testing.assert_array_equal(jnp.roll(out.dyn_cross, -1, 0), z)
+    np.testing.assert_array_equal(losses.partner(out.dyn_cross, back=True), z)
     np.testing.assert_array_equal(out.cross[:, 1, 1], batch.source[:, 1, 1])
 
 
@@ -177,6 +177,36 @@ def test_what_is_missing_is_named():
     fail("gaze head", config=only(gaze=1.0))
 
 
+def test_pictures_and_faces_have_a_network_each():
+    """MegaPortraits' pair: VGG19 on whole pictures, VGGFace on aligned faces, both at once."""
+    seen = []
+
+    def face(images, points):
+        seen.append((images.shape, points.shape))
+        return (images[:, ::2], images[:, :, ::4] * 3.0)
+
+    config = only(perceptual=1.0, face_features=1.0)
+    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    both = NETWORKS._replace(face=face)
+    _, metrics = losses.face_loss(config, BATCH, out, both)
+    _, plain = losses.face_loss(config, BATCH, out, NETWORKS)
+    assert seen == 2 * [((B, SIZE, SIZE, 3), (B, 5, 2))]
+    same, driver = (x * BATCH.driver_mask for x in (out.same, BATCH.driver))
+    want = np.mean(
+        [
+            jnp.abs(a - b).mean()
+            for a, b in zip(
+                face(same, BATCH.driver_points), face(driver, BATCH.driver_points), strict=True
+            )
+        ]
+    )
+    np.testing.assert_allclose(metrics["loss/face_features"], want, rtol=1e-5)
+    assert abs(float(plain["loss/face_features"]) - want) > 1e-4
+    np.testing.assert_allclose(metrics["loss/perceptual"], plain["loss/perceptual"], rtol=1e-6)
+    # Without an identity network too, where no identity loss asks for one.
+    losses.face_loss(config, BATCH, out, both._replace(identity=None))
+
+
 def test_a_bare_batch_is_enough_for_reconstruction():
     bare = face_batch.FaceBatch(BATCH.source, BATCH.driver, BATCH.identity)
     config = only(pixel=1.0, perceptual=1.0, self_drive=1.0, contrast=1.0, consistency=1.0,
@@ -210,4 +240,4 @@ def test_the_real_model_fits_at_full_size():
     total, metrics = jax.eval_shape(loss, params, spectral, fake)
     assert total.shape == ()
     assert total.dtype == jnp.float32
-    assert len(metrics) == 13
+    assert len(metrics) == 14

@@ -203,22 +203,6 @@ def test_a_mirrored_reading_of_the_pose_belongs_to_both_pictures(params):
         np.testing.assert_allclose(getattr(twice[0], name), getattr(back[1], name), atol=1e-6)
 
 
-def test_frozen_nets_get_no_gradient(params):
-    def motion_gradients(config):
-        def loss(p):
-            motion = FaceModel(config).apply(p, images(3), method="encode_motion")
-            return jnp.sum(motion_to_vector(motion) ** 2)
-
-        grads = jax.jit(jax.grad(loss), compiler_options=QUICK)(awake(params))["params"]
-        return dead({name: grads[name] for name in ("pose", "dyn")})
-
-    assert motion_gradients(CONFIG) == []
-    for net in ("pose", "dyn"):
-        silent = motion_gradients(dataclasses.replace(CONFIG, **{f"freeze_{net}": True}))
-        assert {path.split("'")[1] for path in silent} == {net}
-        assert len(silent) == len(jax.tree.leaves(params["params"][net]))
-
-
 def test_folded_parameters_give_the_same_picture(params):
     folded = fold_weight_standardisation(params)
     out = run("__call__", FaceModel(CONFIG, folded=True))(folded, images(0), images(1))

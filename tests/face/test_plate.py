@@ -103,7 +103,7 @@ def test_with_a_plate_hidden_background_is_its_own():
         jnp.broadcast_to(identity_grid(3, 4, 4), (1, 3, 4, 4, 3)),
         jnp.zeros((1, 32, 32, 3)), jnp.zeros((1, 32, 32, 3)),
     )  # fmt: skip
-    loss = lambda s: share_loss(made._replace(shares=s), truth, None, 0.0)  # noqa: E731
+    loss = lambda s: share_loss(made._replace(shares=s), truth, None, 0.0).value  # noqa: E731
     push = -np.asarray(jax.grad(loss)(jnp.zeros((1, 32, 32, 4))))[0, 0]
     signs = [[1, -1, -1, -1], [-1, 1, -1, 1], [-1, -1, -1, 1], [-1, -1, 1, -1]]
     np.testing.assert_array_equal(np.sign(push), np.array(signs)[column])
@@ -112,7 +112,7 @@ def test_with_a_plate_hidden_background_is_its_own():
     for col in range(4):
         off = jnp.asarray(np.where(column == col, 0.4, 0.0)[None, None, :, None] + target)
         weight = (SEEN + (col == 3)) / (4 * SEEN + 1)
-        found = float(hidden_loss(target + off, target, truth, None, 0.0, plate=True))
+        found = float(hidden_loss(target + off, target, truth, None, 0.0, plate=True).value)
         assert found == pytest.approx(0.4 * weight, rel=1e-4)
 
 

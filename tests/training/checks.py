@@ -10,21 +10,26 @@ from vasa_jax.training.mesh import Layout, make_mesh
 from vasa_jax.training.program import build_program, init_state, put_batch
 
 
-def prepare(task, devices):
-    """(program, state, frozen, batch) on a mesh over the first `devices` devices."""
+def prepare(task, devices, change=None):
+    """(program, state, frozen, batch) on a mesh over the first `devices` devices.
+
+    change: makes another batch of the random one.
+    """
     mesh = make_mesh(task.config.mesh, jax.devices()[:devices])
     program = build_program(task, Layout(mesh, task.config.mesh.fsdp_floor))
     state = init_state(task, program)
     frozen = jax.device_put(task.frozen, program.frozen)
-    return program, state, frozen, put_batch(task, program, next(FakeBatches(task.batch)))
+    batch = next(FakeBatches(task.batch))
+    batch = batch if change is None else change(batch)
+    return program, state, frozen, put_batch(task, program, batch)
 
 
-def one_step(task, devices, start=None):
+def one_step(task, devices, start=None, change=None):
     """(state before, compiled program, state after, metrics), the states as numpy.
 
-    start: the state to begin with instead of a fresh one.
+    start: the state to begin with instead of a fresh one. change: see `prepare`.
     """
-    program, state, frozen, batch = prepare(task, devices)
+    program, state, frozen, batch = prepare(task, devices, change)
     if start is not None:
         state = jax.device_put(start, program.state)
     before = jax.tree.map(np.array, state)

@@ -167,12 +167,74 @@ def test_remat_gives_equal_gradients(policy):
     assert flops2 > flops * (1.2 if policy == "full" else 1.001)
 
 
+FULL = (
+    "driver_points",
+    "source_mask",
+    "driver_mask",
+    "source_pose",
+    "driver_pose",
+    "pose_present",
+    "source_gaze",
+    "driver_gaze",
+    "gaze_present",
+    "source_arkit",
+    "driver_arkit",
+)
+
+
+def uneven(batch):
+    """The batch with large and small foregrounds, and labels that only some examples have."""
+    count, size = batch.driver.shape[:2]
+    rows = np.arange(size)[:, None] < np.linspace(3, size, count)[:, None, None]
+    mask = np.broadcast_to(rows[..., None], batch.driver_mask.shape).astype(np.float32)
+    present = np.float32([1, 0, 1, 1, 0, 0, 0, 0])[:count]
+    return batch._replace(
+        driver_mask=mask,
+        source_mask=mask[::-1],
+        pose_present=present,
+        gaze_present=present[::-1],
+        identity=np.arange(count, dtype=np.int32),
+    )
+
+
 @pytest.mark.slow
 def test_accumulated_equals_whole_batch():
-    plain = one_step(face_task(config_of(), optimizer=optax.sgd(1.0)), 1)
-    split = one_step(face_task(config_of("train_face.accumulate=2"), optimizer=optax.sgd(1.0)), 1)
-    change, change2 = (jax.tree.map(np.subtract, x[2].params, x[0].params) for x in (plain, split))
-    assert relative_error(change2, change) < 1e-5
+    """With masks, labels of some, cross pairs and the critic, in 1, 2 and 4 microbatches."""
+    losses = PIXELS | {
+        "contrast": ContrastLoss(),
+        "self_drive": SelfLoss(),
+        "eyes": RegionLoss(),
+        "adversarial": AdversarialLoss(weight=0.1, feature_matching=1.0, widths=(8, 16)),
+    }
+    steps = []
+    for count in (1, 2, 4):
+        config = config_of(
+            "train_face.batch=8",
+            f"train_face.accumulate={count}",
+            "face_losses.gaze.weight=1",
+            "face_losses.arkit.weight=1",
+            losses=losses,
+        )
+        task = face_task(config, batch=face_batch_struct(config, 8, FULL), optimizer=optax.sgd(1.0))
+        steps.append(one_step(task, 1, change=uneven))
+    before, _, whole, metrics = steps[0]
+    for _, _, after, found in steps[1:]:
+        for part in ("params", "critic"):
+            change, change2 = (
+                jax.tree.map(np.subtract, getattr(x, part), getattr(before, part))
+                for x in (whole, after)
+            )
+            assert relative_error(change2, change) < 1e-5
+        for name in metrics:
+            np.testing.assert_allclose(found[name], metrics[name], rtol=1e-5, atol=1e-6)
+
+
+def test_microbatches_that_would_tear_pairs_are_refused():
+    losses = PIXELS | {"contrast": ContrastLoss()}
+    config = config_of("train_face.batch=6", "train_face.accumulate=2", losses=losses)
+    with pytest.raises(UserError, match=r"microbatches of 3: .* make a microbatch's size even"):
+        face_task(config)
+    face_task(replace(config, face_losses=replace(config.face_losses, **PIXELS)))
 
 
 def traced(config):

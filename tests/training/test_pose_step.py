@@ -8,7 +8,8 @@ from scipy.spatial.transform import Rotation
 
 from tests.data_pipeline.made import make_group, write_groups
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading.turned import Turn, TurnedFiles
+from vasa_jax.data_pipeline.loading.heads import Turn
+from vasa_jax.data_pipeline.loading.turned import TurnedFiles
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import pose_matrix
 from vasa_jax.training.loop import train
@@ -16,7 +17,7 @@ from vasa_jax.training.pose_step import pose_task
 from vasa_jax.typing import Pose
 
 SIZE, SEEN = 64, 48
-SETTINGS = ["face_losses.pose.weight=1", "train_face.batch=8", "train_face.learning_rate=0.003",
+SETTINGS = ["train_pose.batch=8", "train_pose.learning_rate=0.003",
             f"face.motion_image_size={SEEN}"]  # fmt: skip
 TURN = Turn(0.4, np.array([0.15, -0.1]), 0.2)
 POSE = Pose(np.array([0.3, -0.5, 0.2]), np.array([0.1, -0.2, 0.05]), np.array([0.1]))
@@ -71,8 +72,8 @@ def test_plain_pictures_are_as_they_are_and_others_change_with_their_labels(fold
 def test_it_learns_resumes_and_fits_the_face_model(folder, tmp_path):
     config = get_config(
         "debug",
-        [*SETTINGS, "train_face.steps=160", "train_face.save_every=80",
-         "train_face.schedule=constant"],
+        [*SETTINGS, "train_pose.steps=160", "train_pose.save_every=80",
+         "train_pose.schedule=constant"],
     )  # fmt: skip
     losses, task = [], pose_task(config)
 

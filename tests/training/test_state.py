@@ -12,9 +12,11 @@ import torch
 from checks import one_step, relative_error
 from toys import ToyBatch, toy_init, toy_loss, toy_task
 
-from vasa_jax.config import TrainConfig
+from vasa_jax.config import TrainConfig, get_config
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_step import motion_task
+from vasa_jax.training.pose_step import pose_struct, pose_task
 from vasa_jax.training.state import accumulate, averaged, learning_rate, make_optimizer, remat
 
 TRAIN = TrainConfig(steps=50, learning_rate=2e-2, final_learning_rate=1e-4, clip=0.5)
@@ -49,7 +51,9 @@ def test_optimizer_is_torch_adamw_with_clipping_and_cosine():
 
 def test_warmup_then_constant():
     rate = learning_rate(replace(TRAIN, warmup=4, schedule="constant"))
-    np.testing.assert_allclose([rate(i) for i in (0, 1, 4, 40)], [0, 5e-3, 2e-2, 2e-2])
+    # No step is lost to a rate of 0, and none of the four has the full rate already.
+    want = [4e-3, 8e-3, 16e-3, 2e-2, 2e-2]
+    np.testing.assert_allclose([rate(i) for i in (0, 1, 3, 4, 40)], want, rtol=1e-6)
 
 
 def test_frozen_parameters_never_move():
@@ -91,10 +95,10 @@ def test_accumulated_equals_whole_batch(devices):
     assert "while" in compiled.as_text()  # it is a loop, or nothing was accumulated
 
 
-def test_accumulate_means_over_every_example():
+def test_accumulate_sums_over_every_example():
     batch = jnp.arange(12.0).reshape(6, 2)
-    got = accumulate(lambda part: {"x": part.mean(0)}, batch, 3, single_device())
-    np.testing.assert_allclose(got["x"], batch.mean(0))
+    got = accumulate(lambda part: {"x": part.sum(0)}, batch, 3, single_device())
+    np.testing.assert_allclose(got["x"], batch.sum(0))
 
 
 def primitives(jaxpr, found=None):
@@ -130,3 +134,38 @@ def test_remat_gives_equal_gradients_and_computes_again():
 def test_unknown_remat_policy():
     with pytest.raises(UserError, match="remat='some' is not one of none, full, dots"):
         replace(TRAIN, remat="some")
+
+
+def stages():
+    """A task of each stage, with a warmup and a fast average."""
+    sizes = [f"face.{n}=32" for n in ("image_size", "identity_image_size", "motion_image_size")]
+    train = [f"train_{s}.{k}" for s in ("pose", "motion") for k in ("warmup=3", "ema=0.9")]
+    small = ["motion.layers=1", "audio.mel_blocks=1"]
+    config = get_config("debug", [*sizes, *train, *small])
+    return {"pose": pose_task(config), "motion": motion_task(config)}
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_label_tasks_accumulate_to_the_whole_batch(count):
+    def task(count):
+        config = get_config("debug", [f"train_pose.accumulate={count}"])
+        return pose_task(config, pose_struct(config, flags=True), optax.sgd(1.0))
+
+    def some(batch):
+        return batch._replace(present=np.float32([1, 0, 1, 1, 1, 0, 0, 0]))
+
+    before, _, whole, metrics = one_step(task(1), 1, change=some)
+    _, _, split, metrics2 = one_step(task(count), 1, change=some)
+    change, change2 = (jax.tree.map(np.subtract, x.params, before.params) for x in (whole, split))
+    assert relative_error(change2, change) < 1e-5
+    np.testing.assert_allclose(metrics2["pose"], metrics["pose"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["pose", "motion"])
+def test_every_stage_counts_its_steps_alike(name):
+    before, _, after, metrics = one_step(stages()[name], 1)
+    assert metrics["learning_rate"] == pytest.approx(stages()[name].train.learning_rate / 4)
+    want = jax.tree.map(lambda e, p: e + 9 / 11 * (p - e), before.ema, after.params)
+    assert relative_error(after.ema, want) < 1e-6
+    assert relative_error(after.params, before.params) > 0
+    assert int(after.step) == 1

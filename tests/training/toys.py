@@ -10,10 +10,9 @@ from vasa_jax.config import MeshConfig, TrainConfig, get_config
 from vasa_jax.training.state import (
     TrainState,
     accumulate,
-    averaged,
+    advanced,
     make_optimizer,
     remat,
-    update,
 )
 from vasa_jax.training.task import Task
 
@@ -76,14 +75,9 @@ def toy_task(train=None, mesh=None, optimizer=None) -> Task:
             return layout.scatter(grads), parts
 
         batch = batch._replace(image=image)
-        grads, metrics = accumulate(micro, batch, train.accumulate, layout)
-        new, opt, norms = update(optimizer, grads, state.opt_state, state.params)
-        state = state._replace(
-            step=state.step + 1,
-            params=new,
-            opt_state=opt,
-            ema=averaged(state.ema, new, state.step, train.ema),
-        )
+        found = accumulate(micro, batch, train.accumulate, layout)
+        grads, metrics = jax.tree.map(lambda x: x / train.accumulate, found)
+        state, norms = advanced(optimizer, train, state, grads)
         return state, metrics | norms
 
     return Task(

@@ -18,9 +18,8 @@ from vasa_jax.face.image_losses import (
     region_masks,
 )
 from vasa_jax.loss_config import FaceLossConfig
+from vasa_jax.means import Means, uniform, weighted
 from vasa_jax.typing import Array, Bool, Float, Image
-
-Scalar = Float[Array, ""]
 
 __all__ = ["choice_loss", "exact_loss", "from_swaps", "moved_loss"]
 
@@ -71,7 +70,7 @@ def exact_loss(
     target: Image,
     points: Float[Array, "b 5 2"] | None,
     vgg: FeatureNet | None,
-) -> Float[Array, ""]:
+) -> Means:
     """One transfer against its exact render, background included; unweighted by `exact.weight`.
 
     points: of the pose that both show; None leaves the regions out. vgg: None, the perceptual term.
@@ -80,7 +79,8 @@ def exact_loss(
     total = exact.pixel * pixel_loss(drawn, target)
     if vgg is not None and exact.perceptual:
         levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in (drawn, target)]
-        total += exact.perceptual * perceptual_loss(config.perceptual, *levels)
+        value = perceptual_loss(config.perceptual, *levels)
+        total += exact.perceptual * uniform(value, len(drawn))
     if points is not None and exact.regions:
         mask = region_masks(points, drawn.shape[1]).max(-1, keepdims=True)
         total += exact.regions * pixel_loss(drawn, target, mask)
@@ -93,7 +93,7 @@ def choice_loss(
     shares: Float[Array, "b h w n"],
     target: Image,
     points: Float[Array, "b 5 2"] | None,
-) -> Scalar:
+) -> Means:
     """Cross-entropy of a composed picture's shares to the layers' nearness to the exact render.
 
     A pixel counts as much as its layers' errors differ; eyes and mouth once more, by
@@ -106,14 +106,14 @@ def choice_loss(
     nearest = jax.nn.softmax(-error / NEAREST, -1)
     entropy = -(nearest * jax.nn.log_softmax(shares, -1)).sum(-1, keepdims=True)
     cost = (error.max(-1, keepdims=True) - error.min(-1, keepdims=True)) * entropy
-    total = cost.mean()
+    total = uniform(cost.mean(), len(cost))
     if points is not None and config.exact.regions:
         mask = region_masks(points, target.shape[1]).max(-1, keepdims=True)
-        total += config.exact.regions * (mask * cost).sum() / jnp.maximum(mask.sum(), 1.0)
+        total += config.exact.regions * weighted(cost, mask)
     return total
 
 
-def moved_loss(batch: FaceBatch, same: Image, pose_only: Image, dyn_only: Image) -> Scalar:
+def moved_loss(batch: FaceBatch, same: Image, pose_only: Image, dyn_only: Image) -> Means:
     """L1 of three transfers where, and as much as, the expression changes their exact renders.
 
     A mouth is a percent of a picture: a face that never moves hardly costs the other losses
@@ -124,8 +124,8 @@ def moved_loss(batch: FaceBatch, same: Image, pose_only: Image, dyn_only: Image)
         (pose_only, batch.pose_only, batch.driver),
         (dyn_only, batch.dyn_only, batch.source),
     )
-    losses = []
+    total = Means((), (), ())
     for drawn, target, other in pairs:
         change = jax.lax.stop_gradient(jnp.abs(target - other).mean(-1, keepdims=True))
-        losses.append(pixel_loss(drawn, target, change))
-    return sum(losses) / len(losses)
+        total += pixel_loss(drawn, target, change) * (1 / len(pairs))
+    return total

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 
 from vasa_jax.face.compose import Composed
 from vasa_jax.face.image_losses import region_masks
+from vasa_jax.means import Means, weighted
 from vasa_jax.typing import Array, Float, Image
 
 __all__ = ["flow_loss", "hidden_loss", "share_loss"]
 
 Truth = Float[Array, "b s s 4"]
-Scalar = Float[Array, ""]
 STILL = 0.006
 """Picture widths: what moves by less may as well be left where it is."""
 SEEN = 0.1
@@ -24,7 +24,7 @@ _LEAST = 1e-4
 
 def flow_loss(
     made: Composed, truth: Truth, points: Float[Array, "b 5 2"] | None, regions: float
-) -> Scalar:
+) -> Means:
     """Mean distance, in picture widths (L1), between where moved pixels of the person come from and
     where they are seen, over what is seen; in eyes and mouth once more, `regions` times.
 
@@ -43,7 +43,7 @@ def flow_loss(
 
 def share_loss(
     made: Composed, truth: Truth, points: Float[Array, "b 5 2"] | None, regions: float
-) -> Scalar:
+) -> Means:
     """Cross-entropy of the shares to which layers can show a pixel: moved ones where the portrait
     shows that place of the person, still ones where it lies there already, else drawn ones. With a
     plate the background is its own, and drawn ones are left with the person.
@@ -68,7 +68,7 @@ def hidden_loss(
     points: Float[Array, "b 5 2"] | None,
     regions: float,
     plate: bool = False,
-) -> Scalar:
+) -> Means:
     """L1 of what the decoder draws, counted where the portrait does not show it (with a plate: of
     the person), and a little everywhere; in eyes and mouth once more, `regions` times. Unweighted.
     """
@@ -83,12 +83,11 @@ def _moving(truth: Truth) -> Float[Array, "b s s 1"]:
     return truth[..., 2:3] * truth[..., 3:]
 
 
-def _over(cost, weight, points, regions) -> Scalar:
-    mean = lambda w: (cost * w).sum() / jnp.maximum(w.sum(), 1.0)  # noqa: E731
+def _over(cost, weight, points, regions) -> Means:
     if points is None or not regions:
-        return mean(weight)
+        return weighted(cost, weight)
     mask = region_masks(points, cost.shape[1]).max(-1, keepdims=True)
-    return mean(weight) + regions * mean(weight * mask)
+    return weighted(cost, weight) + regions * weighted(cost, weight * mask)
 
 
 def _centres(size: int) -> Float[Array, "s s 2"]:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from vasa_jax.loss_config import PerceptualLoss
+from vasa_jax.means import Means, uniform, weighted
 from vasa_jax.typing import Array, Float, Image
 
 Mask = Float[Array, "b h w 1"]
@@ -30,17 +31,12 @@ def pixel_loss(
     prediction: Float[Array, "b h w c"],
     target: Float[Array, "b h w c"],
     mask: Mask | None = None,
-) -> Float[Array, ""]:
-    """mean |prediction - target|; with a mask, the mean over the mask's area."""
+) -> Means:
+    """mean |prediction - target|; with a mask, the mean over its area (0 where that is empty)."""
     difference = jnp.abs(prediction - target)
     if mask is None:
-        return jnp.mean(difference)
-    return _weighted_mean(difference, mask)
-
-
-def _weighted_mean(x: Float[Array, "b h w c"], mask: Mask) -> Float[Array, ""]:
-    # A batch whose mask is empty (no face found) costs nothing instead of dividing by zero.
-    return jnp.sum(x * mask) / jnp.maximum(jnp.sum(mask) * x.shape[-1], 1.0)
+        return uniform(jnp.mean(difference), len(difference))
+    return weighted(difference, mask)
 
 
 def pyramid_features(network: FeatureNet, images: Image, scales: int) -> tuple[Features, ...]:
@@ -70,18 +66,17 @@ def perceptual_loss(
 
 def region_perceptual_loss(
     config: PerceptualLoss, prediction: Features, target: Features, mask: Mask
-) -> Float[Array, ""]:
+) -> Means:
     """The same at full size, each feature weighted by the mask resized to its map.
 
     Features are those of the whole image, computed already, so a little of the mask's
     surroundings is seen through their receptive field.
     """
-    total = jnp.zeros(())
+    total = Means((), (), ())
     for weight, x, y in zip(config.tap_weights, prediction, target, strict=True):
         small = jax.image.resize(mask, (*x.shape[:3], 1), "linear", antialias=True)
         # Normalised by the mask's area on this map, however few cells it covers.
-        area = jnp.maximum(jnp.sum(small) * x.shape[-1], 1e-3)
-        total += weight * jnp.sum(jnp.abs(x - y) * small) / area
+        total += weight * weighted(jnp.abs(x - y), small, least=1e-3)
     return total
 
 

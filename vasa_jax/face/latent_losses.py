@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from vasa_jax.loss_config import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
+from vasa_jax.means import Means, weighted
 from vasa_jax.typing import Array, Float, Pose
 
 Vectors = Float[Array, "b c"]
@@ -16,11 +17,6 @@ def cosine(a: Vectors, b: Vectors) -> Rows:
     return jnp.sum(a * b, -1) * jax.lax.rsqrt(jnp.maximum(power, 1e-16))
 
 
-def row_mean(values: Rows, present: Rows) -> Float[Array, ""]:
-    """Mean over the rows that are present; 0 where none is."""
-    return jnp.sum(values * present) / jnp.maximum(jnp.sum(present), 1.0)
-
-
 def contrast_loss(
     config: ContrastLoss,
     same: Vectors,
@@ -28,7 +24,7 @@ def contrast_loss(
     driver: Vectors,
     other: Vectors,
     present: Rows,
-) -> Float[Array, ""]:
+) -> Means:
     """Cosine contrast of dynamics codes (MegaPortraits, L_cos), unweighted.
 
     -sum_P log[e^d(P) / (e^d(P) + sum_N e^d(N))], d(a, b) = s (cos(a, b) - m), with
@@ -42,15 +38,15 @@ def contrast_loss(
 
     negative = jnp.logaddexp(score(same, other), score(cross, other))
     positives = (score(same, driver), score(cross, driver))
-    return row_mean(sum(jnp.logaddexp(p, negative) - p for p in positives), present)
+    return weighted(sum(jnp.logaddexp(p, negative) - p for p in positives), present)
 
 
-def identity_loss(source: Vectors, drawn: Vectors, present: Rows) -> Float[Array, ""]:
+def identity_loss(source: Vectors, drawn: Vectors, present: Rows) -> Means:
     """1 - cos(id(I_s), id(D(V_s, id_s, pose_d, dyn_d))) (VASA-1 3.1, l_cross_id), unweighted.
 
     The source's embedding is the target and has no gradient.
     """
-    return row_mean(1 - cosine(jax.lax.stop_gradient(source), drawn), present)
+    return weighted(1 - cosine(jax.lax.stop_gradient(source), drawn), present)
 
 
 def circle_distance(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -59,28 +55,24 @@ def circle_distance(a: Float[Array, "..."], b: Float[Array, "..."]) -> Float[Arr
     return jnp.abs(jnp.arctan2(jnp.sin(difference), jnp.cos(difference)))
 
 
-def pose_loss(
-    config: PoseLabelLoss, prediction: Pose, label: Pose, present: Rows
-) -> Float[Array, ""]:
+def pose_loss(config: PoseLabelLoss, prediction: Pose, label: Pose, present: Rows) -> Means:
     """L1 to a pose label: angles on the circle, translation, log scale; unweighted by `weight`."""
     rows = (
         config.rotation * circle_distance(prediction.rotation, label.rotation).mean(-1)
         + config.translation * jnp.abs(prediction.translation - label.translation).mean(-1)
         + config.log_scale * jnp.abs(prediction.log_scale - label.log_scale).mean(-1)
     )
-    return row_mean(rows, present)
+    return weighted(rows, present)
 
 
-def gaze_loss(
-    prediction: Float[Array, "b 2"], label: Float[Array, "b 2"], present: Rows
-) -> Float[Array, ""]:
+def gaze_loss(prediction: Float[Array, "b 2"], label: Float[Array, "b 2"], present: Rows) -> Means:
     """L1 on the circle to gaze labels (yaw, pitch; radians)."""
-    return row_mean(circle_distance(prediction, label).mean(-1), present)
+    return weighted(circle_distance(prediction, label).mean(-1), present)
 
 
 def arkit_loss(
     config: ArkitLabelLoss, prediction: Float[Array, "b 52"], label: Float[Array, "b 52"]
-) -> Float[Array, ""]:
+) -> Means:
     """Mean of ((prediction - label) / spread)^2, unweighted; ours.
 
     spread: a coefficient's standard deviation in the batch, at least `config.floor`, so that a rare
@@ -89,4 +81,6 @@ def arkit_loss(
     that never moves would be a resting place.
     """
     spread = jnp.maximum(jnp.std(label, 0), config.floor)
-    return jnp.mean(((prediction - label) / spread) ** 2)
+    # The spreads belong to the batch as the counts do: a part of it is measured by the batch's.
+    total, count = jnp.sum((prediction - label) ** 2, 0), label.size * spread**2
+    return Means((total,), (count,), (0.0,))

@@ -2,10 +2,10 @@
 
 Reconstruction, perceptual, adversarial and contrast terms are MegaPortraits'; l_consist and
 l_cross_id are VASA-1's (section 3.1). The trainer calls `draw` inside its loss function, then
-`face_loss`, and trains the discriminator on `judged_pair`.
+`face_terms`, and trains the discriminator on `judged_pair`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from vasa_jax.face.exact import choice_loss, exact_loss, moved_loss
 from vasa_jax.face.flow import flow_loss, hidden_loss, share_loss
 from vasa_jax.face.image_losses import (
     FeatureNet,
+    Features,
     feature_loss,
     masked,
     perceptual_loss,
@@ -43,12 +44,13 @@ from vasa_jax.face.latent_losses import (
 )
 from vasa_jax.face.plate import person_loss
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
+from vasa_jax.means import Means, Term, add_up, uniform
 from vasa_jax.perception.identity import IdentityNetwork
 from vasa_jax.typing import Array, Float, Image, Int, Motion, Source
 
 __all__ = [
     "FaceFunctions", "FaceNetworks", "FaceOutputs", "bind", "discriminator_loss", "draw",
-    "face_loss", "judged_pair", "strangers",
+    "face_loss", "face_terms", "judged_pair", "needs_partners", "partner", "strangers",
 ]  # fmt: skip
 
 Scalar = Float[Array, ""]
@@ -67,9 +69,13 @@ class FaceFunctions(NamedTuple):
 
 
 class FaceNetworks(NamedTuple):
-    """Frozen networks and the discriminator; None where all losses that use it have weight 0."""
+    """Frozen networks and the discriminator; None where all losses that use it have weight 0.
+
+    face: feature maps of aligned faces for the loss `face_features`; None: those of `identity`.
+    """
 
     vgg: FeatureNet | None = None
+    face: Callable[[Image, Float[Array, "b 5 2"]], Features] | None = None
     identity: IdentityNetwork | None = None
     judge: Judge | None = None
 
@@ -78,7 +84,7 @@ class FaceOutputs(NamedTuple):
     """What the model drew and encoded for one batch; None where no loss asked for it.
 
     same: D(V_s, id_s, pose_d, dyn_d), to equal the driver. itself: D(V_s, id_s, pose_s, dyn_s), to
-    equal the source. cross: D(V_s, id_s, pose_o, dyn_o), o the driver of sample k - 1.
+    equal the source. cross: D(V_s, id_s, pose_o, dyn_o), o the driver of the sample's `partner`.
     consist_a = D(V_j, id_j, pose_i, dyn_j) and consist_b = D(V_i, id_i, pose_i, dyn_j), with i the
     source and j the driver. dyn_same and dyn_cross: dynamics codes of the drawn images.
     pose_only = D(V_s, id_s, pose_d, dyn_s) and dyn_only = D(V_s, id_s, pose_s, dyn_d).
@@ -130,8 +136,8 @@ def draw(
     out = FaceOutputs(same.picture, motion_s, motion_d)
     if config.self_drive.weight:
         out = out._replace(itself=face.decode(source, motion_s))
-    if config.contrast.weight or config.cross_identity.weight:
-        out = out._replace(cross=face.decode(source, jax.tree.map(_previous, motion_d)))
+    if needs_partners(config):
+        out = out._replace(cross=face.decode(source, jax.tree.map(partner, motion_d)))
     if config.contrast.weight:
         out = out._replace(
             dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
@@ -151,14 +157,24 @@ def draw(
     return out
 
 
-def _previous(x: Array) -> Array:
-    """Sample k gets what belongs to sample k - 1."""
-    return jnp.roll(x, 1, 0)
+def partner(x: Array, back: bool = False) -> Array:
+    """Each sample gets what belongs to the sample half a batch before it, or with `back` after it.
+
+    In a batch of even size that is one and the same, and a microbatch of every n-th sample holds
+    both of each pair: so accumulation changes no pair.
+    """
+    half = len(x) // 2
+    return jnp.roll(x, -half if back else half, 0)
 
 
 def strangers(identity: Int[Array, " b"]) -> Float[Array, " b"]:
-    """1 where sample k - 1 shows another person than sample k."""
-    return (identity != jnp.roll(identity, 1, 0)).astype(jnp.float32)
+    """1 where a sample's `partner` shows another person."""
+    return (identity != partner(identity)).astype(jnp.float32)
+
+
+def needs_partners(config: FaceLossConfig) -> bool:
+    """Whether a loss compares samples of two people."""
+    return bool(config.contrast.weight or config.cross_identity.weight)
 
 
 def judged_pair(config: FaceLossConfig, batch: FaceBatch, same: Image) -> tuple[Image, Image]:
@@ -176,38 +192,44 @@ def face_loss(
 ) -> tuple[Scalar, dict[str, Scalar]]:
     """The generator's total loss and each loss by name, all float32.
 
-    step: the training step, for losses that start late; None counts them fully. The named
-    scalars (`loss/pixel`, …) are unweighted; `loss/total` is the sum of weight * ramp * loss.
+    The named scalars (`loss/pixel`, …) are unweighted; `loss/total` is the sum of weight * ramp *
+    loss. See `face_terms`.
+    """
+    total, values = add_up(face_terms(config, batch, outputs, networks, step))
+    return total, {f"loss/{name}": value for name, value in values.items()} | {"loss/total": total}
+
+
+def face_terms(
+    config: FaceLossConfig,
+    batch: FaceBatch,
+    outputs: FaceOutputs,
+    networks: FaceNetworks,
+    step: Int[Array, ""] | int | None = None,
+) -> list[Term]:
+    """The generator's losses, float32, with their weights. Their counts depend on the batch alone.
+
+    step: the training step, for losses that start late; None counts them fully.
     Raises UserError when a loss with a weight lacks a network or something in the batch.
     """
     batch, outputs = jax.tree.map(_float32, (batch, outputs))
-    total, metrics = jnp.zeros(()), {}
-    terms = [
+    return [
         *_reconstruction(config, batch, outputs, networks),
         *_adversarial(config, batch, outputs, networks, step),
         *_disentanglement(config, batch, outputs, networks, step),
         *_exact(config, batch, outputs, networks),
         *_labels(config, batch, outputs),
     ]
-    for name, weight, value in terms:
-        metrics[f"loss/{name}"] = value
-        total += weight * value
-    return total, metrics | {"loss/total": total}
 
 
 def _float32(x: Array) -> Array:
     return x.astype(jnp.float32) if jnp.issubdtype(x.dtype, jnp.floating) else x
 
 
-Term = tuple[str, Scalar | float, Scalar]
-"""A loss's name, its weight, its value."""
-
-
 def _reconstruction(config, batch, outputs, networks) -> list[Term]:
     mask_d, mask_s = (batch.driver_mask, batch.source_mask) if config.masked else (None, None)
     driver, same = masked(batch.driver, mask_d), masked(outputs.same, mask_d)
     share, perceptual = config.self_drive.weight, config.perceptual
-    terms = []
+    terms, rows = [], len(batch.identity)
     if config.pixel.weight:
         terms.append(("pixel", config.pixel.weight, pixel_loss(same, driver, mask_d)))
     if config.pixel.weight and share:
@@ -217,18 +239,19 @@ def _reconstruction(config, batch, outputs, networks) -> list[Term]:
     if perceptual.weight:
         vgg = _need(networks.vgg, "perceptual", "the weights of VGG")
         levels = [pyramid_features(vgg, x, perceptual.scales) for x in (same, driver)]
-        terms.append(("perceptual", perceptual.weight, perceptual_loss(perceptual, *levels)))
+        value = uniform(perceptual_loss(perceptual, *levels), rows)
+        terms.append(("perceptual", perceptual.weight, value))
         if share:
             own = [
                 pyramid_features(vgg, masked(x, mask_s), perceptual.scales)
                 for x in (outputs.itself, batch.source)
             ]
-            value = perceptual_loss(perceptual, *own)
+            value = uniform(perceptual_loss(perceptual, *own), rows)
             terms.append(("self_perceptual", share * perceptual.weight, value))
     if config.face_features.weight:
-        network = _need(networks.identity, "face_features", "an identity network")
+        network = networks.face or _identity_features(networks)
         points = _need(batch.driver_points, "face_features", "driver_points in the batch")
-        value = feature_loss(network(same, points)[1], network(driver, points)[1])
+        value = uniform(feature_loss(network(same, points), network(driver, points)), rows)
         terms.append(("face_features", config.face_features.weight, value))
     for i, name in enumerate(("eyes", "mouth")):
         region: RegionLoss = getattr(config, name)
@@ -241,6 +264,11 @@ def _reconstruction(config, batch, outputs, networks) -> list[Term]:
                 )
             terms.append((name, region.weight, value))
     return terms
+
+
+def _identity_features(networks):
+    network = _need(networks.identity, "face_features", "VGGFace or an identity network")
+    return lambda images, points: network(images, points)[1]
 
 
 def _region(batch: FaceBatch, index: int, name: str) -> Float[Array, "b h w 1"]:
@@ -257,9 +285,11 @@ def _adversarial(config, batch, outputs, networks, step) -> list[Term]:
     judge = _need(networks.judge, "adversarial", "a discriminator")
     real, fake = (judge(x) for x in judged_pair(config, batch, outputs.same))
     on = 1.0 if step is None else jnp.where(step >= adversarial.start, 1.0, 0.0)
+    rows = len(batch.identity)
+    matching = uniform(feature_matching(real, fake), rows)
     return [
-        ("adversarial", on * adversarial.weight, generator_loss(fake)),
-        ("feature_matching", on * adversarial.feature_matching, feature_matching(real, fake)),
+        ("adversarial", on * adversarial.weight, uniform(generator_loss(fake), rows)),
+        ("feature_matching", on * adversarial.feature_matching, matching),
     ]
 
 
@@ -267,10 +297,11 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
     present, terms = strangers(batch.identity), []
     mask = batch.source_mask if config.masked else None
     if config.contrast.weight:
-        # Seen from the driver of sample k, the cross image that carries its motion is k + 1's, and
-        # the other clip is k + 1's as well.
+        # Whom a driver's motion was lent to is the sample whose partner it is: its cross image
+        # carries the motion, and the other clip is its as well.
         dyn = outputs.driver_motion.dyn
-        cross, other, apart = (jnp.roll(x, -1, 0) for x in (outputs.dyn_cross, dyn, present))
+        lent = (outputs.dyn_cross, dyn, present)
+        cross, other, apart = (partner(x, back=True) for x in lent)
         value = contrast_loss(config.contrast, outputs.dyn_same, cross, dyn, other, apart)
         terms.append(("contrast", config.contrast.weight, value))
     if config.consistency.weight:
@@ -280,7 +311,8 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
         if consistency.perceptual:
             vgg = _need(networks.vgg, "consistency.perceptual", "the weights of VGG", "")
             levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in pair]
-            value += consistency.perceptual * perceptual_loss(config.perceptual, *levels)
+            seen = uniform(perceptual_loss(config.perceptual, *levels), len(batch.identity))
+            value += consistency.perceptual * seen
         weight = consistency.weight * _ramp(consistency.start, consistency.ramp, step)
         terms.append(("consistency", weight, value))
     if config.cross_identity.weight:
@@ -291,9 +323,9 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
         # The drawn face has the other driver's pose, so it lies where that driver's face does.
         drawn = outputs.cross
         if config.masked and batch.driver_mask is not None:
-            drawn = masked(drawn, _previous(batch.driver_mask))
+            drawn = masked(drawn, partner(batch.driver_mask))
         source = network(masked(batch.source, mask), points_s)[0]
-        value = identity_loss(source, network(drawn, _previous(points_d))[0], present)
+        value = identity_loss(source, network(drawn, partner(points_d))[0], present)
         terms.append(("cross_identity", cross.weight * _ramp(cross.start, cross.ramp, step), value))
     return terms
 
@@ -328,7 +360,7 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
     if config.exact.person and person is not None:
         mask = _need(batch.source_mask, "exact.person", "source_mask in the batch", "")
         weight = config.exact.weight * config.exact.person
-        terms.append(("person", weight, person_loss(person, mask)))
+        terms.append(("person", weight, uniform(person_loss(person, mask), len(mask))))
     return terms
 
 
@@ -337,7 +369,7 @@ def _layers(config, made) -> list[Term]:
     exact, terms = config.exact, []
 
     def add(name, weight, losses):
-        terms.append((name, exact.weight * weight, sum(losses) / len(losses)))
+        terms.append((name, exact.weight * weight, _average(losses)))
 
     def drawn_loss(part, target, points, flow):
         target = shrink(target, part.drawn.shape[1])
@@ -371,20 +403,24 @@ def _labels(config, batch, outputs) -> list[Term]:
                       getattr(batch, f"{f}_pose"), batch.pose_present)
             for f in frames
         ]  # fmt: skip
-        terms.append(("pose", config.pose.weight, sum(values) / 2))
+        terms.append(("pose", config.pose.weight, _average(values)))
     if config.gaze.weight and batch.gaze_present is not None:
         values = []
         for f in frames:
             gaze = _need(getattr(outputs, f"{f}_gaze"), "gaze", "a gaze head's outputs")
             values.append(gaze_loss(gaze, getattr(batch, f"{f}_gaze"), batch.gaze_present))
-        terms.append(("gaze", config.gaze.weight, sum(values) / 2))
+        terms.append(("gaze", config.gaze.weight, _average(values)))
     if config.arkit.weight and batch.driver_arkit is not None:
         values = []
         for f in frames:
             arkit = _need(getattr(outputs, f"{f}_arkit"), "arkit", "an ARKit head's outputs")
             values.append(arkit_loss(config.arkit, arkit, getattr(batch, f"{f}_arkit")))
-        terms.append(("arkit", config.arkit.weight, sum(values) / 2))
+        terms.append(("arkit", config.arkit.weight, _average(values)))
     return terms
+
+
+def _average(losses: Sequence[Means]) -> Means:
+    return sum(losses, Means((), (), ())) * (1 / len(losses))
 
 
 def _ramp(start: int, ramp: int, step: Int[Array, ""] | int | None) -> Scalar | float:

@@ -64,23 +64,18 @@ class FaceModel(nn.Module):
         return self.decode(self.encode_source(source_image), self.encode_motion(driver_image))
 
     def encode_motion(self, image: Image) -> Motion:
-        """z_pose and z_dyn of each image; no gradient enters a net under its freeze_… key."""
+        """z_pose and z_dyn of each image."""
         pose = self.encode_pose(image)
-        dyn = self.dyn(image, pose)
-        if self.config.freeze_dyn:
-            dyn = jax.lax.stop_gradient(dyn)
-        return Motion(pose, dyn)
+        return Motion(pose, self.dyn(image, pose))
 
     def encode_pose(self, image: Image) -> Pose:
-        """z_pose of each image; no gradient enters its net under `freeze_pose`."""
-        if self.config.pose_mirrored:
-            # One beside the other, so that an example's two stay on its device.
-            both = self.pose(jnp.stack([image, image[:, :, ::-1]], 1).reshape(-1, *image.shape[1:]))
-            pose, mirrored = (Pose(*(x[k::2] for x in both)) for k in range(2))
-            pose = jax.tree.map(lambda a, b: (a + b) / 2, pose, mirror_pose(mirrored))
-        else:
-            pose = self.pose(image)
-        return jax.lax.stop_gradient(pose) if self.config.freeze_pose else pose
+        """z_pose of each image."""
+        if not self.config.pose_mirrored:
+            return self.pose(image)
+        # One beside the other, so that an example's two stay on its device.
+        both = self.pose(jnp.stack([image, image[:, :, ::-1]], 1).reshape(-1, *image.shape[1:]))
+        pose, mirrored = (Pose(*(x[k::2] for x in both)) for k in range(2))
+        return jax.tree.map(lambda a, b: (a + b) / 2, pose, mirror_pose(mirrored))
 
     def encode_source(self, image: Image, motion: Motion | None = None) -> Source:
         """Canonical appearance volume and z_id of each portrait: once per person.

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import DiffusionConfig
+from vasa_jax.means import Means, Term, add_up, weighted
 from vasa_jax.typing import Array, Bool, Float, Int, Key
 
 
@@ -64,7 +65,19 @@ def x0_loss(
     before: Float[Array, "b k m"] | None = None,
     has_before: Bool[Array, " b"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """Mean squared error over valid frames, and its parts by name.
+    """The weighted sum of `x0_terms`, and its parts by name."""
+    return add_up(x0_terms(prediction, target, valid, config, before, has_before))
+
+
+def x0_terms(
+    prediction: Float[Array, "b w m"],
+    target: Float[Array, "b w m"],
+    valid: Bool[Array, "b w"],
+    config: DiffusionConfig,
+    before: Float[Array, "b k m"] | None = None,
+    has_before: Bool[Array, " b"] | None = None,
+) -> list[Term]:
+    """Mean squared error over valid frames, and what may be added to it.
 
     Optional, both off in the paper: "velocity", the squared error of first differences, and
     "smoothness", the squared second difference of the prediction (DiffPoseTalk section 3.3). A
@@ -74,8 +87,7 @@ def x0_loss(
     was. Differences across the window's start count then too: without them nothing but x0's own
     error says that a window must go on where the last one ended.
     """
-    parts = {"x0": _masked_mean((prediction - target) ** 2, valid)}
-    loss = parts["x0"]
+    terms: list[Term] = [("x0", 1.0, _masked_mean((prediction - target) ** 2, valid))]
 
     def led(frames, known, count):
         if before is None:
@@ -87,19 +99,19 @@ def x0_loss(
     if config.velocity_weight:
         (ours, known), (truth, _) = led(prediction, valid, 1), led(target, valid, 1)
         error = jnp.diff(ours, axis=1) - jnp.diff(truth, axis=1)
-        parts["velocity"] = _masked_mean(error**2, known[:, 1:] & known[:, :-1])
-        loss = loss + config.velocity_weight * parts["velocity"]
+        value = _masked_mean(error**2, known[:, 1:] & known[:, :-1])
+        terms.append(("velocity", config.velocity_weight, value))
     if config.smoothness_weight:
         ours, known = led(prediction, valid, 2)
         bend = jnp.diff(ours, n=2, axis=1)
-        parts["smoothness"] = _masked_mean(bend**2, known[:, 2:] & known[:, 1:-1] & known[:, :-2])
-        loss = loss + config.smoothness_weight * parts["smoothness"]
-    return loss, parts
+        value = _masked_mean(bend**2, known[:, 2:] & known[:, 1:-1] & known[:, :-2])
+        terms.append(("smoothness", config.smoothness_weight, value))
+    return terms
 
 
-def _masked_mean(values, valid):
-    total = jnp.sum(jnp.where(valid[..., None], values, 0.0))
-    return total / jnp.maximum(jnp.sum(valid) * values.shape[-1], 1)
+def _masked_mean(values, valid) -> Means:
+    # Chosen and not multiplied: what is invalid need not be finite after differences.
+    return weighted(jnp.where(valid[..., None], values, 0.0), valid[..., None].astype(jnp.float32))
 
 
 def training_loss(

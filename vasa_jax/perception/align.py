@@ -37,6 +37,9 @@ DLIB = Alignment(
 )  # fmt: skip
 """The five face points in dlib's 150 px chip, from its 68-point mean face; an eye is the mean of
 its six points."""
+VGGFACE = Alignment(tuple((x * 224 / 150, y * 224 / 150) for x, y in DLIB.template), 224)
+"""VGGFace's 224 px chip: a whole face with a margin, as dlib's (Parkhi et al. 2015 widen a
+detector's box)."""
 DLIB_CORNERS = Alignment(
     _dlib_chip((0.8595674595992, 0.2134981538014), (0.6460604764104, 0.2289674387677),
                (0.1205750620789, 0.2137274526848), (0.3340850613712, 0.2290642403242),

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from vasa_jax.config import Config
+from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.batch import fake as fake_batch
 from vasa_jax.face.discriminator import Discriminator
@@ -18,27 +19,32 @@ from vasa_jax.face.label_code import batch_motions
 from vasa_jax.face.losses import (
     FaceFunctions,
     FaceNetworks,
+    FaceOutputs,
     discriminator_loss,
     draw,
-    face_loss,
+    face_terms,
     judged_pair,
+    needs_partners,
 )
 from vasa_jax.face.model import FaceModel
+from vasa_jax.means import Counts, add_up, counts_of
+from vasa_jax.perception.align import VGGFACE, aligned_crop
 from vasa_jax.perception.identity import identity_network
-from vasa_jax.perception.vgg import VGG
+from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGGFACE_MEAN, VGGFACE_STD
 from vasa_jax.training.logs import ROWS
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import (
     TrainState,
     accumulate,
-    averaged,
-    learning_rate,
+    advanced,
     make_optimizer,
     remat,
     update,
 )
 from vasa_jax.training.task import Task
 from vasa_jax.typing import ARKIT, Array, Float, Image, Key, Motion
+
+VGG_FACE = VGG(blocks=VGG16_BLOCKS, mean=VGGFACE_MEAN, std=VGGFACE_STD)
 
 
 class GazeHead(nn.Module):
@@ -86,9 +92,14 @@ def _discriminator(config: Config) -> Discriminator:
     return Discriminator(adversarial.scales, adversarial.widths, config.dtype)
 
 
+def _frozen(config: Config) -> tuple[str, ...]:
+    """Parts of the face model whose parameters stay as they are."""
+    return tuple(name for name in ("pose", "dyn") if getattr(config.face, f"freeze_{name}"))
+
+
 def face_optimizer(config: Config) -> optax.GradientTransformation:
     """AdamW of the generator; nets that face.freeze_pose and freeze_dyn name stay as they were."""
-    held = [name for name in ("pose", "dyn") if getattr(config.face, f"freeze_{name}")]
+    held = _frozen(config)
     return make_optimizer(config.train_face, f"^face/({'|'.join(held)})/" if held else "")
 
 
@@ -133,37 +144,39 @@ def face_step(
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One step of the generator and, on the images it drew, one of the discriminator.
 
-    Both see the parameters from before the step. Self, cross and swapped pairs are made inside of
-    a microbatch (see `FaceBatch`). frozen: parameters of the perception networks by name. Nothing
-    here is random, so `key` is unused. Metrics: each loss, norms of gradients, updates, parameters.
+    Both see the parameters from before the step. Microbatches add up to the whole batch: their
+    losses are divided by its counts, and they keep its pairs (see `FaceBatch`). frozen: parameters
+    of the perception networks by name. Nothing here is random, so `key` is unused. Metrics: each
+    loss, norms of gradients, updates, parameters.
     """
     del key
     train, perception = config.train_face, perception or Perception()
     optimizer = optimizer or face_optimizer(config)
     critic_optimizer = critic_optimizer or make_optimizer(train)
     params, critic = layout.gather(state.params), layout.gather(state.critic)
+    batch = layout.spread(batch)
+    networks = perception.networks(config, layout, frozen, critic)
+    counts = None
+    if train.accumulate > 1:
+        counts = _counts(config, layout, networks, params, state.step, batch)
+    spectral = _power_iteration(config, critic, batch) if critic else {}
 
     def microbatch(part):
         generator = jax.value_and_grad(
-            partial(_generator_loss, config, layout, perception), has_aux=True
+            partial(_generator_loss, config, layout, networks, counts), has_aux=True
         )
-        (_, (metrics, same)), grads = generator(params, critic, frozen, state.step, part)
+        (_, (metrics, same)), grads = generator(params, state.step, part)
         out = {"grads": layout.scatter(grads), "metrics": metrics}
         if critic:
-            judge = jax.value_and_grad(partial(_critic_loss, config, layout), has_aux=True)
-            (loss, spectral), grads = judge(
-                critic["params"], critic["spectral"], part, jax.lax.stop_gradient(same)
-            )
-            out |= {"critic_grads": layout.scatter(grads), "spectral": spectral}
+            judge = jax.value_and_grad(partial(_critic_loss, config, layout))
+            loss, grads = judge(critic["params"], spectral, part, jax.lax.stop_gradient(same))
+            out |= {"critic_grads": layout.scatter(grads)}
             out["metrics"] |= {"critic_loss": loss}
         return out
 
-    found = accumulate(microbatch, layout.spread(batch), train.accumulate, layout)
-    new, opt_state, norms = update(optimizer, found["grads"], state.opt_state, state.params)
-    rate = jnp.asarray(learning_rate(train)(state.step), jnp.float32)
-    metrics = found["metrics"] | norms | {"learning_rate": rate}
-    ema = averaged(state.ema, new, state.step + 1, train.ema)
-    after = state._replace(step=state.step + 1, params=new, opt_state=opt_state, ema=ema)
+    found = accumulate(microbatch, batch, train.accumulate, layout)
+    after, norms = advanced(optimizer, train, state, found["grads"])
+    metrics = found["metrics"] | norms
     if critic:
         fresh, fresh_opt, norms = update(
             critic_optimizer, found["critic_grads"], state.critic_opt, state.critic["params"]
@@ -171,7 +184,7 @@ def face_step(
         metrics["critic_grad_norm"] = norms["grad_norm"]
         # It sleeps until its loss counts, or it would be far ahead of the generator by then.
         awake = state.step >= config.face_losses.adversarial.start
-        trained = {"params": fresh, "spectral": found["spectral"]}, fresh_opt
+        trained = {"params": fresh, "spectral": spectral}, fresh_opt
         critic, critic_opt = jax.tree.map(
             lambda a, b: jnp.where(awake, a, b), trained, (state.critic, state.critic_opt)
         )
@@ -183,71 +196,104 @@ def face_step(
 class Perception:
     """The frozen networks of the losses: their kind here, their parameters in `frozen`.
 
-    vgg: the module whose parameters are frozen["vgg"]. identity: the name (see `identity_network`)
-    of the one whose parameters are frozen["identity"]. What `frozen` lacks is not there.
+    vgg, face: the modules whose parameters are frozen["vgg"] (of whole pictures) and frozen["face"]
+    (of aligned faces). identity: the name (see `identity_network`) of the one whose parameters are
+    frozen["identity"]. What `frozen` lacks is not there.
     """
 
     vgg: VGG = field(default_factory=VGG)
+    face: VGG = VGG_FACE
     identity: str = "dlib"
 
     def networks(self, config: Config, layout: Layout, frozen: Any, critic: Any) -> FaceNetworks:
         """What `face_loss` asks, with parameters bound, each on a device's own examples."""
-        vgg = identity = judge = None
+        vgg = face = identity = judge = None
         if "vgg" in frozen:
             apply = layout.by_example(lambda p, x: self.vgg.apply({"params": p}, x))
             vgg = partial(remat(apply, config.train_face.remat), frozen["vgg"])
+        if "face" in frozen:
+
+            def features(params, images, points):
+                chips = aligned_crop(images, points, VGGFACE, _shrink(config, VGGFACE.size))
+                return self.face.apply({"params": params}, chips)
+
+            apply = remat(layout.by_example(features), config.train_face.remat)
+            face = partial(apply, frozen["face"])
         if "identity" in frozen:
-            # A face fills about 0.6 of the frame, and chips are 112 to 150 pixels wide.
-            shrink = 2 ** max(0, round(math.log2(0.6 * config.face.image_size / 130)))
+            shrink = _shrink(config, 130)  # chips are 112 to 150 pixels wide
             apply = layout.by_example(
                 lambda p, images, points: identity_network(self.identity, p, shrink)(images, points)
             )
             identity = partial(apply, frozen["identity"])
         if critic:
             judge = partial(layout.by_example(_discriminator(config).apply), critic)
-        return FaceNetworks(vgg, identity, judge)
+        return FaceNetworks(vgg, face, identity, judge)
 
 
-def _functions(config: Config, params: Any, layout: Layout | None = None) -> FaceFunctions:
-    """The face model's parts, each with its own rematerialisation, on a device's own examples."""
-    model = FaceModel(config.face, config.dtype)
+def _shrink(config: Config, chip: int) -> int:
+    """How many pixels of a picture a chip's pixel is made of: a face fills about 0.6 of it."""
+    return 2 ** max(0, round(math.log2(0.6 * config.face.image_size / chip)))
+
+
+def face_functions(config: Config, params: Any, layout: Layout | None = None) -> FaceFunctions:
+    """The face model's parts, each with its own rematerialisation, on a device's own examples.
+
+    Parameters of frozen parts get no gradient; the pictures that these parts read do.
+    """
+    model, face = FaceModel(config.face, config.dtype), params["face"]
+    face = {**face, **{name: jax.lax.stop_gradient(face[name]) for name in _frozen(config)}}
 
     def part(name):
         def apply(params, *inputs):
             return model.apply({"params": params}, *inputs, method=name)
 
         run = apply if layout is None else layout.by_example(apply)
-        return partial(remat(run, config.train_face.remat), params["face"])
+        return partial(remat(run, config.train_face.remat), face)
 
     return FaceFunctions(*(part(name) for name in FaceFunctions._fields))
 
 
-def _generator_loss(config, layout, perception, params, critic, frozen, step, batch):
-    face = _functions(config, params, layout)
+def _outputs(config: Config, layout: Layout, params: Any, batch: FaceBatch) -> FaceOutputs:
+    """What the face model and the read-outs say of a batch."""
+    face = face_functions(config, params, layout)
     motions = batch_motions(config, batch, face.encode_motion)
     outputs = draw(config.face_losses, face, batch, motions)
     for name, head in _heads(config).items():
         read = partial(head.apply, {"params": params[name]})
         motions = {"source": outputs.source_motion, "driver": outputs.driver_motion}
         outputs = outputs._replace(**{f"{k}_{name}": read(m) for k, m in motions.items()})
-    networks = perception.networks(config, layout, frozen, critic)
-    loss, metrics = face_loss(config.face_losses, batch, outputs, networks, step)
-    metrics = {name.removeprefix("loss/"): value for name, value in metrics.items()}
-    metrics["loss"] = metrics.pop("total")
-    return loss, (metrics, outputs.same)
+    return outputs
+
+
+def _counts(config, layout, networks, params, step, batch) -> dict[str, Counts]:
+    """What each loss is divided by over the whole batch. The data alone says so: pictures that are
+    not drawn will do."""
+    shapes = jax.eval_shape(partial(_outputs, config, layout), params, batch)
+    outputs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return counts_of(face_terms(config.face_losses, batch, outputs, networks, step))
+
+
+def _generator_loss(config, layout, networks, counts, params, step, batch):
+    outputs = _outputs(config, layout, params, batch)
+    terms = face_terms(config.face_losses, batch, outputs, networks, step)
+    loss, metrics = add_up(terms, counts)
+    return loss, (metrics | {"loss": loss}, outputs.same)
+
+
+def _power_iteration(config, critic, batch):
+    """The critic's spectral vectors after the one iteration of a step. It looks at the kernels
+    alone, so one blank image will do."""
+    blank = jnp.zeros((1, *batch.driver.shape[1:]), jnp.float32)
+    _, fresh = _discriminator(config).apply(critic, blank, mutable=["spectral"])
+    return jax.lax.stop_gradient(fresh["spectral"])
 
 
 def _critic_loss(config, layout, params, spectral, batch, same):
-    discriminator = _discriminator(config)
     real, fake = judged_pair(config.face_losses, batch, same)
-    # One power iteration a step. It looks at the kernels alone, so one blank image will do.
-    blank = jnp.zeros((1, *real.shape[1:]), jnp.float32)
-    _, fresh = discriminator.apply(
-        {"params": params, "spectral": spectral}, blank, mutable=["spectral"]
-    )
-    variables = {"params": params, "spectral": jax.lax.stop_gradient(fresh["spectral"])}
-    judge = partial(layout.by_example(discriminator.apply), variables)
-    return discriminator_loss(judge(real), judge(fake)), variables["spectral"]
+    variables = {"params": params, "spectral": spectral}
+    judge = partial(layout.by_example(_discriminator(config).apply), variables)
+    # Every example counts alike, and microbatches are of one size.
+    return discriminator_loss(judge(real), judge(fake)) / config.train_face.accumulate
 
 
 def face_samples(config: Config, ema: Any, batch: FaceBatch) -> dict[str, Image]:
@@ -257,7 +303,7 @@ def face_samples(config: Config, ema: Any, batch: FaceBatch) -> dict[str, Image]
     the two from the driver, the other from the source.
     """
     batch = jax.tree.map(lambda x: x[:ROWS], batch)
-    face = _functions(config, ema)
+    face = face_functions(config, ema)
     source_motion, motion = batch_motions(config, batch, face.encode_motion)
     source = face.encode_source(batch.source, source_motion)
     other = jax.tree.map(lambda x: jnp.roll(x, 1, 0), motion)
@@ -281,12 +327,20 @@ def face_task(
     """Stage 1 for the loop.
 
     frozen: parameters of the perception networks that the losses in `config.face_losses` need
-    ("vgg", "identity"); perception: their kinds. batch: the fields that the data has, at the global
-    batch size (default: the required ones, and face points). optimizer: of both players, for tests.
+    ("vgg", "face", "identity"); perception: their kinds. batch: the fields that the data has, at
+    the global batch size (default: the required ones, and face points). optimizer: of both players,
+    for tests.
+    Raises UserError for microbatches that would tear pairs apart.
     """
     generator = optimizer or face_optimizer(config)
     critic = optimizer or make_optimizer(config.train_face)
-    size = config.train_face.batch
+    size, count = config.train_face.batch, config.train_face.accumulate
+    if count > 1 and size // count % 2 and needs_partners(config.face_losses):
+        raise UserError(
+            f"train_face.batch={size} in accumulate={count} microbatches of "
+            f"{size // count}: the losses contrast and cross_identity take examples in "
+            "pairs; make a microbatch's size even"
+        )
     batch = face_batch_struct(config, size, ("driver_points",)) if batch is None else batch
     return Task(
         name="face",

@@ -5,28 +5,43 @@ arithmetic is scarce.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
-from vasa_jax.config import Config
+from vasa_jax.config import Config, TrainConfig
+from vasa_jax.means import Term, add_up, counts_of
 from vasa_jax.training.mesh import Layout
-from vasa_jax.training.state import TrainState, averaged, learning_rate, make_optimizer, update
+from vasa_jax.training.state import (
+    TrainState,
+    accumulate,
+    advanced,
+    make_optimizer,
+    remat,
+)
 from vasa_jax.training.task import Task
-from vasa_jax.typing import Array, Float
 
-Loss = Callable[
-    [Layout, Any, Any], tuple[Float[Array, ""], dict[str, Float[Array, ""]]]
-]  # (layout, parameters, batch) -> (what to lower, metrics)
+Read = Callable[[Layout, Any, Any], Any]
+"""(layout, parameters, batch) -> what the network says of the batch."""
+Terms = Callable[[Any, Any], list[Term]]
+"""(what the network says, batch) -> losses."""
 
 
 def label_task(
-    name: str, config: Config, batch: Any, init: Callable[[jax.Array], Any], loss: Loss
+    name: str,
+    config: Config,
+    train: TrainConfig,
+    batch: Any,
+    init: Callable[[jax.Array], Any],
+    read: Read,
+    terms: Terms,
+    optimizer: optax.GradientTransformation | None = None,
 ) -> Task:
-    """Ruled by `train_face`. batch: shapes of a global batch. init: a key -> fresh parameters."""
-    train = config.train_face
-    optimizer = make_optimizer(train)
+    """batch: shapes of a global batch. init: a key -> fresh parameters. optimizer: for tests."""
+    optimizer = optimizer or make_optimizer(train)
 
     def fresh(key, frozen):
         del frozen
@@ -36,15 +51,22 @@ def label_task(
 
     def step(layout: Layout, state: TrainState, frozen: Any, batch: Any, key: Any):
         del frozen, key
-        grads, metrics = jax.grad(loss, argnums=1, has_aux=True)(
-            layout, layout.gather(state.params), layout.spread(batch)
-        )
-        new, opt_state, norms = update(
-            optimizer, layout.scatter(grads), state.opt_state, state.params
-        )
-        ema = averaged(state.ema, new, state.step + 1, train.ema)
-        rate = jnp.asarray(learning_rate(train)(state.step), jnp.float32)
-        state = state._replace(step=state.step + 1, params=new, opt_state=opt_state, ema=ema)
-        return state, metrics | norms | {"learning_rate": rate}
+        params, batch, counts = layout.gather(state.params), layout.spread(batch), None
+        if train.accumulate > 1:
+            shapes = jax.eval_shape(partial(read, layout), params, batch)
+            said = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+            counts = counts_of(terms(said, batch))
+
+        def loss(params, part):
+            total, values = add_up(terms(read(layout, params, part), part), counts)
+            return total, values | {"loss": total}
+
+        def microbatch(part):
+            grads, metrics = jax.grad(remat(loss, train.remat), has_aux=True)(params, part)
+            return layout.scatter(grads), metrics
+
+        grads, metrics = accumulate(microbatch, batch, train.accumulate, layout)
+        state, norms = advanced(optimizer, train, state, grads)
+        return state, metrics | norms
 
     return Task(name, config, train, fresh, step, batch, {})

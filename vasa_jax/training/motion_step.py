@@ -11,8 +11,9 @@ import optax
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.audio.mel import MelEncoder
 from vasa_jax.config import Config
+from vasa_jax.means import add_up, counts_of
 from vasa_jax.motion.conditions import Conditions, drop_conditions
-from vasa_jax.motion.diffusion import Schedule, q_sample, x0_loss
+from vasa_jax.motion.diffusion import Schedule, q_sample, x0_terms
 from vasa_jax.motion.dit import PRIOR, build, init_params
 from vasa_jax.motion.prior import prior_of, spread_of
 from vasa_jax.motion.stats import MotionStats
@@ -20,11 +21,9 @@ from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import (
     TrainState,
     accumulate,
-    averaged,
-    learning_rate,
+    advanced,
     make_optimizer,
     remat,
-    update,
 )
 from vasa_jax.training.task import Task
 from vasa_jax.typing import SAMPLES_PER_FRAME, Array, Bool, Float, Key
@@ -135,22 +134,20 @@ def motion_step(
     params = layout.gather(state.params)
     stats = MotionStats(**state.constants)
     drawn = _draw(config, stats, layout.spread(batch), key)
-    loss = partial(_loss, config, layout, frozen)
+    counts = None
+    if train.accumulate > 1:
+        target, *rest = _target(config, params, drawn.batch, drawn.conditions)
+        terms = x0_terms(jnp.zeros_like(target), target, *rest)
+        counts = counts_of(terms)  # the data alone says so: no prediction is needed
+    loss = partial(_loss, config, layout, frozen, counts)
 
     def microbatch(part):
         (_, parts), grads = jax.value_and_grad(remat(loss, train.remat), has_aux=True)(params, part)
         return layout.scatter(grads), parts
 
     grads, metrics = accumulate(microbatch, drawn, train.accumulate, layout)
-    new, opt_state, norms = update(optimizer, grads, state.opt_state, state.params)
-    state = state._replace(
-        step=state.step + 1,
-        params=new,
-        opt_state=opt_state,
-        ema=averaged(state.ema, new, state.step, train.ema),
-    )
-    rate = jnp.asarray(learning_rate(train)(state.step - 1), jnp.float32)
-    return state, metrics | norms | {"learning_rate": rate}
+    state, norms = advanced(optimizer, train, state, grads)
+    return state, metrics | norms
 
 
 def _draw(config, stats, batch, key):
@@ -180,21 +177,28 @@ def _draw(config, stats, batch, key):
     )
 
 
-def _loss(config, layout, frozen, params, drawn):
+def _target(config, params, batch, conditions):
+    """What `x0_terms` compares a prediction with: x0, its valid frames, and the rest."""
     k = config.motion.context
-    batch = drawn.batch
-    audio = _audio(config, layout, frozen, params, batch)
-    conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
     x0, valid = batch.motion[:, k:], batch.valid[:, k:]
     before = (conditions.motion_context, conditions.has_context)
     if config.motion.prior:
         x0 = prior_of(jax.lax.stop_gradient(params["motion"][PRIOR]), conditions).residual(x0)
         before = ()  # residuals start anew at each window
+    return x0, valid, config.diffusion, *before
+
+
+def _loss(config, layout, frozen, counts, params, drawn):
+    k = config.motion.context
+    batch = drawn.batch
+    audio = _audio(config, layout, frozen, params, batch)
+    conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
+    x0, valid, *rest = _target(config, params, batch, conditions)
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
     x_t = q_sample(schedule, x0, drawn.t, drawn.noise)
     network = layout.by_example(lambda p, *inputs: build(config).apply({"params": p}, *inputs))
     x0_hat = network(params["motion"], x_t, drawn.t, conditions, valid)
-    loss, parts = x0_loss(x0_hat, x0, valid, config.diffusion, *before)
+    loss, parts = add_up(x0_terms(x0_hat, x0, valid, *rest), counts)
     return loss, {"loss": loss} | parts
 
 

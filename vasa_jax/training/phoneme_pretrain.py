@@ -75,7 +75,10 @@ def pretrain(
         "head": jax.nn.initializers.lecun_normal()(keys[1], (config.audio.dim, classes + 1)),
         "bias": jnp.zeros(classes + 1),
     }
-    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, min(_WARMUP, steps // 2), steps)
+    warmup = min(_WARMUP, steps // 2)
+    rate = optax.warmup_cosine_decay_schedule(
+        learning_rate / (warmup + 1), learning_rate, warmup, steps
+    )
     optimizer = optax.chain(
         optax.clip_by_global_norm(_CLIP), optax.adamw(rate, weight_decay=_DECAY)
     )

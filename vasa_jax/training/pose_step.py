@@ -1,9 +1,10 @@
-"""The head pose encoder alone, on exact poses."""
+"""The head pose encoder alone, on pose labels (MegaPortraits pretrains and freezes its own)."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from vasa_jax.config import Config
 from vasa_jax.face.conv import Style
@@ -11,27 +12,34 @@ from vasa_jax.face.latent_losses import pose_loss
 from vasa_jax.face.motion import PoseEncoder
 from vasa_jax.training.label_step import label_task
 from vasa_jax.training.task import Task
-from vasa_jax.typing import Image, Pose
+from vasa_jax.typing import Array, Float, Image, Pose
 
 
 class PoseBatch(NamedTuple):
-    """image: (b, s, s, 3) in [0, 1], s = `face.motion_image_size`. pose: of its head."""
+    """image: (b, s, s, 3) in [0, 1], s = `face.motion_image_size`. pose: of its head; present: (b,)
+    1 where it is known (its values elsewhere are ignored), None: everywhere."""
 
     image: Image
     pose: Pose
+    present: Float[Array, " b"] | None = None
 
 
-def pose_struct(config: Config) -> PoseBatch:
-    """Shapes of a global batch."""
-    b, side = config.train_face.batch, config.face.motion_image_size
+def pose_struct(config: Config, flags: bool = False) -> PoseBatch:
+    """Shapes of a global batch. flags: whether only some poses are known."""
+    b, side = config.train_pose.batch, config.face.motion_image_size
     f32 = lambda *s: jax.ShapeDtypeStruct((b, *s), jnp.float32)  # noqa: E731
-    return PoseBatch(f32(side, side, 3), Pose(f32(3), f32(3), f32(1)))
+    return PoseBatch(f32(side, side, 3), Pose(f32(3), f32(3), f32(1)), f32() if flags else None)
 
 
-def pose_task(config: Config) -> Task:
-    """A task for the loop; `train_face` and the loss `pose` rule it.
+def pose_task(
+    config: Config,
+    batch: PoseBatch | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Task:
+    """A task for the loop; `train_pose` and the parts of the loss `pose` rule it, whose weight
+    against other losses does not count here.
 
-    Its parameters are {"face": {"pose": …}}, as stage 1 names them.
+    Its parameters are {"face": {"pose": …}}, as stage 1 names them. batch: shapes of a global one.
     """
     encoder = PoseEncoder(config.face, Style(config.face.norm_groups, config.dtype))
     side, losses = config.face.motion_image_size, config.face_losses.pose
@@ -42,10 +50,12 @@ def pose_task(config: Config) -> Task:
     def read(params, image):
         return encoder.apply({"params": params["face"]["pose"]}, image)
 
-    def loss(layout, params, batch):
-        found = layout.by_example(read)(params, batch.image)
-        value = pose_loss(losses, found, batch.pose, jnp.ones(len(batch.image)))
-        total = losses.weight * value
-        return total, {"pose": value, "loss": total}
+    def said(layout, params, batch):
+        return layout.by_example(read)(params, batch.image)
 
-    return label_task("pose", config, pose_struct(config), init, loss)
+    def terms(said, batch):
+        present = jnp.ones(len(batch.image)) if batch.present is None else batch.present
+        return [("pose", 1.0, pose_loss(losses, said, batch.pose, present))]
+
+    struct = pose_struct(config) if batch is None else batch
+    return label_task("pose", config, config.train_pose, struct, init, said, terms, optimizer)

@@ -68,14 +68,16 @@ def reader_task(config: Config) -> Task:
             params[name] = head.init(k, motion)["params"]
         return params
 
-    def loss(layout, params, batch):
-        out = layout.by_example(read)(params, batch.crop, batch.rotation)
-        losses = config.face_losses
-        parts = {
-            "arkit": arkit_loss(losses.arkit, out["arkit"], batch.arkit),
-            "gaze": gaze_loss(out["gaze"], batch.gaze, jnp.ones(len(batch.gaze))),
-        }
-        total = losses.arkit.weight * parts["arkit"] + losses.gaze.weight * parts["gaze"]
-        return total, parts | {"loss": total}
+    def said(layout, params, batch):
+        return layout.by_example(read)(params, batch.crop, batch.rotation)
 
-    return label_task("reader", config, reader_struct(config), init, loss)
+    def terms(said, batch):
+        losses = config.face_losses
+        gaze = gaze_loss(said["gaze"], batch.gaze, jnp.ones(len(batch.gaze)))
+        return [
+            ("arkit", losses.arkit.weight, arkit_loss(losses.arkit, said["arkit"], batch.arkit)),
+            ("gaze", losses.gaze.weight, gaze),
+        ]
+
+    struct = reader_struct(config)
+    return label_task("reader", config, config.train_face, struct, init, said, terms)

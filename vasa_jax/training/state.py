@@ -31,7 +31,8 @@ class TrainState(NamedTuple):
 
 
 def learning_rate(train: TrainConfig) -> Callable[[Any], Any]:
-    """Step -> learning rate: linear warmup, then cosine to the final rate, or constant."""
+    """Step (0 is the first) -> learning rate: linear warmup, then cosine to the final rate, or
+    constant. Each of the `warmup` steps is lower than the full rate and higher than 0."""
     if train.schedule == "constant":
         rest = optax.constant_schedule(train.learning_rate)
     else:
@@ -42,7 +43,9 @@ def learning_rate(train: TrainConfig) -> Callable[[Any], Any]:
         )
     if train.warmup == 0:
         return rest
-    rise = optax.linear_schedule(0.0, train.learning_rate, train.warmup)
+    rise = optax.linear_schedule(
+        train.learning_rate / (train.warmup + 1), train.learning_rate, train.warmup
+    )
     return optax.join_schedules([rise, rest], [train.warmup])
 
 
@@ -87,22 +90,39 @@ def update(
     return params, opt_state, norms
 
 
-def averaged(ema: Any, params: Any, step: Int[Array, ""], decay: float) -> Any:
-    """ema + (1 - d) (params - ema), d = min(decay, (1 + step) / (10 + step)).
+def advanced(
+    optimizer: optax.GradientTransformation, train: TrainConfig, state: TrainState, grads: Any
+) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+    """The state after one step of the optimiser: parameters, their average, the count of steps.
 
-    The low start forgets the random initial parameters, which a decay of 0.9999 would keep for
-    tens of thousands of steps (the warmup of TensorFlow's ExponentialMovingAverage).
+    Also returns the norms of `update` and the learning rate of this step. All stages end here, so
+    that they count alike.
     """
-    rate = 1.0 - jnp.minimum(decay, (1.0 + step) / (10.0 + step))
+    params, opt_state, norms = update(optimizer, grads, state.opt_state, state.params)
+    rate = jnp.asarray(learning_rate(train)(state.step), jnp.float32)
+    ema = averaged(state.ema, params, state.step + 1, train.ema)
+    state = state._replace(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)
+    return state, norms | {"learning_rate": rate}
+
+
+def averaged(ema: Any, params: Any, count: Int[Array, ""], decay: float) -> Any:
+    """ema + (1 - d) (params - ema), d = min(decay, (1 + count) / (10 + count)).
+
+    count: of updates that `params` has had, this one included (TensorFlow's `num_updates`). The low
+    start forgets the random initial parameters, which a decay of 0.9999 would keep for tens of
+    thousands of steps (the warmup of TensorFlow's ExponentialMovingAverage).
+    """
+    rate = 1.0 - jnp.minimum(decay, (1.0 + count) / (10.0 + count))
     return jax.tree.map(lambda e, p: e + rate * (p - e), ema, params)
 
 
 def accumulate(function: Callable[[Any], Any], batch: Any, count: int, layout: Layout) -> Any:
-    """The mean of `function` (a tree of float arrays) over `count` equal microbatches, by a scan.
+    """The sum of `function` (a tree of float arrays) over `count` equal microbatches, by a scan.
 
     Microbatch i takes every count-th example, so that each device splits its own examples and none
-    moves. What is random or pairs examples must be settled in `batch` beforehand: then the result
-    equals that of the whole batch at once.
+    moves. The result is that of the whole batch at once if `function` gives shares of it: gradients
+    of totals over the counts of the whole batch (`vasa_jax.means`). What is random must be settled
+    in `batch` beforehand, and what pairs examples must pair them `count` apart.
     """
     if count == 1:
         return function(batch)
@@ -119,7 +139,7 @@ def accumulate(function: Callable[[Any], Any], batch: Any, count: int, layout: L
         return jax.tree.map(jnp.add, total, function(microbatch)), None
 
     total, _ = jax.lax.scan(body, zeros, batch)
-    return jax.tree.map(lambda x: x / count, total)
+    return total
 
 
 def remat(function: Callable, policy: str) -> Callable:

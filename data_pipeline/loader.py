@@ -1,4 +1,5 @@
-"""Batches for stage 1 out of a TFDS dataset of `vasa-jax prepare` or `vasa-jax synth`.
+"""Batches for stage 1, and for its pose encoder alone, out of a TFDS dataset of `vasa-jax prepare`
+or `vasa-jax synth`.
 
 Stage 2 reads motion that a face model made of the same dataset: see `vasa-jax extract-motion` and
 `vasa_jax.training.motion_clips`.
@@ -14,18 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import Config
-from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
 from vasa_jax.data_pipeline.datasets.read import find_dataset, maker_of, open_dataset
 from vasa_jax.data_pipeline.loading.batches import KNOWN, face_struct, swap_batch, swap_struct
+from vasa_jax.data_pipeline.loading.heads import Heads
 from vasa_jax.data_pipeline.loading.pairs import POSE, Augment
 from vasa_jax.data_pipeline.loading.plan import Plan
 from vasa_jax.data_pipeline.loading.quads import PICTURES
-from vasa_jax.data_pipeline.loading.recipe import Recipe
+from vasa_jax.data_pipeline.loading.recipe import FORMS, Recipe
 from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.data_pipeline.loading.stream import Stream
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch, SwapBatch
 from vasa_jax.face.exact import from_swaps
+from vasa_jax.training.pose_step import PoseBatch, pose_struct
 from vasa_jax.typing import Pose
 
 MOST_WORKERS = 16
@@ -38,7 +40,7 @@ def default_workers() -> int:
 
 
 class _Loader(ABC):
-    """What both loaders share. An endless, shuffled, checkpointable iterator.
+    """What the loaders share. An endless, shuffled, checkpointable iterator.
 
     Every record is visited once an epoch, in an order that depends on seed and epoch, and gives
     `draws` examples, which lie up to `spread * draws` batches apart. Hosts read disjoint records.
@@ -56,7 +58,7 @@ class _Loader(ABC):
     than hosts, and, while iterating, for broken records.
     """
 
-    KIND = CLIPS
+    FORM = "pair"
     ahead = 2
     """Batches that the training loop may take and put on the devices before they are needed."""
     struct: Any
@@ -69,7 +71,7 @@ class _Loader(ABC):
         seed: int = 0,
         *,
         split: str = "train",
-        augment: Augment | None = None,
+        augment: Augment | Heads | None = None,
         workers: int | None = None,
         draws: int = 4,
         spread: int = 4,
@@ -79,9 +81,8 @@ class _Loader(ABC):
         host = jax.process_index() if process_index is None else process_index
         hosts = jax.process_count() if process_count is None else process_count
         size = config.train_face.batch if batch is None else batch
-        self.dataset = open_dataset(folder, self.KIND)
-        place, pixels = self.dataset.folder, config.face.image_size
-        check_size(place, self.dataset.size, config, maker_of(self.dataset))
+        self.dataset = open_dataset(folder, FORMS[self.FORM].kind)
+        place, pixels = self.dataset.folder, self._pixels(config)
         if split not in self.dataset.splits:
             raise UserError(f"{place}: has no split {split!r}; it has "
                             f"{', '.join(self.dataset.splits)}")  # fmt: skip
@@ -109,7 +110,7 @@ class _Loader(ABC):
         )
         recipe = Recipe(
             place,
-            self.KIND,
+            self.FORM,
             split,
             records=self.records,
             ids=[index.ids[k] for k in self.records],
@@ -124,6 +125,11 @@ class _Loader(ABC):
         self._mark = [size, seed, host, hosts, draws, spread, split, len(index.ids), index.ids[0]]
         self.struct = self._shapes(size, pixels)
         self._stream = Stream(recipe, default_workers() if workers is None else workers)
+
+    @property
+    def has_pose(self) -> bool:
+        """Whether any record knows the poses of its heads."""
+        return self._some >= set(POSE)
 
     def __iter__(self):
         return self
@@ -147,6 +153,11 @@ class _Loader(ABC):
         """End the worker processes."""
         self._stream.close()
 
+    def _pixels(self, config: Config) -> int:
+        """Side of the pictures that are made of the dataset's."""
+        check_size(self.dataset.folder, self.dataset.size, config, maker_of(self.dataset))
+        return config.face.image_size
+
     @abstractmethod
     def _shapes(self, batch: int, pixels: int) -> Any:
         """The struct of a global batch."""
@@ -163,9 +174,9 @@ def _unit(value: np.ndarray) -> np.ndarray:
 
 
 class FaceLoader(_Loader):
-    """Batches of `FaceBatch`: pairs of frames of one clip; neighbours are of different people
-    wherever there are enough. Masks, points and ARKit coefficients come where all clips have them,
-    pose and gaze (with their flags) where any has. See `_Loader` for the rest.
+    """Batches of `FaceBatch`: pairs of frames of one clip; partners, half a batch apart, are of
+    different people wherever there are enough. Masks, points and ARKit coefficients come where all
+    clips have them, pose and gaze (with their flags) where any has. See `_Loader` for the rest.
     """
 
     struct: FaceBatch
@@ -180,16 +191,12 @@ class FaceLoader(_Loader):
         for name, shape in (("points", (5, 2)), ("arkit", (52,))):
             if name in self._all:
                 fields |= both(name, f32(*shape))
-        if self._has_pose:
+        if self.has_pose:
             fields |= both("pose", Pose(f32(3), f32(3), f32(1))) | {"pose_present": f32()}
         if "gaze" in self._some:
             fields |= both("gaze", f32(2)) | {"gaze_present": f32()}
         numbers = jax.ShapeDtypeStruct((batch,), jnp.int32)
         return FaceBatch(source=picture, driver=picture, identity=numbers, **fields)
-
-    @property
-    def _has_pose(self) -> bool:
-        return self._some >= set(POSE)
 
     def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
         count = len(arrays["identity"])
@@ -216,7 +223,7 @@ class FaceLoader(_Loader):
 class SwapLoader(_Loader):
     """Batches of `SwapBatch` out of `synthetic_heads/swaps`. See `_Loader` for the rest."""
 
-    KIND = SWAPS
+    FORM = "quad"
     struct: SwapBatch
 
     def _shapes(self, batch: int, pixels: int) -> SwapBatch:
@@ -244,6 +251,51 @@ class SwapPairLoader(SwapLoader):
 
     def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
         return from_swaps(super()._assemble(arrays), arrays["own"])
+
+
+class HeadLoader(_Loader):
+    """Batches of `PoseBatch`: single frames of clips of any size, turned, moved and scaled in their
+    plane with their pose labels (`loading/heads.py`). batch: default the config's train_pose.batch.
+    See `_Loader` for the rest. Raises UserError where no clip has pose labels, too.
+    """
+
+    FORM = "head"
+    struct: PoseBatch
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        batch: int | None = None,
+        seed: int = 0,
+        *,
+        augment: Heads | None = None,
+        **rest: Any,
+    ):
+        self._struct = pose_struct(config, flags=True)
+        size = config.train_pose.batch if batch is None else batch
+        how = Heads(config.face.motion_image_size) if augment is None else augment
+        super().__init__(folder, config, size, seed, augment=how, **rest)
+
+    def _pixels(self, config: Config) -> int:
+        return self.dataset.size
+
+    def _shapes(self, batch: int, pixels: int) -> PoseBatch:
+        if not self.has_pose:
+            raise UserError(
+                f"{self.dataset.folder}: none of its clips has head pose labels, which "
+                "the pose encoder learns from; `vasa-jax prepare` and `vasa-jax synth` "
+                "make datasets that have"
+            )
+        resized = lambda s: jax.ShapeDtypeStruct((batch, *s.shape[1:]), s.dtype)  # noqa: E731
+        return jax.tree.map(resized, self._struct)
+
+    def _assemble(self, arrays: dict[str, np.ndarray]) -> PoseBatch:
+        zeros = jax.tree.map(
+            lambda s: np.zeros((len(arrays["image"]), *s.shape[1:]), np.float32), self.struct.pose
+        )
+        pose = Pose(*(arrays.get(name, zero) for name, zero in zeros._asdict().items()))
+        return PoseBatch(arrays["image"], pose, arrays["has_rotation"])
 
 
 def is_dataset(folder: Path) -> bool:

@@ -100,14 +100,17 @@ def raw_head(record: Mapping[str, Any], identity: int, rng: np.random.Generator)
 
 
 def make_head(
-    raw: RawHead, size: int, how: Heads, rng: np.random.Generator, masks: bool
+    raw: RawHead, size: int, how: Heads, rng: np.random.Generator, masks: bool, stored: int
 ) -> dict[str, np.ndarray]:
-    """One example: `image` as uint8 and the parts of its pose by name, if it is known."""
-    del masks
+    """One example: `image` as uint8 and the parts of its pose by name, if it is known.
+
+    stored: side of the pictures in the record; that of the example's is `how.size`.
+    """
+    del masks, size
     still = Pose(np.zeros(3), np.zeros(3), np.zeros(1))
     known = raw.pose is not None
     image, pose = turned_head(
-        decode_rgb(raw.frame, size), raw.pose if known else still, how.size, how.plain, rng
+        decode_rgb(raw.frame, stored), raw.pose if known else still, how.size, how.plain, rng
     )
     labels = {name: np.asarray(value, np.float32) for name, value in pose._asdict().items()}
     return {"image": image, **(labels if known else {})}

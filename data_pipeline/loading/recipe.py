@@ -1,18 +1,36 @@
 """What a worker process does: read a block of records, then turn examples into arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vasa_jax.data_pipeline.datasets.builders import CLIPS
+from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
 from vasa_jax.data_pipeline.datasets.features import swap_from_example
-from vasa_jax.data_pipeline.loading import pairs, quads
+from vasa_jax.data_pipeline.loading import heads, pairs, quads
+from vasa_jax.data_pipeline.loading.heads import Heads
 from vasa_jax.data_pipeline.loading.pairs import Augment
 from vasa_jax.data_pipeline.loading.plan import Plan
 from vasa_jax.errors import UserError
+
+
+class Form(NamedTuple):
+    """What becomes of a record: kind, of the datasets; raw(record, people, rng), what is taken out
+    of it for one example; make(raw, size, how, rng, masks), the example's arrays by name. people:
+    a clip's person by number, or the numbers of all people by name for swaps."""
+
+    kind: str
+    raw: Callable[..., Any]
+    make: Callable[..., dict[str, np.ndarray]]
+
+
+FORMS = {
+    "pair": Form(CLIPS, pairs.raw_pair, pairs.make_pair),
+    "head": Form(CLIPS, heads.raw_head, heads.make_head),
+    "quad": Form(SWAPS, quads.raw_quad, quads.make_quad),
+}
 
 
 class Example(NamedTuple):
@@ -25,14 +43,14 @@ class Example(NamedTuple):
 
 class Recipe:
     """records: this host's, by their number in the split; ids and people: their names and whom they
-    show. codes: the number of every person. size: of the pictures that are made, out of those of
-    `stored` pixels. Picklable; a process opens the files when it first reads.
+    show. codes: the number of every person. form: of `FORMS`. size: of the pictures that are made,
+    out of those of `stored` pixels. Picklable; a process opens the files when it first reads.
     """
 
     def __init__(
         self,
         folder: Path,
-        kind: str,
+        form: str,
         split: str,
         *,
         records: list[int],
@@ -42,10 +60,10 @@ class Recipe:
         plan: Plan,
         size: int,
         stored: int,
-        how: Augment,
+        how: Augment | Heads,
         masks: bool,
     ):
-        self._folder, self._kind, self._split = folder, kind, split
+        self._folder, self._form, self._split = folder, FORMS[form], split
         self._records, self._ids, self._people = records, ids, people
         self._codes, self._plan = dict(codes), plan
         self._size, self._stored, self._how, self._masks = size, stored, how, masks
@@ -66,7 +84,7 @@ class Recipe:
         source, features = self._source
         try:
             record = source[self._records[number]]
-            if self._kind == CLIPS:
+            if self._form.kind == CLIPS:
                 return pairs.read_record(record)
             return swap_from_example(features.deserialize_example_np(record))
         except Exception as error:  # array_record, protobuf and TFDS each have their own
@@ -87,11 +105,9 @@ class Recipe:
             record = self._record(number)
             for draw in draws:
                 rng = self._plan.rng(block, visit, draw)
-                if self._kind == CLIPS:
-                    code = self._codes[self._people[number][0]]
-                    raw: Any = pairs.raw_pair(record, code, rng)
-                else:
-                    raw = quads.raw_quad(record, self._codes, rng)
+                clips = self._form.kind == CLIPS
+                people = self._codes[self._people[number][0]] if clips else self._codes
+                raw = self._form.raw(record, people, rng)
                 found[visit, draw] = Example(self._ids[number], raw, rng)
         return [[found[place] for place in batch] for batch in batches]
 
@@ -104,14 +120,14 @@ class Recipe:
             for name, some in names.items()
         }
         for name in ("rotation", "gaze"):
-            batch[f"has_{name}"] = np.array([f"source_{name}" in row for row in rows], np.float32)
+            known = [not row.keys().isdisjoint((name, f"source_{name}")) for row in rows]
+            batch[f"has_{name}"] = np.array(known, np.float32)
         return batch
 
     def _one(self, example):
-        make = pairs.make_pair if self._kind == CLIPS else quads.make_quad
         given = (example.raw, self._size, self._how, example.rng, self._masks)
         try:
-            return make(*given, stored=self._stored)
+            return self._form.make(*given, stored=self._stored)
         except UserError as error:
             raise UserError(f"{self._folder}: record {example.name!r}: {error}; make the dataset "
                             "anew") from None  # fmt: skip

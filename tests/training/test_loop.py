@@ -248,6 +248,9 @@ def test_initial_parameters(tmp_path):
     )
     after = run(tmp_path, 1, {"learning_rate": 1e-9, "weight_decay": 0.0}, initial=params).state
     assert all(np.allclose(x, 0.5, atol=1e-6) for x in jax.tree.leaves(after.params))
+    half = lambda fresh: jax.tree.map(lambda x: np.full_like(x, 0.5), fresh)  # noqa: E731
+    made = run(tmp_path / "c", 1, {"learning_rate": 1e-9, "weight_decay": 0.0}, initial=half).state
+    jax.tree.map(np.testing.assert_array_equal, made.params, after.params)
     del params["mlp"]["up"]
     with pytest.raises(UserError, match="initial parameters: lacks"):
         run(tmp_path / "b", 1, initial=params)

@@ -1,24 +1,57 @@
-"""`vasa-jax train face|motion`: both stages, on one device or many, resuming by itself."""
+"""`vasa-jax train pose|face|motion`: all stages, on one device or many, resuming by itself."""
 
 import argparse
 from pathlib import Path
 
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
-HELP = "train stage 1 (face) or stage 2 (motion); goes on from the newest checkpoint"
+HELP = (
+    "train the head pose encoder (pose), stage 1 (face) or stage 2 (motion); goes on from the "
+    "newest checkpoint"
+)
+EPILOG = """\
+from videos to weights (docs/training.md):
+  vasa-jax prepare VIDEOS -o DATA --size 512
+  vasa-jax train pose   --config vasa1 --data DATA --workdir POSE
+  vasa-jax train face   --config vasa1 --data DATA --workdir FACE --pose POSE
+  vasa-jax export FACE --config vasa1 -o FACE_WEIGHTS
+  vasa-jax extract-motion DATA -o MOTION --checkpoint FACE_WEIGHTS
+  vasa-jax train motion --config vasa1 --data MOTION --workdir RUN
+  vasa-jax export FACE RUN --config vasa1 -o WEIGHTS
+`train pose` may be left out where DATA has head pose labels, as that of prepare and synth: then
+the labels' loss of `train face` makes z_pose a head pose."""
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Leaves the lines of the epilog as they are."""
+
+    def __init__(self, prog: str):
+        super().__init__(prog, max_help_position=34, width=100)
+
+    def _fill_text(self, text, width, indent):
+        return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stage", choices=("face", "motion"))
+    parser.epilog, parser.formatter_class = EPILOG, _Formatter
+    parser.add_argument("stage", choices=("pose", "face", "motion"))
     parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
                         help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
     parser.add_argument("--workdir", metavar="DIR", type=Path, required=True,
                         help="checkpoints and logs")  # fmt: skip
-    parser.add_argument("--data", metavar="DIR", type=Path, help="face: dataset of prepare or "
-                        "synth, or folder of .npz batches; motion: clips of extract-motion; "
+    parser.add_argument("--data", metavar="DIR", type=Path, help="pose, face: dataset of prepare "
+                        "or synth, or folder of .npz batches; motion: clips of extract-motion; "
                         "without it random data, which teach nothing")  # fmt: skip
     parser.add_argument("--swaps", action="store_true", help="face: learn from the exact swaps of "
                         "a dataset of synth instead of its clips")  # fmt: skip
+    parser.add_argument(
+        "--pose",
+        metavar="DIR",
+        type=Path,
+        help="face: head pose encoder out of a "
+        "run of `train pose`, or of a bundle; it stays as it is (with --set "
+        "face.freeze_pose=false it goes on learning from labels)",
+    )
     parser.add_argument("--workers", metavar="N", type=int, help="processes that read and decode a "
                         "dataset (default: one a core, less one)")  # fmt: skip
     parser.add_argument("--steps", metavar="N", type=int, help="stop at this step (default: the "
@@ -26,10 +59,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
                         dest="overrides", help="override a config key; repeatable")  # fmt: skip
     frozen = parser.add_argument_group("frozen networks (safetensors from `weights convert`)")
-    frozen.add_argument("--vgg", metavar="FILE", type=Path, help="vgg19, vgg16 or vggface for the "
-                        "perceptual loss (default: VGG16 of the zoo's vgg16-lpips)")  # fmt: skip
-    frozen.add_argument("--identity", metavar="FILE", type=Path, help="arcface-r50 or arcface-r100 "
-                        "(default: the zoo's dlib network)")  # fmt: skip
+    frozen.add_argument(
+        "--vgg",
+        metavar="FILE",
+        type=Path,
+        help="vgg19 (MegaPortraits) or vgg16 for "
+        "the perceptual loss (default: VGG16 of the zoo's vgg16-lpips)",
+    )
+    frozen.add_argument(
+        "--vggface",
+        metavar="FILE",
+        type=Path,
+        help="vggface for the loss of face "
+        "features, as in MegaPortraits (default: the identity network's "
+        "features)",
+    )
+    frozen.add_argument(
+        "--identity",
+        metavar="FILE",
+        type=Path,
+        help="arcface-r50 or arcface-r100 for the identity loss (default: the zoo's dlib network)",
+    )
     frozen.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
                         "encoder for stage 2 (default: the zoo's, if cached)")  # fmt: skip
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
@@ -39,7 +89,10 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.config import get_config
     from vasa_jax.errors import UserError
 
-    config = get_config(arguments.config, arguments.overrides)
+    if arguments.pose is not None and arguments.stage != "face":
+        raise UserError("--pose is for `train face`")
+    frozen = [] if arguments.pose is None else ["face.freeze_pose=true"]
+    config = get_config(arguments.config, [*frozen, *arguments.overrides])
     if arguments.steps is not None and arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps} must be at least 1")
     if arguments.workers is not None and arguments.workers < 0:
@@ -47,26 +100,23 @@ def run(arguments: argparse.Namespace) -> int:
 
     from vasa_jax.compile_cache import enable_compile_cache
     from vasa_jax.training import run as training
+    from vasa_jax.training.export_bundle import pose_parameters
     from vasa_jax.training.loop import initialise_hosts
     from vasa_jax.training.progress import Bar, Quiet
 
     initialise_hosts(config)  # before anything asks JAX for its devices
     enable_compile_cache()
     progress = Quiet() if arguments.quiet else Bar()
-    data = _data(config, arguments)
-    perception, frozen = None, {}
-    if arguments.stage == "face":
-        perception, frozen = loss_networks(config, arguments.vgg, arguments.identity)
-    elif (path := arguments.audio_weights or _cached_audio_weights(config)) is not None:
-        from vasa_jax.audio import build_audio_encoder, load_audio_weights
-
-        encoder = build_audio_encoder(config.audio, config.dtype)
-        frozen["audio"] = load_audio_weights(encoder, path)
-    if arguments.stage == "face" and (line := _about_masks(config, data)):
-        progress.note(line)
     if arguments.data is None:
         progress.note("warning: no --data: random batches show that everything runs, no more")
+    data = _data(config, arguments)
     try:
+        given = arguments.pose
+        pose = None if given is None else pose_parameters(given, config)
+        training.check_start(config, arguments.stage, arguments.workdir, data, pose is not None)
+        if arguments.stage == "face" and (line := _about_masks(config, data)):
+            progress.note(line)
+        perception, frozen = _networks(config, arguments)
         result = training.run(
             config,
             arguments.stage,
@@ -76,6 +126,7 @@ def run(arguments: argparse.Namespace) -> int:
             progress=progress,
             frozen=frozen,
             perception=perception,
+            pose=pose,
         )
     finally:
         if hasattr(data, "close"):
@@ -85,9 +136,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _networks(config, arguments: argparse.Namespace):
+    """Frozen networks of a stage: their kinds (or None), their parameters."""
+    if arguments.stage == "face":
+        return loss_networks(config, arguments.vgg, arguments.identity, arguments.vggface)
+    path = arguments.audio_weights or _cached_audio_weights(config)
+    if arguments.stage == "pose" or path is None:
+        return None, {}
+    from vasa_jax.audio import build_audio_encoder, load_audio_weights
+
+    encoder = build_audio_encoder(config.audio, config.dtype)
+    return None, {"audio": load_audio_weights(encoder, path)}
+
+
 def _data(config, arguments: argparse.Namespace):
     """A loader if --data is a dataset of records; else what was given."""
-    from vasa_jax.data_pipeline.loader import FaceLoader, SwapPairLoader, is_dataset
+    from vasa_jax.data_pipeline.loader import (
+        FaceLoader,
+        HeadLoader,
+        SwapPairLoader,
+        is_dataset,
+    )
     from vasa_jax.errors import UserError
 
     folder = arguments.data
@@ -100,7 +169,7 @@ def _data(config, arguments: argparse.Namespace):
     if arguments.swaps:
         return SwapPairLoader(folder, config, seed=seed, workers=arguments.workers)
     if not is_dataset(folder):
-        if arguments.stage == "face" and not any(folder.glob("*.npz")):
+        if arguments.stage != "motion" and not any(folder.glob("*.npz")):
             raise UserError(f"{folder}: holds no dataset of clips and no .npz batches; make a "
                             "dataset by `vasa-jax prepare` or `vasa-jax synth`")  # fmt: skip
         return folder
@@ -109,6 +178,8 @@ def _data(config, arguments: argparse.Namespace):
             f"{folder}: is a dataset of pictures, stage 2 learns from motion; run "
             f"`vasa-jax extract-motion {folder} -o CLIPS`, then give --data CLIPS"
         )
+    if arguments.stage == "pose":
+        return HeadLoader(folder, config, seed=config.train_pose.seed, workers=arguments.workers)
     return FaceLoader(folder, config, seed=seed, workers=arguments.workers)
 
 
@@ -135,40 +206,40 @@ def _cached_audio_weights(config) -> Path | None:
     return zoo.cached_path(name) if name in known and zoo.is_cached(name) else None
 
 
-def loss_networks(config, vgg: Path | None = None, identity: Path | None = None):
+def loss_networks(
+    config, vgg: Path | None = None, identity: Path | None = None, vggface: Path | None = None
+):
     """The frozen networks that the config's losses need: their kinds, their parameters.
 
-    vgg, identity: converted weights in place of the zoo's.
+    vgg, identity: converted weights in place of the zoo's. vggface: of VGGFace for the loss
+    `face_features`, which else compares the identity network's features.
     """
     from vasa_jax import zoo
     from vasa_jax.perception import dlib_identity, lpips
-    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS, VGGFACE_MEAN, VGGFACE_STD
+    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS
     from vasa_jax.training.face_step import Perception
 
-    losses, frozen, perception = config.face_losses, {}, Perception()
+    losses, frozen, kinds = config.face_losses, {}, {}
     exact, consistency = (
         part.weight and part.perceptual for part in (losses.exact, losses.consistency)
     )
     if losses.perceptual.weight or consistency or exact:
         if vgg is None:
-            frozen["vgg"] = lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
-            perception = Perception(vgg=VGG(blocks=VGG16_BLOCKS))
+            name, frozen["vgg"] = "vgg16", lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
         else:
-            kinds = {
-                "vgg19": VGG(blocks=VGG19_BLOCKS),
-                "vgg16": VGG(blocks=VGG16_BLOCKS),
-                "vggface": VGG(blocks=VGG16_BLOCKS, mean=VGGFACE_MEAN, std=VGGFACE_STD),
-            }
-            name, frozen["vgg"] = _converted(vgg, tuple(kinds))
-            perception = Perception(vgg=kinds[name])
-    if losses.face_features.weight or losses.cross_identity.weight:
+            name, frozen["vgg"] = _converted(vgg, ("vgg19", "vgg16"))
+        kinds["vgg"] = VGG(blocks={"vgg19": VGG19_BLOCKS, "vgg16": VGG16_BLOCKS}[name])
+    faces = losses.face_features.weight
+    if faces and vggface is not None:
+        _, frozen["face"] = _converted(vggface, ("vggface",))
+    if losses.cross_identity.weight or (faces and vggface is None):
         if identity is None:
-            name = "dlib"
+            kinds["identity"] = "dlib"
             frozen["identity"] = dlib_identity.load(zoo.ensure("dlib-face-recognition"))
         else:
-            name, frozen["identity"] = _converted(identity, ("arcface-r50", "arcface-r100"))
-        perception = Perception(vgg=perception.vgg, identity=name)
-    return perception, frozen
+            names = ("arcface-r50", "arcface-r100")
+            kinds["identity"], frozen["identity"] = _converted(identity, names)
+    return Perception(**kinds), frozen
 
 
 def _converted(path: Path, kinds: tuple[str, ...]) -> tuple[str, dict]:

@@ -30,7 +30,8 @@ class FaceBatch(NamedTuple):
     source_points, driver_points: (b, 5, 2) face points in ArcFace's order as fractions of the
         image (see perception/align.py).
     driver_regions: (b, h, w, 2) soft masks of eyes and mouth; None: made from driver_points.
-    source_pose, driver_pose: labels in the units of `Pose`; pose_present: (b,) 1 where real.
+    source_pose, driver_pose: labels in the units of `Pose`; pose_present: (b,) 1 where real (None:
+        everywhere).
     source_gaze, driver_gaze: (b, 2) yaw and pitch in radians; gaze_present: (b,) 1 where real.
     source_arkit, driver_arkit: (b, 52) coefficients in the order of `typing.ARKIT`.
     pose_only, dyn_only: the source's person with the driver's pose and the source's dynamics, and

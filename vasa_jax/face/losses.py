@@ -397,10 +397,12 @@ def _layers(config, made) -> list[Term]:
 
 def _labels(config, batch, outputs) -> list[Term]:
     terms, frames = [], ("source", "driver")
-    if config.pose.weight and batch.pose_present is not None:
+    if config.pose.weight and batch.source_pose is not None:
+        present = batch.pose_present
+        present = jnp.ones(len(batch.identity)) if present is None else present
         values = [
             pose_loss(config.pose, getattr(outputs, f"{f}_motion").pose,
-                      getattr(batch, f"{f}_pose"), batch.pose_present)
+                      getattr(batch, f"{f}_pose"), present)
             for f in frames
         ]  # fmt: skip
         terms.append(("pose", config.pose.weight, _average(values)))

@@ -54,8 +54,30 @@ class HostJsonRestore(ocp.args.CheckpointArgs):
     """Ask for this host's value."""
 
 
-MODEL_SECTIONS = {"face": ("face",), "motion": ("audio", "motion")}
+MODEL_SECTIONS = {"pose": ("face",), "face": ("face",), "motion": ("audio", "motion")}
 """Sections of the config that must not change between the start and the end of a stage."""
+POSE_KEYS = ("motion_width", "motion_depths", "motion_image_size", "norm_groups")
+"""All that the head pose encoder alone depends on."""
+
+
+def saved_in(workdir: Path) -> dict:
+    """ "stage" and "config" (as `to_dict` makes it) of the newest checkpoint of a run.
+
+    Raises UserError for a folder without checkpoints.
+    """
+    folder = Path(workdir) / "checkpoints"
+    steps = sorted((int(f.name) for f in folder.glob("*") if f.name.isdigit()), reverse=True)
+    if not steps:
+        raise UserError(f"{workdir}: holds no checkpoints; give the --workdir of a training run")
+    header = folder / str(steps[0]) / "config" / "metadata"
+    try:
+        found = json.loads(header.read_text())
+        return {"stage": found["stage"], "config": dict(found["config"])}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"{header}: unreadable ({error}); remove {folder / str(steps[0])} to go on "
+            "from the checkpoint before it"
+        ) from None
 
 
 class Checkpoints:
@@ -152,6 +174,8 @@ def _check_header(header: dict, config: Config, stage: str, where: Path) -> None
     then, now = header["config"], to_dict(config)
     for section in MODEL_SECTIONS.get(stage, ()):
         for key, value in now[section].items():
+            if stage == "pose" and key not in POSE_KEYS:
+                continue
             old = then.get(section, {}).get(key, value)
             if old != value:
                 raise UserError(f"{where}: was trained with {section}.{key}={old}, this run asks "

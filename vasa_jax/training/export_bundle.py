@@ -1,8 +1,7 @@
 """Training runs to a bundle, the form of weights that `generate --checkpoint` takes."""
 
-import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -12,7 +11,8 @@ from vasa_jax.bundle import PARTS, Bundle, abstract_params, init_bundle, load_bu
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.params import check_against, flatten
-from vasa_jax.training.run import STAGES, export
+from vasa_jax.training.checkpoint import saved_in
+from vasa_jax.training.run import export
 
 
 class Assembled(NamedTuple):
@@ -26,21 +26,41 @@ class Assembled(NamedTuple):
 def stage_of(workdir: Path) -> str:
     """The stage of a training run, by its newest checkpoint.
 
-    Raises UserError for a folder without checkpoints.
+    Raises UserError for a folder without checkpoints, and for stages that bundles have no part for.
     """
-    folder = Path(workdir) / "checkpoints"
-    steps = sorted((int(f.name) for f in folder.glob("*") if f.name.isdigit()), reverse=True)
-    if not steps:
-        raise UserError(f"{workdir}: holds no checkpoints; give the --workdir of a training run")
-    header = folder / str(steps[0]) / "config" / "metadata"
-    try:
-        stage = json.loads(header.read_text())["stage"]
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise UserError(f"{header}: unreadable ({error}); name the stage by --face or "
-                        "--motion") from None  # fmt: skip
-    if stage not in STAGES:
+    stage = saved_in(workdir)["stage"]
+    if stage == "pose":
+        raise UserError(
+            f"{workdir}: is a run of `train pose`, whose encoder goes into a bundle by "
+            f"`train face --pose {workdir}`; export that run"
+        )
+    if stage not in ("face", "motion"):
         raise UserError(f"{workdir}: is a checkpoint of stage {stage!r}, not of face or motion")
     return stage
+
+
+def pose_parameters(folder: Path, config: Config) -> dict[str, Any]:
+    """The head pose encoder's averaged parameters, as FaceModel's "pose" names them, out of a run
+    of `train pose` or `train face`, or out of a bundle.
+
+    Raises UserError where there are none, or they are another encoder's.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the --workdir of `train pose`")
+    if (folder / "config.json").is_file():
+        found = load_bundle(folder).params["face"]["pose"]
+    else:
+        stage = saved_in(folder)["stage"]
+        if stage not in ("pose", "face"):
+            raise UserError(
+                f"{folder}: is a run of stage {stage!r}, which has no head pose "
+                "encoder; give the --workdir of `train pose`"
+            )
+        found = export(config, stage, folder).params["face"]["pose"]
+    shapes = abstract_params(config)["face"]["pose"]
+    check_against(flatten(found), flatten(shapes), str(folder))
+    return jax.tree.map(np.asarray, found)
 
 
 def assemble(

@@ -16,6 +16,7 @@ from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.params import check_against, flatten
 from vasa_jax.training.checkpoint import Checkpoints
+from vasa_jax.training.compiling import compiling, guess_of
 from vasa_jax.training.logs import Logs
 from vasa_jax.training.mesh import Layout, make_mesh
 from vasa_jax.training.prefetch import Feed
@@ -98,7 +99,8 @@ def train(
 
     data: this host's batches. If it has `state()` and `restore()`, its place is saved and restored,
     and an interrupted run sees the same batches as one that was never interrupted.
-    devices: of the mesh, default all. initial: parameters to start a new run from.
+    devices: of the mesh, default all. initial: parameters to start a new run from, or a function
+    that makes them of fresh ones.
 
     Raises UserError for data, checkpoints or meshes that do not fit, when data ends too early, and
     when a loss or a norm is not finite: then with its step and name, before it could be saved.
@@ -140,7 +142,10 @@ def _folder(workdir):
 def _begin(task, program, checkpoints, data, progress, initial):
     restored = checkpoints.restore(program.abstract_state, task.config, task.name)
     if restored is None:
-        state = init_state(task, program)
+        with compiling(progress, "what draws the parameters"):
+            state = init_state(task, program)
+        if callable(initial):
+            initial = initial(jax.device_get(state.params))
         if initial is not None:
             check_against(flatten(initial), flatten(state.params), "initial parameters")
             params = jax.device_put(initial, program.state.params)
@@ -173,7 +178,7 @@ class _Run:
             while step < self.total and not interrupt.seen:
                 batch = self._next(feed, step)
                 if compiled is None:
-                    compiled = self.program.jitted.lower(state, frozen, batch).compile()
+                    compiled = self._compile(state, frozen, batch)
                     self.flops = program_flops(compiled, every.accumulate)
                     self.clock, self.clock_step, self.waited = time.perf_counter(), step, 0.0
                 state, metrics, finite = compiled(state, frozen, batch)
@@ -195,6 +200,12 @@ class _Run:
                 self._save(step, state, feed)
         return Result(step, step >= self.total, state)
 
+    def _compile(self, state, frozen, batch):
+        traced = self.program.jitted.trace(state, frozen, batch)
+        what = f"the training step of stage {self.task.name!r}"
+        with compiling(self.progress, what, guess_of(traced.jaxpr)):
+            return traced.lower().compile()
+
     def _next(self, feed, step):
         began = time.perf_counter()
         try:
@@ -211,7 +222,8 @@ class _Run:
     def _sample(self, step, state, frozen, batch):
         if self.task.samples is None:
             return
-        images = self._sampler()(state.ema, frozen, batch)
+        with compiling(self.progress, "what draws the samples"):
+            images = jax.block_until_ready(self._sampler()(state.ema, frozen, batch))
         if self.logs is not None:
             self.logs.samples(step, jax.device_get(images))
 

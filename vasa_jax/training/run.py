@@ -2,19 +2,21 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from vasa_jax.config import Config
+from vasa_jax.config import Config, from_dict
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import fake as full_face_batch
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats, fit_stats
-from vasa_jax.training.checkpoint import Checkpoints
+from vasa_jax.training.checkpoint import Checkpoints, saved_in
 from vasa_jax.training.face_step import Perception, face_task
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import Result, initialise_hosts, train
@@ -22,20 +24,23 @@ from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_clips import MotionClips, is_clip_folder
 from vasa_jax.training.motion_step import motion_batch_struct, motion_task
 from vasa_jax.training.npz_data import NpzShards, available, read_frames
+from vasa_jax.training.pose_start import check_pose
+from vasa_jax.training.pose_step import pose_struct, pose_task
 from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
 from vasa_jax.training.task import Task
 
-STAGES = ("face", "motion")
+STAGES = ("pose", "face", "motion")
+"""In the order of training; the first may be left out where the data of the second has labels."""
 LABELS_NAME = "labels.json"
 
 
 class Exported(NamedTuple):
     """Averaged parameters of a stage, as a bundle names them, and what they need beside them.
 
-    params: {"face": …} of stage 1, {"motion": …} and, if it was trained along, {"audio": …} of
-    stage 2, numpy. stats: of stage 2's motion, else None. step: of the checkpoint. seen: the labels
-    of stage 2's clips, None where they are not known.
+    params: {"face": …} of stage 1 (of stage "pose" its part "pose" alone), {"motion": …} and, if it
+    was trained along, {"audio": …} of stage 2, numpy. stats: of stage 2's motion, else None. step:
+    of the checkpoint. seen: the labels of stage 2's clips, None where they are not known.
     """
 
     params: dict
@@ -55,18 +60,21 @@ def run(
     frozen: Mapping[str, Any] | None = None,
     perception: Perception | None = None,
     initial: Any = None,
+    pose: Any = None,
 ) -> Result:
-    """Train stage "face" or "motion" of a config in `workdir`, going on from what is there.
+    """Train stage "pose", "face" or "motion" of a config in `workdir`, going on from what is there.
 
-    data: an iterator of this host's `FaceBatch` or `MotionBatch` (its attribute `struct`, if it has
-    one, says which optional fields it fills); a folder of .npz files (see `NpzShards`), in stage 2
-    also of clips from extract-motion (see `MotionClips`); or None for random batches, which show
-    that everything runs and teach nothing.
-    frozen: parameters of frozen networks by name: "vgg" and "identity" for the losses of stage 1
-    (their kinds in `perception`); "audio" for a pretrained encoder that is fed sound, and "stats"
-    (MotionStats; read from a folder's data if absent) in stage 2, with "correlations" (see
+    data: an iterator of this host's `PoseBatch`, `FaceBatch` or `MotionBatch` (its attribute
+    `struct`, if it has one, says which optional fields it fills); a folder of .npz files (see
+    `NpzShards`), in stage 2 also of clips from extract-motion (see `MotionClips`); or None for
+    random batches, which show that everything runs and teach nothing.
+    frozen: parameters of frozen networks by name: "vgg", "face" and "identity" for the losses of
+    stage 1 (their kinds in `perception`); "audio" for a pretrained encoder that is fed sound, and
+    "stats" (MotionStats; read from a folder's data if absent) in stage 2, with "correlations" (see
     `motion_task`; read from a folder's clips if absent).
     initial: parameters to start a new run from, in the form of `TrainState.params`.
+    pose: parameters of a trained head pose encoder to start stage 1 with; `face.freeze_pose` says
+    whether they stay as they are.
 
     Raises UserError for whatever of this does not fit together; see `train`.
     """
@@ -76,6 +84,9 @@ def run(
     frozen, folder = dict(frozen or {}), None
     if isinstance(data, str | Path) and not Path(data).is_dir():
         raise UserError(f"{data}: no such data folder; check --data")
+    check_start(config, stage, workdir, data, pose is not None)
+    if pose is not None and initial is None:
+        initial = partial(_with_pose, pose)
     if stage == "motion" and isinstance(data, str | Path) and is_clip_folder(Path(data)):
         sound = True if "audio" in frozen else None
         data = MotionClips(Path(data), config, seed=config.train_motion.seed, waveform=sound)
@@ -95,6 +106,30 @@ def run(
     return train(task, Path(workdir), data, steps=steps, progress=progress, initial=initial)
 
 
+def check_start(
+    config: Config, stage: str, workdir: Path | str, data: Any, pose: bool = False
+) -> None:
+    """Raise UserError for stage 1 where nothing would make z_pose a pose; see `check_pose`.
+
+    data: as `run` takes it; random batches may go without. pose: whether a trained encoder is
+    given.
+    """
+    if stage != "face" or data is None:
+        return
+    struct = getattr(data, "struct", None)
+    if isinstance(data, str | Path):
+        struct = available(Path(data), full_face_batch(config, config.train_face.batch))
+    labelled = struct is not None and struct.source_pose is not None
+    started = pose or any((Path(workdir) / "checkpoints").glob("[0-9]*"))
+    where = data if isinstance(data, str | Path) else "the data"
+    dataset = getattr(data, "dataset", None)
+    check_pose(config, labelled, started, str(where if dataset is None else dataset.folder))
+
+
+def _with_pose(pose, fresh):
+    return fresh | {"face": fresh["face"] | {"pose": pose}}
+
+
 def make_task(
     config: Config,
     stage: str,
@@ -105,6 +140,10 @@ def make_task(
     """The stage as functions, for data as `run` takes it."""
     frozen = dict(frozen or {})
     struct = getattr(data, "struct", None)
+    if stage == "pose":
+        if isinstance(data, Path):
+            struct = available(data, pose_struct(config, flags=True))
+        return pose_task(config, struct)
     if stage == "face":
         if isinstance(data, Path):
             struct = available(data, full_face_batch(config, config.train_face.batch))
@@ -122,11 +161,15 @@ def make_task(
 def export(config: Config, stage: str, workdir: Path | str) -> Exported:
     """The averaged parameters of the newest checkpoint of a run, for a bundle.
 
-    Raises UserError when there is no checkpoint, or it is of another stage or model.
+    Losses, optimiser and what was frozen are the run's own; the model must be the config's. Raises
+    UserError when there is no checkpoint, or it is of another stage or model.
     """
     folder = Path(workdir) / "checkpoints"
     if not folder.is_dir():
         raise UserError(f"{workdir}: holds no checkpoints; give the --workdir of a training run")
+    saved = saved_in(workdir)
+    if saved["stage"] == stage:
+        config = _as_trained(config, from_dict(saved["config"]))
     program = build_program(make_task(config, stage), single_device())
     checkpoints = Checkpoints(folder)
     try:
@@ -135,7 +178,7 @@ def export(config: Config, stage: str, workdir: Path | str) -> Exported:
         checkpoints.close()
     if found is None:
         raise UserError(f"{workdir}: no step has been saved yet; train longer")
-    names = {"face": ("face",), "motion": ("motion", "audio")}[stage]
+    names = {"pose": ("face",), "face": ("face",), "motion": ("motion", "audio")}[stage]
     params = {
         n: jax.tree.map(np.asarray, found.state.ema[n]) for n in names if n in found.state.ema
     }
@@ -163,3 +206,11 @@ def _kept_labels(workdir: Path) -> SeenLabels | None:
         return from_json(json.loads((workdir / LABELS_NAME).read_text()))
     except (OSError, ValueError):
         return None
+
+
+def _as_trained(config, then):
+    """The config with the parts of a run's own that rule training and not the model."""
+    frozen = {key: getattr(then.face, key) for key in ("freeze_pose", "freeze_dyn")}
+    trains = {key: getattr(then, key) for key in ("train_pose", "train_face", "train_motion")}
+    losses = then.face_losses
+    return replace(config, face=replace(config.face, **frozen), face_losses=losses, **trains)

@@ -52,6 +52,14 @@ _OWN = (
         "vgg19",
     ),
     OwnWeight(
+        "vggface",
+        "the loss of face features as in MegaPortraits",
+        "vggface.safetensors",
+        "unstated, or CC BY-NC (University of Oxford)",
+        "vgg_face_dag.pth, VGG-16 of Parkhi et al. 2015 for PyTorch (Oxford's VGG group)",
+        "vggface",
+    ),
+    OwnWeight(
         "arcface-r50",
         "the identity losses",
         "arcface-r50.safetensors",

@@ -55,7 +55,9 @@ def same(a, b):
 def test_windows_are_slices_of_the_clips(folder):
     starts = set()
     for batch in islice(clips(folder), 40):
-        for motion, valid, wave in zip(batch.motion, batch.valid, batch.waveform, strict=True):
+        for motion, valid, wave, heard in zip(
+            batch.motion, batch.valid, batch.waveform, batch.heard, strict=True
+        ):
             number = int(motion[K, 0])
             whole = clip(number, LENGTHS[number])
             start = int(motion[K, 1])  # a window begins inside of its clip
@@ -69,6 +71,7 @@ def test_windows_are_slices_of_the_clips(folder):
             low = (start - K - MARGIN + 100) * 640
             expected = padded[low : low + (K + W + 2 * MARGIN) * 640]
             np.testing.assert_allclose(wave, expected, rtol=1e-6)
+            np.testing.assert_array_equal(heard, expected.reshape(-1, 640).any(1))
             starts.add((number, start))
             if LENGTHS[number] < W:
                 assert start == 0
@@ -157,12 +160,14 @@ def test_windows_after_a_portrait_at_rest(folder):
         np.testing.assert_allclose(
             now.motion[:, K + FRAMES :, dyn], was.motion[:, K + FRAMES :, dyn]
         )
-        start = (K + MARGIN) * 640
-        assert (now.waveform[:, :start] == 0).all()
-        np.testing.assert_array_equal(now.waveform[:, start:], was.waveform[:, start:])
+        assert now.rests.all()
+        assert not now.heard[:, : K + MARGIN].any()
+        np.testing.assert_array_equal(now.heard[:, K + MARGIN :], was.heard[:, K + MARGIN :])
     some = MotionClips(folder, get_config("debug", ["diffusion.rest_share=0.5"]), 64)
-    share = (next(some).motion[:, 0, POSE_DIM:] == some.stats.mean[POSE_DIM:]).all(1).mean()
-    assert 0.3 < share < 0.7
+    batch = next(some)
+    rests = (batch.motion[:, 0, POSE_DIM:] == some.stats.mean[POSE_DIM:]).all(1)
+    assert 0.3 < rests.mean() < 0.7
+    np.testing.assert_array_equal(batch.rests, rests)
     with pytest.raises(UserError, match="rest_share"):
         get_config("debug", ["diffusion.rest_share=1.5"])
 
@@ -204,12 +209,13 @@ def test_statistics_are_those_of_all_frames_and_kept(folder, monkeypatch):
 
 
 def test_features_instead_of_sound(folder):
+    """Where the config's encoder is frozen."""
+    size = "audio.encoder=whisper", "audio.variant=tiny.en", "audio.dim=384"
     for file in find_clips(folder)[1]:
         arrays = dict(np.load(file))
-        count = len(arrays["motion"])
-        audio = np.repeat(np.arange(1, count + 1)[:, None], CONFIG.audio.dim, 1)
+        audio = np.repeat(np.arange(1, len(arrays["motion"]) + 1)[:, None], 384, 1)
         np.savez(file, **arrays, audio=audio.astype(np.float16))
-    batch = next(clips(folder, waveform=False))
+    batch = next(MotionClips(folder, get_config("debug", size), 4))
     assert batch.waveform is None
     expected = np.where(batch.valid, batch.motion[:, :, 1] + 1, 0)
     np.testing.assert_array_equal(batch.audio[:, :, 0], expected)

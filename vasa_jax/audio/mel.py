@@ -19,6 +19,7 @@ from vasa_jax.typing import (
     SAMPLES_PER_FRAME,
     Array,
     AudioFeatures,
+    Bool,
     Float,
     Int,
     Waveform,
@@ -73,14 +74,25 @@ class MelEncoder(nn.Module):
         num_samples: Int[Array, " b"] | None = None,
         statistics: Statistics = None,
         prepared: bool = False,
+        inside: Bool[Array, "b t"] | None = None,
     ) -> AudioFeatures:
-        """(b, n) samples in [-1, 1] -> (b, ceil(n / 640), dim); see `protocol.AudioEncoder`."""
+        """(b, n) samples in [-1, 1] -> (b, ceil(n / 640), dim); see `protocol.AudioEncoder`.
+
+        inside: frames that the clip has, where it may also begin within a row; features of frames
+        within a clip's edge are those of the clip encoded by itself.
+        """
         del statistics, prepared  # this encoder takes no statistics over time
         waveform, ends = valid_frames(waveform, num_samples)
+        frames = waveform.shape[1] // SAMPLES_PER_FRAME
+        mask = before(frames, ends)
+        if inside is not None:
+            mask &= inside
+            by_frame = waveform.reshape(-1, frames, SAMPLES_PER_FRAME)
+            waveform = jnp.where(mask[..., None], by_frame, 0).reshape(waveform.shape)
         mel = log_mel(waveform, self.bins)
         hops = SAMPLES_PER_FRAME // HOP
-        x = mel.reshape(mel.shape[0], mel.shape[1] // hops, hops * self.bins)
-        mask = before(x.shape[1], ends)[..., None]
+        x = mel.reshape(mel.shape[0], frames, hops * self.bins)
+        mask = mask[..., None]
         x = nn.Dense(self.width, dtype=self.dtype, name="stem")(x).astype(jnp.float32)
         for i in range(self.blocks):
             y = nn.LayerNorm(dtype=jnp.float32, use_fast_variance=False, name=f"norm_{i}")(x)

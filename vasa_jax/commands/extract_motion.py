@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
                         "leave out --val-share and --audio")  # fmt: skip
     report = Reporter(options.report_mode(arguments))
     with report.stage("load"):
+        from vasa_jax.audio.frozen import load_frozen_encoder
         from vasa_jax.bundle import resolve_bundle
         from vasa_jax.compile_cache import enable_compile_cache
         from vasa_jax.inference.motion_encoder import MotionEncoder
@@ -57,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
         bundle = resolve_bundle(arguments.config, arguments.checkpoint, arguments.overrides)
         config, trained = bundle.config, bundle.trained
         encoder = MotionEncoder(config, bundle.params["face"], arguments.batch_size)
-        sound = _sound(config, arguments.audio_weights)
+        sound = None
+        if arguments.audio_weights is not None:
+            sound = load_frozen_encoder(config, arguments.audio_weights)
         del bundle
     if not trained:
         report.note(f"warning: config {config.name!r} is not trained in full: if its face model "
@@ -90,20 +93,3 @@ def _extract_dataset(arguments: argparse.Namespace, encoder, report, sound):
     found = prepared_clips(dataset, encoder.config, encoder.batch)
     clips = {name: clip(prepared) for name, prepared in found.items()}
     return extract_clips(clips, arguments.output, encoder, report, sound=sound)
-
-
-def _sound(config, weights: Path | None):
-    """The frozen audio encoder of the command line, if any."""
-    if weights is None:
-        return None
-    import hashlib
-
-    from vasa_jax.audio import build_audio_encoder, load_audio_weights
-    from vasa_jax.audio.chunks import encode_clip
-    from vasa_jax.inference.extract import Sound
-
-    network = build_audio_encoder(config.audio, config.dtype)
-    params = load_audio_weights(network, weights)
-    with open(weights, "rb") as file:
-        name = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return Sound(name, lambda wave: encode_clip(network, {"params": params}, wave, config.audio))

@@ -81,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="arcface-r50 or arcface-r100 for the identity loss (default: the zoo's dlib network)",
     )
     frozen.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
-                        "encoder for stage 2 (default: the zoo's, if cached)")  # fmt: skip
+                        "encoder, for clips without its features (default: the zoo's, if "
+                        "cached)")  # fmt: skip
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
@@ -127,6 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
             frozen=frozen,
             perception=perception,
             pose=pose,
+            encoder=_encoder(config, arguments),
         )
     finally:
         if hasattr(data, "close"):
@@ -140,13 +142,19 @@ def _networks(config, arguments: argparse.Namespace):
     """Frozen networks of a stage: their kinds (or None), their parameters."""
     if arguments.stage == "face":
         return loss_networks(config, arguments.vgg, arguments.identity, arguments.vggface)
-    path = arguments.audio_weights or _cached_audio_weights(config)
-    if arguments.stage == "pose" or path is None:
-        return None, {}
-    from vasa_jax.audio import build_audio_encoder, load_audio_weights
+    return None, {}
 
-    encoder = build_audio_encoder(config.audio, config.dtype)
-    return None, {"audio": load_audio_weights(encoder, path)}
+
+def _encoder(config, arguments: argparse.Namespace):
+    """The frozen audio encoder of stage 2, where its weights are given or cached."""
+    if arguments.stage != "motion":
+        return None
+    path = arguments.audio_weights or _cached_audio_weights(config)
+    if path is None:
+        return None
+    from vasa_jax.audio.frozen import load_frozen_encoder
+
+    return load_frozen_encoder(config, path)
 
 
 def _data(config, arguments: argparse.Namespace):

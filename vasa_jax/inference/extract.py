@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vasa_jax.audio.frozen import FrozenEncoder
 from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driver import Driver
@@ -25,13 +26,6 @@ FORMAT = 2
 """Clips of format 1 hold wrong poses where a face left the first frame's square."""
 LEAST_PART = 10
 """Frames below which a part of a clip that had to be split is left out."""
-
-
-class Sound(NamedTuple):
-    """A frozen audio encoder: its name, and its function from samples to features at 25 Hz."""
-
-    identity: str
-    encode: Callable[[np.ndarray], np.ndarray]
 
 
 class Content(NamedTuple):
@@ -90,7 +84,7 @@ def extract_folder(
     *,
     val_share: float = 0.0,
     audio: Path | None = None,
-    sound: Sound | None = None,
+    sound: FrozenEncoder | None = None,
 ) -> Summary:
     """Write `output`/train|val/NAME.npz for every video, in the form that `MotionClips` reads, and
     `output`/report.json.
@@ -132,7 +126,7 @@ def extract_clips(
     encoder: MotionEncoder,
     report: Reporter,
     *,
-    sound: Sound | None = None,
+    sound: FrozenEncoder | None = None,
 ) -> Summary:
     """Write `output`/SPLIT/NAME.npz for every clip, and `output`/report.json; see
     `extract_folder`."""
@@ -178,7 +172,7 @@ def extract_clips(
 
 
 def extract_clip(
-    video: Path, heard: Path, encoder: MotionEncoder, sound: Sound | None = None
+    video: Path, heard: Path, encoder: MotionEncoder, sound: FrozenEncoder | None = None
 ) -> list[Piece]:
     """What is learned from one clip: of each part the arrays motion, waveform and, with `sound`,
     audio.
@@ -196,7 +190,7 @@ def _open_video(video: Path, heard: Path, encoder: MotionEncoder) -> Content:
 
 
 def _pieces(
-    name: str, content: Content, encoder: MotionEncoder, sound: Sound | None
+    name: str, content: Content, encoder: MotionEncoder, sound: FrozenEncoder | None
 ) -> tuple[list[Piece], str]:
     """The pieces of a clip, and where it was split ("" where it was not)."""
     motion = encoder(content.frames)

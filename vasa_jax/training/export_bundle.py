@@ -7,12 +7,13 @@ import jax
 import numpy as np
 
 from vasa_jax.audio import build_audio_encoder, load_audio_weights
+from vasa_jax.audio.frozen import features_identity
 from vasa_jax.bundle import PARTS, Bundle, abstract_params, init_bundle, load_bundle
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.params import check_against, flatten
 from vasa_jax.training.checkpoint import saved_in
-from vasa_jax.training.run import export
+from vasa_jax.training.run import FEATURES_NAME, export
 
 
 class Assembled(NamedTuple):
@@ -93,6 +94,8 @@ def assemble(
     if audio_weights is not None:
         encoder = build_audio_encoder(config.audio, config.dtype)
         parts["audio"] = load_audio_weights(encoder, audio_weights)
+        if motion is not None:
+            _check_features(config, motion, audio_weights)
         origin["audio"] = str(audio_weights)
     notes, trained = [], True
     missing = [name for name in PARTS if name not in parts]
@@ -113,3 +116,14 @@ def assemble(
     params = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(params), flatten(abstract_params(config)), "the exported parameters")
     return Assembled(Bundle(config, params, stats, trained, seen), origin, notes)
+
+
+def _check_features(config: Config, workdir: Path, weights: Path) -> None:
+    """Inference must hear what training heard."""
+    try:
+        known = json.loads((Path(workdir) / FEATURES_NAME).read_text())["identity"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # trained along, or on ready batches
+    if known != features_identity(config, weights):
+        raise UserError(f"{weights}: {workdir} was trained on audio features of other weights, "
+                        "chunks or precision; give those that it was trained on")  # fmt: skip

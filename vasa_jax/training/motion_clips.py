@@ -10,7 +10,9 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from vasa_jax.audio.frozen import FrozenEncoder, stored_features
 from vasa_jax.audio.level import at_speech_level
+from vasa_jax.audio.protocol import num_frames
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
@@ -18,9 +20,9 @@ from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
-from vasa_jax.training.rest_start import from_rest, silent_before
+from vasa_jax.training.rest_start import from_rest
 from vasa_jax.training.sound_changes import other_room
-from vasa_jax.typing import SAMPLES_PER_FRAME, Float
+from vasa_jax.typing import SAMPLES_PER_FRAME, Bool, Float
 
 INDEX_NAME = "stats.json"
 CLIPS_IN_MEMORY = 16
@@ -121,6 +123,14 @@ def _is_cache(path: Path) -> bool:
         return False
 
 
+def _features_of(file: Path) -> str | None:
+    """The audio encoder that `extract-motion` noted (`FrozenEncoder.identity`), if there is one."""
+    if "audio" not in read_clip(file):
+        return None
+    model = next(iter(_model(file)), "")
+    return model.partition("+")[2] or None
+
+
 def _model(file: Path) -> set[str]:
     """The model that `extract-motion` noted, if this clip is of its making."""
     with np.load(file, allow_pickle=False) as stored:
@@ -174,13 +184,14 @@ class MotionClips:
     one's first. Every draw depends on seed, epoch and place alone.
 
     batch: the global batch size (default: the config's); each host gives its share, from clips that
-    no other host reads. waveform: sound or features (default: sound for `mel`, else features where
-    the clips hold them). process_index, process_count: this host (default: as JAX says).
+    no other host reads. encoder: for clips that hold sound and not its features, where the config's
+    audio encoder is frozen; every sound is encoded once, as inference encodes it, and its features
+    are kept beside the clips. process_index, process_count: this host (default: as JAX says).
     Attributes: struct, the global batch's shapes; stats and seen (labels), of the whole folder;
-    clips, this host's.
+    clips, this host's; features, the frozen encoder whose features these are, where it is known.
 
-    Raises UserError for folders without clips, fewer clips than hosts, and clips that lack what the
-    config needs.
+    Raises UserError for folders without clips, fewer clips than hosts, clips that lack what the
+    config needs, and features that are not of `encoder`.
     """
 
     def __init__(
@@ -191,7 +202,7 @@ class MotionClips:
         seed: int = 0,
         *,
         split: str = "train",
-        waveform: bool | None = None,
+        encoder: FrozenEncoder | None = None,
         process_index: int | None = None,
         process_count: int | None = None,
     ):
@@ -203,9 +214,7 @@ class MotionClips:
             raise UserError(f"{self._folder}: {len(files)} clips for {hosts} hosts; each needs one")
         if size % hosts:
             raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
-        if waveform is None:
-            waveform = config.audio.encoder == "mel" or "audio" not in read_clip(files[0])
-        self.struct: MotionBatch = motion_batch_struct(config, size, waveform)
+        self.struct: MotionBatch = motion_batch_struct(config, size)
         self._index = index_clips(self._folder, files)
         self.stats, self.seen = self._index.stats, self._index.seen
         dim = config.face.motion_dim
@@ -218,6 +227,11 @@ class MotionClips:
         train = split == "train"
         self._augment = config.audio.augment and train
         self._rest_share = config.diffusion.rest_share if train else 0.0
+        self._encoder = None if config.audio.encoder == "mel" else encoder
+        self._silence = None
+        self.features: str | None = None
+        if self.struct.waveform is None:
+            self._check_features(config, files[0])
         self.clips = self._index.names[host::hosts]
         self._lengths = np.asarray(self._index.frames[host::hosts])
         counts = np.maximum(1, self._lengths // self._window)
@@ -225,7 +239,37 @@ class MotionClips:
         self._share, self._seed, self._host = size // hosts, seed, host
         self._epoch, self._place = 0, 0
         self._order: tuple[int, np.ndarray, np.ndarray] | None = None
-        self._read = lru_cache(CLIPS_IN_MEMORY)(lambda name: read_clip(self._folder / name))
+        self._read = lru_cache(CLIPS_IN_MEMORY)(self._open)
+
+    def _check_features(self, config: Config, file: Path) -> None:
+        """`index_clips` made sure that all clips are of one making."""
+        encoder, found = self._encoder, _features_of(file)
+        if encoder is not None and found is not None and found != encoder.identity:
+            raise UserError(f"{file}: its audio features come from other weights, chunks or "
+                            "precision than those given; give what extract-motion had, or run it "
+                            "again with these")  # fmt: skip
+        self.features = found if encoder is None else encoder.identity
+        if not self._rest_share:
+            return
+        if encoder is None:
+            raise UserError(
+                f"diffusion.rest_share={self._rest_share:g} needs the features of silence; give "
+                f"the weights of {config.audio.encoder} by --audio-weights"
+            )
+        silence = np.zeros(self._context * SAMPLES_PER_FRAME, np.float32)
+        self._silence = encoder.encode(silence)[: self._context]
+
+    def _open(self, name: str) -> dict[str, np.ndarray]:
+        clip = read_clip(self._folder / name)
+        if self.struct.waveform is None and "audio" not in clip and self._encoder is not None:
+            samples = len(clip["motion"]) * SAMPLES_PER_FRAME
+            sound = self._field(name, clip, "waveform", None)[:samples]
+            # Silence where the sound ends early; not within a frame, which would change what the
+            # encoder takes over the whole clip.
+            if num_frames(len(sound)) < len(clip["motion"]):
+                sound = np.pad(sound, (0, samples - len(sound)))
+            clip["audio"] = stored_features(self._encoder, sound, self._folder)
+        return clip
 
     def __iter__(self):
         return self
@@ -248,14 +292,17 @@ class MotionClips:
         return row
 
     def _after_rest(self, row: MotionBatch) -> MotionBatch:
-        """Features of a frozen encoder stay those of the clip: what silence gives is not known."""
+        """The window as a clip's first: its context is a head at rest, in silence."""
         context = self._context
-        valid, wave = row.valid.copy(), row.waveform
+        valid = row.valid.copy()
         valid[:context] = True
-        if wave is not None:
-            wave = silent_before(wave, context + self._margin)
-        motion = from_rest(row.motion, self.stats.mean, context)
-        return row._replace(motion=motion, valid=valid, waveform=wave)
+        row = row._replace(motion=from_rest(row.motion, self.stats.mean, context), valid=valid)
+        if row.waveform is None:
+            audio = np.concatenate([self._silence, row.audio[context:]])
+            return row._replace(audio=audio)
+        heard = row.heard.copy()
+        heard[: context + self._margin] = False
+        return row._replace(heard=heard, rests=np.bool_(True))
 
     def _next_window(self):
         if self._order is None or self._order[0] != self._epoch:
@@ -277,9 +324,10 @@ class MotionClips:
         valid = (frames >= 0) & (frames < len(motion))
         inside = np.clip(frames, 0, len(motion) - 1)
         labels = {key: self._label(name, clip, key) for key in LABELS}
-        audio = wave = None
+        audio = wave = heard = rests = None
         if self.struct.audio is None:
-            wave = self._sound(name, clip, int(frames[0]))
+            wave, heard = self._sound(name, clip, int(frames[0]))
+            rests = None if self.struct.rests is None else np.bool_(False)
         else:
             features = self._field(name, clip, "audio", (len(motion), self.struct.audio.shape[2]))
             audio = np.where(valid[:, None], features[inside], 0).astype(np.float32)
@@ -291,18 +339,24 @@ class MotionClips:
             **{f"has_{k}": np.bool_(v is not None) for k, v in labels.items()},
             audio=audio,
             waveform=wave,
+            heard=heard,
+            rests=rests,
         )  # fmt: skip
 
-    def _sound(self, name: str, clip: dict, first: int) -> Float[np.ndarray, " n"]:
-        """The samples of the window with its margins; what lies outside of the clip is zero."""
-        sound = self._field(name, clip, "waveform", None)
-        sound = sound[: len(clip["motion"]) * SAMPLES_PER_FRAME]
+    def _sound(
+        self, name: str, clip: dict, first: int
+    ) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " g"]]:
+        """The samples of the window with its margins, zero outside of the clip, and which of their
+        frames the clip has."""
+        sound, total = self._field(name, clip, "waveform", None), len(clip["motion"])
+        sound = sound[: total * SAMPLES_PER_FRAME]
+        frames = np.arange(self.struct.heard.shape[1]) + first - self._margin
         low = (first - self._margin) * SAMPLES_PER_FRAME
         found = np.zeros(self.struct.waveform.shape[1], np.float32)
         begin, end = max(low, 0), min(low + len(found), len(sound))
         if begin < end:
             found[begin - low : end - low] = sound[begin:end]
-        return found
+        return found, (frames >= 0) & (frames < total)
 
     def _label(self, name: str, clip: dict, key: str) -> Float[np.ndarray, " c"] | None:
         if key not in clip:
@@ -319,8 +373,9 @@ class MotionClips:
         good = value is not None and value.dtype.kind == "f"
         if not good or (value.ndim != 1 if shape is None else value.shape != shape):
             needed = "one row of samples" if shape is None else f"of shape {list(shape)}"
+            how = " and --audio-weights" if key == "audio" else ""
             raise UserError(f"{self._folder / name}: needs an array {key!r}, {needed}; extract the "
-                            "clip anew with this config")  # fmt: skip
+                            f"clip anew with this config{how}")  # fmt: skip
         return value
 
     def correlations(self) -> Float[np.ndarray, "w m"]:

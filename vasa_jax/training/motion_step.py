@@ -34,10 +34,14 @@ class MotionBatch(NamedTuple):
 
     motion: [pose, z_dyn] in the face model's units. valid: the frame exists; frames before the
     clip's start and past its end must be finite and are ignored. audio: features of a frozen
-    encoder, taken over the whole clip and sliced; or waveform: 16 kHz samples of the frames with
-    `audio_margin` frames more on each side, zeros outside of the clip. The unused one is None.
+    encoder, taken over the whole clip and sliced; or, for an encoder that is trained along,
+    waveform: 16 kHz samples of the frames with `audio_margin` frames more on each side. The unused
+    one is None.
     gaze: (yaw, pitch), radians. distance: 1 is the data's mean. emotion: shares of `EMOTIONS`.
     has_*: the label is known.
+    heard: which frames of the waveform the clip has (None: all). rests: whether the window is a
+    clip's first, after a portrait that waited in silence (None: none); its context's sound is
+    silence, whatever the waveform holds there.
     """
 
     motion: Float[Array, "b f m"]
@@ -50,6 +54,8 @@ class MotionBatch(NamedTuple):
     has_emotion: Bool[Array, " b"]
     audio: Float[Array, "b f a"] | None = None
     waveform: Float[Array, "b n"] | None = None
+    heard: Bool[Array, "b g"] | None = None
+    rests: Bool[Array, " b"] | None = None
 
 
 class _Drawn(NamedTuple):
@@ -63,34 +69,38 @@ class _Drawn(NamedTuple):
 
 def audio_margin(config: Config) -> int:
     """Frames of sound beyond the window on each side, so that features of its first and last frames
-    are those of the whole clip."""
+    are those of the whole clip. For `mel`, the encoder that is trained on windows."""
     encoder = build_audio_encoder(config.audio)
     # One more than the network's reach: the spectrogram's window overlaps the next frame.
     return encoder.receptive_frames + 1 if isinstance(encoder, MelEncoder) else 0
 
 
-def motion_batch_struct(config: Config, batch: int, waveform: bool | None = None) -> MotionBatch:
-    """Shapes of a batch. waveform: sound or features; default: sound where the encoder is trained
-    along, which is `mel`."""
-    waveform = config.audio.encoder == "mel" if waveform is None else waveform
+def motion_batch_struct(config: Config, batch: int) -> MotionBatch:
+    """Shapes of a batch: with sound where the encoder is trained along, which is `mel`, else with
+    features, which depend on more of a clip than a window."""
     frames = config.motion.context + config.motion.window
-    samples = (frames + 2 * audio_margin(config)) * SAMPLES_PER_FRAME
+    trained = config.audio.encoder == "mel"
+    heard = frames + 2 * audio_margin(config) if trained else 0
 
     def f32(*shape):
         return jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
 
-    flags = jax.ShapeDtypeStruct((batch,), jnp.bool_)
+    def flags(*shape):
+        return jax.ShapeDtypeStruct((batch, *shape), jnp.bool_)
+
     return MotionBatch(
         motion=f32(frames, config.face.motion_dim),
-        valid=jax.ShapeDtypeStruct((batch, frames), jnp.bool_),
-        audio=None if waveform else f32(frames, config.audio.dim),
-        waveform=f32(samples) if waveform else None,
+        valid=flags(frames),
+        audio=None if trained else f32(frames, config.audio.dim),
+        waveform=f32(heard * SAMPLES_PER_FRAME) if trained else None,
+        heard=flags(heard) if trained else None,
+        rests=flags() if trained and config.diffusion.rest_share else None,
         gaze=f32(config.motion.gaze_dim),
         distance=f32(config.motion.distance_dim),
         emotion=f32(config.motion.emotion_dim),
-        has_gaze=flags,
-        has_distance=flags,
-        has_emotion=flags,
+        has_gaze=flags(),
+        has_distance=flags(),
+        has_emotion=flags(),
     )
 
 
@@ -126,8 +136,7 @@ def motion_step(
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One step: drop conditions, add noise, predict x0, AdamW, running average.
 
-    frozen: {"stats": …} and, where sound goes through a pretrained encoder, {"audio": its
-    parameters}. Metrics: loss and its parts, norms of gradient, update and parameters.
+    frozen: {"stats": …}. Metrics: loss and its parts, norms of gradient, update and parameters.
     """
     train = config.train_motion
     optimizer = optimizer or make_optimizer(train)
@@ -139,7 +148,7 @@ def motion_step(
         target, *rest = _target(config, params, drawn.batch, drawn.conditions)
         terms = x0_terms(jnp.zeros_like(target), target, *rest)
         counts = counts_of(terms)  # the data alone says so: no prediction is needed
-    loss = partial(_loss, config, layout, frozen, counts)
+    loss = partial(_loss, config, layout, counts)
 
     def microbatch(part):
         (_, parts), grads = jax.value_and_grad(remat(loss, train.remat), has_aux=True)(params, part)
@@ -188,10 +197,10 @@ def _target(config, params, batch, conditions):
     return x0, valid, config.diffusion, *before
 
 
-def _loss(config, layout, frozen, counts, params, drawn):
+def _loss(config, layout, counts, params, drawn):
     k = config.motion.context
     batch = drawn.batch
-    audio = _audio(config, layout, frozen, params, batch)
+    audio = window_features(config, layout, params, batch)
     conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
     x0, valid, *rest = _target(config, params, batch, conditions)
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
@@ -202,17 +211,29 @@ def _loss(config, layout, frozen, counts, params, drawn):
     return loss, {"loss": loss} | parts
 
 
-def _audio(config, layout, frozen, params, batch):
+def window_features(
+    config: Config, layout: Layout, params: Any, batch: MotionBatch
+) -> Float[Array, "b f a"]:
+    """The sound of a batch as inference hears it (`Pipeline.audio`, `Pipeline.before`)."""
     if batch.waveform is None:
         return batch.audio
-    margin = audio_margin(config)
+    margin, context = audio_margin(config), config.motion.context
     encoder = build_audio_encoder(config.audio, config.dtype)
-    encode = layout.by_example(lambda p, wave: encoder.apply({"params": p}, wave))
-    if "audio" in params:
-        features = encode(params["audio"], batch.waveform)
-    else:
-        features = jax.lax.stop_gradient(encode(frozen["audio"], batch.waveform))
-    return features[:, margin : margin + batch.motion.shape[1]].astype(jnp.float32)
+    heard, rests = batch.heard, batch.rests
+    if heard is None:
+        heard = jnp.ones((len(batch.waveform), batch.motion.shape[1] + 2 * margin), bool)
+
+    def encode(params, wave, heard):
+        return encoder.apply({"params": params}, wave, inside=heard)
+
+    features = layout.by_example(encode)(params["audio"], batch.waveform, heard)
+    features = features[:, margin : margin + batch.motion.shape[1]].astype(jnp.float32)
+    if rests is None:
+        return features
+    silence = jnp.zeros((1, context * SAMPLES_PER_FRAME), jnp.float32)
+    silence = encoder.apply({"params": params["audio"]}, silence).astype(jnp.float32)
+    before = jnp.where(rests[:, None, None], silence, features[:, :context])
+    return jnp.concatenate([before, features[:, context:]], 1)
 
 
 def motion_task(
@@ -222,14 +243,13 @@ def motion_task(
     batch: MotionBatch | None = None,
 ) -> Task:
     """Stage 2 for the loop. frozen: {"stats": MotionStats of the data (default: none needed, the
-    motion is z-scored already), "audio": parameters of a pretrained encoder to feed sound to,
-    "correlations": of the data, for `motion.prior` (`vasa_jax.motion.prior.correlations`)}."""
+    motion is z-scored already), "correlations": of the data, for `motion.prior`
+    (`vasa_jax.motion.prior.correlations`)}."""
     dim = config.face.motion_dim
     plain = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
     frozen = {"stats": plain} | (frozen or {})
     optimizer = optimizer or make_optimizer(config.train_motion)
-    sound = config.audio.encoder == "mel" or "audio" in frozen
-    struct = motion_batch_struct(config, config.train_motion.batch, sound)
+    struct = motion_batch_struct(config, config.train_motion.batch)
     return Task(
         name="motion",
         config=config,

@@ -8,7 +8,7 @@ whatever emotion was asked for.
 
 import numpy as np
 
-from vasa_jax.typing import POSE_DIM, SAMPLES_PER_FRAME, Float
+from vasa_jax.typing import POSE_DIM, Float
 
 FRAMES = 8
 """Of the window, in which the face comes from rest to what the clip does."""
@@ -28,11 +28,4 @@ def from_rest(
     x = np.minimum((np.arange(len(window)) + 1) / (FRAMES + 1), 1)[:, None]
     share = x * x * (3 - 2 * x)
     window[:, POSE_DIM:] = (1 - share) * rest[POSE_DIM:] + share * window[:, POSE_DIM:]
-    return found
-
-
-def silent_before(wave: Float[np.ndarray, " n"], frames: int) -> Float[np.ndarray, " n"]:
-    """The same sound, silent in its first `frames` frames of video."""
-    found = wave.copy()
-    found[: frames * SAMPLES_PER_FRAME] = 0
     return found

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vasa_jax.audio.frozen import FrozenEncoder
 from vasa_jax.config import Config, from_dict
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import fake as full_face_batch
@@ -33,6 +34,8 @@ from vasa_jax.training.task import Task
 STAGES = ("pose", "face", "motion")
 """In the order of training; the first may be left out where the data of the second has labels."""
 LABELS_NAME = "labels.json"
+FEATURES_NAME = "audio_features.json"
+"""In a workdir of stage 2: which frozen encoder's features it learned from."""
 
 
 class Exported(NamedTuple):
@@ -59,6 +62,7 @@ def run(
     progress: Progress | None = None,
     frozen: Mapping[str, Any] | None = None,
     perception: Perception | None = None,
+    encoder: FrozenEncoder | None = None,
     initial: Any = None,
     pose: Any = None,
 ) -> Result:
@@ -69,9 +73,9 @@ def run(
     `NpzShards`), in stage 2 also of clips from extract-motion (see `MotionClips`); or None for
     random batches, which show that everything runs and teach nothing.
     frozen: parameters of frozen networks by name: "vgg", "face" and "identity" for the losses of
-    stage 1 (their kinds in `perception`); "audio" for a pretrained encoder that is fed sound, and
-    "stats" (MotionStats; read from a folder's data if absent) in stage 2, with "correlations" (see
-    `motion_task`; read from a folder's clips if absent).
+    stage 1 (their kinds in `perception`); "stats" in stage 2 (MotionStats; read from a folder's
+    data if absent), with "correlations" (see `motion_task`; read from a folder's clips if absent).
+    encoder: for clips that hold sound and not its features, where the config's encoder is frozen.
     initial: parameters to start a new run from, in the form of `TrainState.params`.
     pose: parameters of a trained head pose encoder to start stage 1 with; `face.freeze_pose` says
     whether they stay as they are.
@@ -88,9 +92,11 @@ def run(
     if pose is not None and initial is None:
         initial = partial(_with_pose, pose)
     if stage == "motion" and isinstance(data, str | Path) and is_clip_folder(Path(data)):
-        sound = True if "audio" in frozen else None
-        data = MotionClips(Path(data), config, seed=config.train_motion.seed, waveform=sound)
+        data = MotionClips(Path(data), config, seed=config.train_motion.seed, encoder=encoder)
         keep_labels(Path(workdir), data.seen, progress)
+        if data.features is not None and jax.process_index() == 0:
+            note = json.dumps({"identity": data.features}) + "\n"
+            write_whole(Path(workdir) / FEATURES_NAME, "note", note)
         frozen.setdefault("stats", data.stats)
         if config.motion.prior:
             frozen.setdefault("correlations", data.correlations())
@@ -149,12 +155,17 @@ def make_task(
             struct = available(data, full_face_batch(config, config.train_face.batch))
         return face_task(config, frozen, perception, struct)
     if isinstance(data, Path):
-        size = config.train_motion.batch
-        both = motion_batch_struct(config, size, True)
-        both = both._replace(audio=motion_batch_struct(config, size, False).audio)
-        found = available(data, both)
-        sound = config.audio.encoder == "mel" or "audio" in frozen
-        struct = found._replace(audio=None) if sound else found._replace(waveform=None)
+        struct = available(data, motion_batch_struct(config, config.train_motion.batch))
+        if struct.audio is None and struct.waveform is None:
+            lacking = "waveform" if config.audio.encoder == "mel" else "audio"
+            raise UserError(f"{data}: its batches lack the array {lacking!r}, from which config "
+                            f"{config.name!r} learns; add it, or give a folder of whole clips by "
+                            "`vasa-jax extract-motion`")  # fmt: skip
+        if config.diffusion.rest_share and struct.rests is None:
+            raise UserError(f"{data}: its batches do not say which windows begin after a rest "
+                            "('rests'), as generated clips will; give a folder of whole clips by "
+                            "`vasa-jax extract-motion`, or --set diffusion.rest_share=0"
+                            )  # fmt: skip
     return motion_task(config, frozen, batch=struct)
 
 

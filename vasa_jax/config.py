@@ -117,8 +117,9 @@ class DiffusionConfig:
 
     unroll: sampler steps compiled one after another in a trip of the loop. More cost compile time;
     whether they save launches on a device is for `vasa-jax benchmark` to say.
-    rest_share: of the windows that training begins as a generated clip does, after the portrait at
-    rest (`vasa_jax/training/rest_start.py`), where it reads whole clips.
+    rest_share: of the windows that training begins after a portrait at rest
+    (`vasa_jax/training/rest_start.py`), where it reads whole clips; generated clips then begin so.
+    0, as in the paper: they begin with the null context.
     """
 
     timesteps: int = 1000

@@ -23,6 +23,13 @@ def waveform():
 
 
 @pytest.fixture(scope="module")
+def resting(debug_bundle):
+    """As if trained on clips that begin with a portrait at rest."""
+    config = get_config("debug", ["diffusion.rest_share=0.5"])
+    return Pipeline(debug_bundle._replace(config=config))
+
+
+@pytest.fixture(scope="module")
 def source(debug_pipeline):
     rng = np.random.default_rng(1)
     return debug_pipeline.encode(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
@@ -56,14 +63,14 @@ def test_memory_does_not_grow(debug_pipeline):
 
 
 @pytest.mark.parametrize("with_pose", [False, True])
-def test_motion_is_that_of_the_whole_clip(debug_pipeline, source, with_pose):
+def test_motion_is_that_of_the_whole_clip(resting, source, with_pose):
     rng = np.random.default_rng(2)
     features = rng.standard_normal((75, 32)).astype(np.float32)
     controls = Controls(gaze=(10.0, -5.0), emotion=(("happiness", 0.6),))
     pose = rng.standard_normal((50, 7)).astype(np.float32) * 0.1 if with_pose else None
     begin = None if with_pose else source
-    whole = debug_pipeline.sample([features], [controls], [7], [pose], sources=[begin])[0]
-    windows = MotionWindows(debug_pipeline, controls, 7, pose, begin)
+    whole = resting.sample([features], [controls], [7], [pose], sources=[begin])[0]
+    windows = MotionWindows(resting, controls, 7, pose, begin)
     pieces = [windows(features[i : i + 20]) for i in range(0, 75, 20)]
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
     if with_pose:
@@ -84,26 +91,30 @@ def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     assert all(piece.heard <= piece.made for piece in pieces)
 
 
-def test_a_clip_begins_with_the_portraits_head(debug_pipeline, source):
-    """The first window is told a resting face in the portrait's pose, and silence."""
+def test_a_clip_begins_with_the_portraits_head(resting, debug_pipeline, source):
+    """The first window is told a resting face in the portrait's pose, and silence, of a model that
+    was trained on such starts. Others begin with the null context, as in training."""
     place = np.array([[0.2, -0.1, 0.05]]), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]])
     source = source._replace(pose=Pose(*place))
-    mean, context = debug_pipeline.stats.mean, debug_pipeline.config.motion.context
-    told = debug_pipeline.before(source, 1.5)
+    mean, context = resting.stats.mean, resting.config.motion.context
+    told = resting.before(source, 1.5)
     assert told.motion.shape == (context, len(mean))
     pose = [0.2, -0.1, 0.05, 0.1, -0.2, 0.05, 0.3 - np.log(1.5)]
     np.testing.assert_allclose(told.motion[:, :7], np.tile(pose, (context, 1)), atol=1e-6)
     np.testing.assert_array_equal(told.motion[:, 7:], np.tile(mean[7:], (context, 1)))
-    silence = debug_pipeline.audio(np.zeros(640 * context, np.float32))
+    silence = resting.audio(np.zeros(640 * context, np.float32))
     np.testing.assert_array_equal(told.audio, silence[:context])
-    assert debug_pipeline.before(source, None).motion[0, 6] == mean[6]
+    assert resting.before(source, None).motion[0, 6] == mean[6]
     # And it says something to the sampler.
     features = np.random.default_rng(4).standard_normal((30, 32)).astype(np.float32)
     free, begun = (
-        debug_pipeline.sample([features], [Controls()], [5], sources=sources)[0]
+        resting.sample([features], [Controls()], [5], sources=sources)[0]
         for sources in (None, [source])
     )
     assert np.abs(free - begun).max() > 1e-3
+    assert debug_pipeline.before(source) is None
+    plain = debug_pipeline.sample([features], [Controls()], [5], sources=[source])[0]
+    np.testing.assert_array_equal(plain, free)
 
 
 def test_a_talking_head_stays_where_its_portrait_has_it(debug_pipeline, source):

@@ -213,13 +213,20 @@ class Pipeline:
         frames = self.config.motion.context
         return self.audio(np.zeros(frames * SAMPLES_PER_FRAME, np.float32))[:frames]
 
-    def before(self, source: Source, distance: float | None = 1.0) -> Before:
-        """As if the portrait's head had waited in silence, with a resting face, `distance` times as
-        far away (None: at the training data's mean size).
+    def before(self, source: Source, distance: float | None = 1.0) -> Before | None:
+        """What a clip's first window is told of the time before it: the portrait's head waited in
+        silence, with a resting face, `distance` times as far away (None: at the training data's
+        mean size).
 
         A clip that begins from nothing takes any of the head poses that clips of the training data
         have, for as long as it lasts: a portrait that looks ahead would be turned away.
+
+        None, the learned null, for models that were not trained to begin so
+        (`diffusion.rest_share` 0, as in the paper): they know a clip's start as a window without
+        context.
         """
+        if not self.config.diffusion.rest_share:
+            return None
         pose, motion = jax.tree.map(np.asarray, source.pose), np.array(self.stats.mean)
         motion[ROTATION], motion[TRANSLATION] = pose.rotation[0], pose.translation[0]
         if distance is not None:

@@ -1,5 +1,6 @@
 """Training runs to a bundle, the form of weights that `generate --checkpoint` takes."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 

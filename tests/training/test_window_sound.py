@@ -251,3 +251,7 @@ def test_the_bundle_hears_with_the_weights_of_training(frozen, tmp_path, monkeyp
     save_safetensors(tmp_path / "other.safetensors", {**arrays, first: arrays[first] + 0.01}, {})
     with pytest.raises(UserError, match="trained on audio features of other weights"):
         assemble(config, motion=tmp_path / "work", audio_weights=tmp_path / "other.safetensors")
+    (tmp_path / "work" / "checkpoints").mkdir()
+    other = extract(tmp_path / "again", load_frozen_encoder(config, tmp_path / "other.safetensors"))
+    with pytest.raises(UserError, match="has learned from audio features of other weights"):
+        run(config, "motion", tmp_path / "work", other)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from vasa_jax.audio.build import build_audio_encoder
@@ -38,7 +39,7 @@ def load_frozen_encoder(config: Config, weights: Path) -> FrozenEncoder:
     Raises UserError for files that `load_audio_weights` refuses.
     """
     network = build_audio_encoder(config.audio, config.dtype)
-    params = load_audio_weights(network, weights)
+    params = jax.device_put(load_audio_weights(network, weights))
     return FrozenEncoder(
         features_identity(config, weights),
         lambda wave: encode_clip(network, {"params": params}, wave, config.audio),

@@ -9,6 +9,7 @@ what depends on the person and on combinations.
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from vasa_jax.face.resize import avg_pool2, linear_up2
 from vasa_jax.typing import Array, Float
@@ -38,7 +39,10 @@ class DynMaps(nn.Module):
         maps = self.param("maps", nn.initializers.zeros, shape, jnp.float32)
         while maps.shape[1] > self.volume_size:
             maps = avg_pool2(maps, (1, 2))
-        x = jnp.einsum("bk,khwc->bhwc", dyn.astype(jnp.float32), maps)
+        # Positions: highest precision, as in `pose.move`.
+        x = jnp.einsum(
+            "bk,khwc->bhwc", dyn.astype(jnp.float32), maps, precision=lax.Precision.HIGHEST
+        )
         while x.shape[1] < self.volume_size:
             x = linear_up2(x, (1, 2))
         x = RATE * x[:, None]

@@ -1,5 +1,7 @@
 """The two face programs of inference as pure functions; whoever compiles them shares these."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
@@ -7,6 +9,7 @@ from jax.typing import DTypeLike
 from vasa_jax.face.conv import WS_KERNEL, fold_weight_standardisation
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import vector_to_motion
+from vasa_jax.motion.dit import FLOAT32_PARTS
 from vasa_jax.typing import Array, Float, Source, UInt8
 
 
@@ -50,14 +53,18 @@ def inference_params(params: dict, dtype: DTypeLike) -> dict:
     """
     face = fold_weight_standardisation(params["face"])
     narrowed = {part: narrow(face[part], dtype) for part in DECODE_PARTS}
-    return {**params, "face": {**face, **narrowed}, "motion": narrow(params["motion"], dtype)}
+    motion = {
+        part: leaves if part in FLOAT32_PARTS else narrow(leaves, dtype)
+        for part, leaves in params["motion"].items()
+    }
+    return {**params, "face": {**face, **narrowed}, "motion": motion}
 
 
-def narrow(params: dict, dtype: DTypeLike) -> dict:
+def narrow(params: Any, dtype: DTypeLike) -> Any:
     """The kernels of a tree of parameters in `dtype`; everything else stays as it is."""
 
     def cast(path, leaf):
-        is_kernel = getattr(path[-1], "key", None) in ("kernel", WS_KERNEL)
+        is_kernel = path and getattr(path[-1], "key", None) in ("kernel", WS_KERNEL)
         return leaf.astype(dtype) if is_kernel else leaf
 
     return jax.tree_util.tree_map_with_path(cast, params)

@@ -23,6 +23,9 @@ from vasa_jax.typing import Array, Bool, Float, Int, Key
 PRIOR = "prior_spread"
 """The parameter that `motion.prior` adds."""
 
+FLOAT32_PARTS = ("motion_embed", "head")
+"""Parts of the parameters that are used in float32 whatever the compute type is."""
+
 GAZE_SPREAD = 0.1
 """Radians: about what lines of sight differ by. Beside inputs that vary by about 1, plain radians
 are hardly heard: 4,700 steps taught eyes a sixth of a command, 3,000 with this most of it."""
@@ -62,21 +65,27 @@ def attention_mask(config: MotionConfig) -> Bool[np.ndarray, "n n"] | None:
 
 
 class Mlp(nn.Module):
-    """Dense, activation, Dense; computes in `dtype`, parameters in float32."""
+    """Dense, activation, Dense; computes in `dtype`, parameters in float32. precision: of the
+    products, where float32 is to be float32 on devices that would round their inputs."""
 
     hidden: int
     out: int
     dtype: Any = jnp.float32
     activation: Any = nn.gelu
+    precision: Any = None
 
     @nn.compact
     def __call__(self, x: Float[Array, "*n i"]) -> Float[Array, "*n o"]:
-        x = nn.Dense(self.hidden, dtype=self.dtype, name="up")(x)
-        return nn.Dense(self.out, dtype=self.dtype, name="down")(self.activation(x))
+        dense = partial(nn.Dense, dtype=self.dtype, precision=self.precision)
+        x = dense(self.hidden, name="up")(x)
+        return dense(self.out, name="down")(self.activation(x))
 
 
 class Block(nn.Module):
-    """One pre-norm transformer layer; with a modulation, adaLN-single (PixArt-alpha, 2.3)."""
+    """One pre-norm transformer layer; with a modulation, adaLN-single (PixArt-alpha, 2.3).
+
+    Tokens, the residual path, are float32; attention and MLP compute in `dtype`.
+    """
 
     config: MotionConfig
     dtype: Any = jnp.float32
@@ -154,8 +163,11 @@ class MotionTransformer(nn.Module):
         # One vector per frame, shared by the motion and the audio of that frame. It starts as
         # sines, so that finding the audio of one's own frame need not be learned from nothing.
         self.frame = self.param("frame_embedding", _sines, (c.context + c.window, c.width))
-        mlp = partial(Mlp, c.width, c.width, self.dtype)
-        self.motion_embed, self.audio_embed = mlp(), mlp()
+        # Where motion enters and leaves: what is rounded there differs from frame to frame, and
+        # guidance multiplies it by 1 + sum of lambda_c. `Block` keeps its residual path so, too.
+        exact = partial(Mlp, c.width, precision=jax.lax.Precision.HIGHEST)
+        self.motion_embed, self.head = exact(c.width), exact(self.motion_dim)
+        self.audio_embed = Mlp(c.width, c.width, self.dtype)
         self.gaze_embed = nn.Dense(c.width, dtype=self.dtype)
         self.distance_embed = nn.Dense(c.width, dtype=self.dtype)
         self.emotion_embed = nn.Dense(c.width, dtype=self.dtype)
@@ -164,7 +176,6 @@ class MotionTransformer(nn.Module):
             self.time_modulation = nn.Dense(6 * c.width, dtype=self.dtype)
         self.blocks = [Block(c, self.dtype) for _ in range(c.layers)]
         self.norm_out = _norm()
-        self.head = Mlp(c.width, self.motion_dim, self.dtype)
         if c.prior:
             # Measured, not learned; among the parameters, so that it goes where they go.
             known = default_correlations(c.window, self.motion_dim)
@@ -193,7 +204,7 @@ class MotionTransformer(nn.Module):
             token("audio", self.audio_embed(c.audio), c.has_audio[:, None] & c.audio_valid)
             + present,
         ]
-        return jnp.concatenate(tokens, axis=1).astype(self.dtype)
+        return jnp.concatenate(tokens, axis=1)
 
     def denoise(
         self,
@@ -213,16 +224,16 @@ class MotionTransformer(nn.Module):
             motion = jnp.where(frame_valid[..., None], motion, self.null["motion_context"])
         motion = motion + self.type["motion"] + self.frame[self.config.context :]
         time = self.time_embed(timestep_embedding(t, self.config.width))
-        tokens, modulation = [embedded, motion.astype(self.dtype)], None
+        tokens, modulation = [embedded, motion], None
         if self.config.time_conditioning == "token":
-            tokens.insert(0, (time + self.type["time"]).astype(self.dtype)[:, None])
+            tokens.insert(0, (time + self.type["time"])[:, None])
         else:
             modulation = self.time_modulation(nn.silu(time)).reshape(len(t), 6, -1)
         tokens, mask = jnp.concatenate(tokens, axis=1), attention_mask(self.config)
         for block in self.blocks[:-1]:
             tokens = block(tokens, mask, modulation)
         tokens = self.blocks[-1](tokens, mask, modulation, w)
-        return self.head(self.norm_out(tokens).astype(self.dtype)).astype(jnp.float32)
+        return self.head(self.norm_out(tokens))
 
     def __call__(
         self,

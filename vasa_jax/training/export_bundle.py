@@ -1,6 +1,5 @@
 """Training runs to a bundle, the form of weights that `generate --checkpoint` takes."""
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +13,7 @@ from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.params import check_against, flatten
 from vasa_jax.training.checkpoint import saved_in
-from vasa_jax.training.run import FEATURES_NAME, export
+from vasa_jax.training.run import export, learned_features
 
 
 class Assembled(NamedTuple):
@@ -121,10 +120,7 @@ def assemble(
 
 def _check_features(config: Config, workdir: Path, weights: Path) -> None:
     """Inference must hear what training heard."""
-    try:
-        known = json.loads((Path(workdir) / FEATURES_NAME).read_text())["identity"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return  # trained along, or on ready batches
-    if known != features_identity(config, weights):
+    known = learned_features(Path(workdir))
+    if known is not None and known != features_identity(config, weights):
         raise UserError(f"{weights}: {workdir} was trained on audio features of other weights, "
                         "chunks or precision; give those that it was trained on")  # fmt: skip

@@ -94,9 +94,8 @@ def run(
     if stage == "motion" and isinstance(data, str | Path) and is_clip_folder(Path(data)):
         data = MotionClips(Path(data), config, seed=config.train_motion.seed, encoder=encoder)
         keep_labels(Path(workdir), data.seen, progress)
-        if data.features is not None and jax.process_index() == 0:
-            note = json.dumps({"identity": data.features}) + "\n"
-            write_whole(Path(workdir) / FEATURES_NAME, "note", note)
+        if data.features is not None:
+            keep_features(Path(workdir), data.features)
         frozen.setdefault("stats", data.stats)
         if config.motion.prior:
             frozen.setdefault("correlations", data.correlations())
@@ -167,6 +166,25 @@ def make_task(
                             "`vasa-jax extract-motion`, or --set diffusion.rest_share=0"
                             )  # fmt: skip
     return motion_task(config, frozen, batch=struct)
+
+
+def keep_features(workdir: Path, identity: str) -> None:
+    """Note in a run's folder which frozen encoder's features (`FrozenEncoder.identity`) it learns
+    from. Raises UserError where it has learned from another's before."""
+    path, known = workdir / FEATURES_NAME, learned_features(workdir)
+    if known is not None and known != identity and (workdir / "checkpoints").is_dir():
+        raise UserError(f"{workdir}: has learned from audio features of other weights, chunks or "
+                        "precision; give those, or start in a new --workdir")  # fmt: skip
+    if jax.process_index() == 0:
+        write_whole(path, "name of the audio features", json.dumps({"identity": identity}) + "\n")
+
+
+def learned_features(workdir: Path) -> str | None:
+    """What `keep_features` noted, if a frozen encoder's features were learned from."""
+    try:
+        return json.loads((workdir / FEATURES_NAME).read_text())["identity"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def export(config: Config, stage: str, workdir: Path | str) -> Exported:

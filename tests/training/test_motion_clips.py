@@ -66,8 +66,8 @@ def test_windows_are_slices_of_the_clips(folder):
             np.testing.assert_array_equal(valid, (frames >= 0) & (frames < LENGTHS[number]))
             np.testing.assert_array_equal(motion[valid], whole["motion"][frames[valid]])
             assert np.isfinite(motion).all()
-            heard = at_speech_level(whole["waveform"].astype(np.float32) / 32767)
-            padded = np.pad(heard, 640 * 100)
+            level = at_speech_level(whole["waveform"].astype(np.float32) / 32767)
+            padded = np.pad(level, 640 * 100)
             low = (start - K - MARGIN + 100) * 640
             expected = padded[low : low + (K + W + 2 * MARGIN) * 640]
             np.testing.assert_allclose(wave, expected, rtol=1e-6)

@@ -39,10 +39,19 @@ def wobble(picture, count=45):
 
 
 def write_video(
-    path, frames, *, sound=True, pts=None, form="yuv420p", options=None, level=0.2, rate=25
+    path,
+    frames,
+    *,
+    sound=True,
+    pts=None,
+    form="yuv420p",
+    options=None,
+    level=0.2,
+    rate=25,
+    wave=None,
 ):
     """H.264 with AAC. pts: times in ms. form: pixel format. options: of x264. level: of the noise
-    that is heard. rate: what the file states."""
+    that is heard. rate: what the file states. wave: 16 kHz sound in place of the noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as out:
         video = out.add_stream("libx264", rate=rate, options={"crf": "12", **(options or {})})
@@ -57,7 +66,8 @@ def write_video(
         if sound:
             count = 640 * len(frames) if pts is None else round(16 * (pts[-1] + 40))
             rng = np.random.default_rng(0)
-            wave = (level * rng.standard_normal((1, count))).clip(-1, 1).astype(np.float32)
+            noise = (level * rng.standard_normal((1, count))).clip(-1, 1)
+            wave = (noise if wave is None else wave[None, :count]).astype(np.float32)
             for start in range(0, count, 1024):
                 block = np.ascontiguousarray(wave[:, start : start + 1024])
                 frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")

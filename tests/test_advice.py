@@ -22,8 +22,10 @@ from vasa_jax.motion import dit
 ROOT = Path(vasa_jax.__file__).parent.parent
 SOURCES = [*(ROOT / "vasa_jax").rglob("*.py"), *(ROOT / "data_pipeline").rglob("*.py")]
 SPEAKERS = ("UserError", "require", "note", "_need")
-KEY = re.compile(r"\b(?:face|face_losses|audio|motion|diffusion|inference|train_face|train_motion"
-                 r"|mesh)(?:\.[a-z_0-9]+)+(?:=(?:true|false|none|[a-z0-9]+))?")  # fmt: skip
+SECTIONS = (
+    "face|face_losses|audio|motion|diffusion|inference|train_pose|train_face|train_motion|mesh"
+)
+KEY = re.compile(rf"\b(?:{SECTIONS})(?:\.[a-z_0-9]+)+(?:=(?:true|false|none|[a-z0-9]+))?")
 
 
 def _text(node):
@@ -177,8 +179,8 @@ def test_losses_can_be_switched_off_as_their_errors_say():
     from vasa_jax.face import losses
 
     tree = ast.parse(Path(losses.__file__).read_text())
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)
-             and getattr(n.func, "id", "") == "_need"]  # fmt: skip
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    calls = [call for call in found if getattr(call.func, "id", "") == "_need"]
     tried = set()
     for call in calls:
         key = _text(call.args[1])

@@ -92,7 +92,8 @@ def _load(path: Path) -> tuple[TFLiteNet, TFLiteNet]:
             TFLiteNet(landmarks, ("Identity", "Identity_1")),
         )
     except (KeyError, OSError, zipfile.BadZipFile, cv2.error) as error:
-        raise UserError(f"{path} is not a face landmarker bundle: {error}") from None
+        reason = " ".join(str(error).split())  # OpenCV's has several lines
+        raise UserError(f"{path} is not a face landmarker bundle: {reason}") from None
 
 
 def detect_faces(image: PortraitArray, path: Path | None = None, fine: bool = True) -> list[Face]:

@@ -24,8 +24,9 @@ def _load(path: Path) -> TFLiteNet:
     try:
         return TFLiteNet(path.read_bytes(), ("activation_10",))
     except (OSError, cv2.error) as error:
+        reason = " ".join(str(error).split())  # OpenCV's has several lines
         raise UserError(
-            f"{path} is not the selfie segmentation network ({error}); run `vasa-jax weights get "
+            f"{path} is not the selfie segmentation network ({reason}); run `vasa-jax weights get "
             "selfie-segmentation` to replace it"
         ) from None
 

@@ -131,7 +131,7 @@ def test_batches_of_one_shape_give_every_row(rng):
 class FewLabels(Labellers):
     """Labels that state where a face is: its place in the batch that was given."""
 
-    def load(self):
+    def load(self, kinds=()):
         self.given = []
 
     def label(self, frames, landmarks):

@@ -287,4 +287,9 @@ def test_an_empty_folder_and_a_full_output_are_told(folder, tmp_path, capsys):
     assert cli.main([*base, f"--data={tmp_path / 'empty'}", "-o", str(tmp_path / "r")]) == 2
     assert "neither clips nor swaps" in capsys.readouterr().err
     assert cli.main([*base, f"--data={folder}", "-o", str(folder)]) == 2
+    assert "would overwrite the data" in capsys.readouterr().err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    assert cli.main([*base, f"--data={folder}", "-o", str(tmp_path / "full")]) == 2
     assert "holds other files" in capsys.readouterr().err
+    assert (tmp_path / "full" / "thesis.txt").read_text() == "mine"

@@ -108,16 +108,17 @@ def run(arguments: argparse.Namespace) -> int:
     initialise_hosts(config)  # before anything asks JAX for its devices
     enable_compile_cache()
     progress = Quiet() if arguments.quiet else Bar()
-    if arguments.data is None:
-        progress.note("warning: no --data: random batches show that everything runs, no more")
     data = _data(config, arguments)
     try:
         given = arguments.pose
         pose = None if given is None else pose_parameters(given, config)
         training.check_start(config, arguments.stage, arguments.workdir, data, pose is not None)
+        perception, frozen = _networks(config, arguments)
+        encoder = _encoder(config, arguments)
+        if arguments.data is None:
+            progress.note("warning: no --data: random batches show that everything runs, no more")
         if arguments.stage == "face" and (line := _about_masks(config, data)):
             progress.note(line)
-        perception, frozen = _networks(config, arguments)
         result = training.run(
             config,
             arguments.stage,
@@ -128,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
             frozen=frozen,
             perception=perception,
             pose=pose,
-            encoder=_encoder(config, arguments),
+            encoder=encoder,
         )
     finally:
         if hasattr(data, "close"):

@@ -21,6 +21,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.person import FLIP, HEAD_WIDTH, Pe
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import read_proxy
 from vasa_jax.data_pipeline.synthetic.drawing.scene import Ball, Scene
 from vasa_jax.data_pipeline.synthetic.drawing.skin import SIZE, paint
+from vasa_jax.data_pipeline.synthetic.drawing.teeth import along_arch, paint_teeth
 from vasa_jax.data_pipeline.synthetic.identity import Identity, looks_of
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
 from vasa_jax.errors import UserError
@@ -70,6 +71,7 @@ class HeadRenderer:
         self._scene = Scene(size * supersample)
         self._maps = surface_maps(self._scene.context, self._mesh)
         self._anchors = find_anchors(self._mesh)
+        self._teeth = {jaw: along_arch(self._mesh, jaw) for jaw in ("upper", "lower")}
         self._painted = None
 
     def __enter__(self) -> "HeadRenderer":
@@ -97,14 +99,14 @@ class HeadRenderer:
         self._paint(identity)
         skin = scene.texture(self._skin)
         scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0)
-        for name, colour, depth, shine, softness, apart in (
-            (_CLOTH, identity.shirt, 1.0, 0.05, 0.3, 0),
-            ("helper-upper-teeth", (0.86, 0.82, 0.74), 0.6, 0.5, 0.5, 4),
-            ("helper-lower-teeth", (0.78, 0.74, 0.66), 0.4, 0.3, 0.5, 5),
-            ("helper-tongue", (0.62, 0.30, 0.29), 0.6, 0.5, 1.0, 6),
-        ):
-            texture, look = scene.plain(colour, depth), {"shine": shine, "softness": softness}
-            scene.add(mesh.parts[name], 0, "skin", texture, **look, apart=apart)
+        cloth = scene.plain(identity.shirt)
+        scene.add(mesh.parts[_CLOTH], 0, "skin", cloth, shine=0.05, softness=0.3)
+        for jaw, apart in (("upper", 4), ("lower", 5)):
+            texture = scene.texture(paint_teeth(identity.mouth, jaw))
+            look = {"shine": 1.2, "softness": 1.0, "power": 60.0}
+            scene.add(self._teeth[jaw], 0, "mouth", texture, **look, apart=apart)
+        texture, look = scene.plain(identity.mouth.tongue), {"shine": 0.7, "softness": 0.7}
+        scene.add(mesh.parts["helper-tongue"], 0, "mouth", texture, **look, power=30.0, apart=6)
         iris = tuple(float(c) ** 2.2 for c in identity.iris)
         for k in range(2):
             scene.add_ball(k, centre=(0.0, 0.0, 0.0), iris=iris, white=(0.80, 0.76, 0.72),
@@ -193,7 +195,8 @@ class HeadRenderer:
 
     def _draw(self, posed: Posed, rotation, move) -> Rendered:
         rows = np.concatenate([posed.vertices + move, posed.normals], 1).astype("f4")
-        fine = self._scene.draw(rows, self._balls(posed, move), posed.eyes)
+        mouth = posed.mouth._replace(middle=posed.mouth.middle + move)
+        fine = self._scene.draw(rows, self._balls(posed, move), posed.eyes, mouth)
         drawn = cv2.resize(fine, (self.size, self.size), interpolation=cv2.INTER_AREA)
         mask = drawn[..., 3]
         behind = self._behind * (1 - mask[..., None] / np.float32(255))

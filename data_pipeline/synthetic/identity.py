@@ -71,6 +71,34 @@ class Cut(NamedTuple):
     contrast: float
 
 
+class Mouth(NamedTuple):
+    """What lies behind the lips; lengths in mesh units (decimetres), colours sRGB.
+
+    seed: of the teeth's irregularities. teeth, gums, tongue: colours. show: how far the upper
+    incisors reach below the resting upper lip (2 to 4 mm in the young, less with age). overbite:
+    how far the lower ones bite behind them. size: factor of the crowns. gap: between neighbours.
+    diastema: between the upper middle ones. crooked: strength of irregular teeth, in [0, 1].
+    missing: (jaw, number) of missing teeth, counted from the middle, right before left.
+    braces: "", "upper" or "both". tongue_low: how far the resting tongue lies below the edge of the
+    lower teeth; tongue_back: how much further back than behind them.
+    """
+
+    seed: int
+    teeth: Colour
+    gums: Colour
+    tongue: Colour
+    show: float
+    overbite: float
+    size: float
+    gap: float
+    diastema: float
+    crooked: float
+    missing: tuple[tuple[str, int], ...]
+    braces: str
+    tongue_low: float
+    tongue_back: float
+
+
 class Identity(NamedTuple):
     """A person in front of a camera, in plain numbers and names.
 
@@ -80,7 +108,7 @@ class Identity(NamedTuple):
     eyes: texture name of the assets or ""; iris: colour of the painted one.
     brows, lashes, hair: proxy of the assets, or a painted style ("" none).
     cut: of painted hair. beard: a painted style ("" none); beard_depth: its thickness, mesh units.
-    hair_colour, brow_colour, shirt: sRGB.
+    hair_colour, brow_colour, shirt: sRGB. mouth: teeth, gums and tongue.
     distance: camera to resting place in head widths; log_scale: apparent size at rest (`Clip`);
     place: (x, y) in [-1, 1], where the middle between the eyes lies at rest.
     """
@@ -104,6 +132,7 @@ class Identity(NamedTuple):
     hair_colour: Colour
     brow_colour: Colour
     shirt: Colour
+    mouth: Mouth
     light: Light
     background: Background
     distance: float

@@ -12,7 +12,7 @@ from vasa_jax.data_pipeline.synthetic.gaze import look_coefficients
 from vasa_jax.data_pipeline.synthetic.identity import with_looks
 from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, name_of
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, SHAPES, vector
-from vasa_jax.typing import Float
+from vasa_jax.typing import ARKIT, Float
 
 _POSE_SD, _POSE_MOST = np.radians([10.0, 18.0, 6.0]), np.radians([24.0, 38.0, 15.0])
 _PLACE, _PLACE_MOST, _SCALE_SD = np.array([0.0, -0.1]), np.array([0.18, 0.16]), 0.13
@@ -32,7 +32,7 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
     place = np.zeros((poses, 3), np.float32)
     place[:, :2] = rng.uniform(-1, 1, (poses, 2)) * _PLACE_MOST + _PLACE
     scale = np.clip(rng.standard_normal((poses, 1)) * _SCALE_SD, -0.3, 0.3).astype(np.float32)
-    faces = np.stack([_draw_face(rng) for _ in range(dynamics)])
+    faces = _draw_faces(rng, dynamics)
     eyes = np.clip(rng.standard_normal((dynamics, 2)) * _EYE_SD, -_EYE_MOST, _EYE_MOST)
     faces = np.clip(faces + look_coefficients(eyes, np.zeros((dynamics, 3))), 0, 1)
     faces, rotation = faces.astype(np.float32), rotation.astype(np.float32)
@@ -75,16 +75,33 @@ def make_group(job: SwapJob, plan: Plan) -> SwapGroup:
     )
 
 
+def _draw_faces(rng: np.random.Generator, count: int) -> Float[np.ndarray, "d 52"]:
+    """Expressions of a group: the first is a face at rest, as most portraits show."""
+    rest = np.zeros(len(ARKIT))
+    if rng.random() < 0.5:
+        rest = 0.5 * expression(draw_emotion(rng), np.zeros(1))[0]
+        rest[PLACE["jawOpen"]] = 0.0
+    return np.stack([rest, *(_draw_face(rng) for _ in range(count - 1))])
+
+
 def _draw_face(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
-    """A mouth shape, an emotion at full strength, now and then an open jaw or closed eyes."""
-    name = str(rng.choice(list(SHAPES)))
-    face = rng.uniform(0.5, 1.0) * vector(SHAPES[name])
+    """A mouth of speech or a smile, an emotion, now and then a wider jaw, a blink or a wink."""
+    if rng.random() < 0.8:
+        face = rng.uniform(0.25, 1.0) * vector(SHAPES[str(rng.choice(list(SHAPES)))])
+    else:
+        smile, teeth = rng.uniform(0.3, 1.0), rng.choice([0.0, 1.0]) * rng.uniform(0.3, 1.0)
+        face = vector({
+            "mouthSmile": smile, "cheekSquint": 0.6 * smile, "mouthUpperUp": 0.5 * teeth,
+            "mouthLowerDown": 0.3 * teeth, "jawOpen": 0.2 * teeth * rng.random(),
+        })  # fmt: skip
     face = face + expression(draw_emotion(rng), np.zeros(1))[0]
     if rng.random() < 0.35:  # further than speech alone goes
         face[PLACE["jawOpen"]] += rng.uniform(0.0, 0.6)
-    if rng.random() < 0.12:
-        for side in ("Left", "Right"):
-            face[PLACE[f"eyeBlink{side}"]] = rng.uniform(0.7, 1.0)
+    if rng.random() < 0.25:
+        shut = rng.uniform(0.85, 1.0) if rng.random() < 0.7 else rng.uniform(0.2, 0.85)
+        sides = ("Left", "Right") if rng.random() < 0.9 else (str(rng.choice(["Left", "Right"])),)
+        for side in sides:
+            face[PLACE[f"eyeBlink{side}"]] = shut
             face[PLACE[f"eyeWide{side}"]] = 0.0
     return np.clip(face, 0, 1)
 

@@ -13,11 +13,13 @@ REGIONS = (("lips", 20), ("lids", 24), ("brows", 10), ("nose", 9), ("jaw", 13))
 
 class Anchors(NamedTuple):
     """Vertices of the mesh with a meaning: outer eye corners (right, left), nose tip, corners of
-    the mouth (right, left), and the rest of the landmarks."""
+    the mouth (right, left), the middle of the edges where the lips meet (upper, lower), and the
+    rest of the landmarks."""
 
     corners: tuple[int, int]
     nose: int
     mouth: tuple[int, int]
+    lips: tuple[int, int]
     landmarks: np.ndarray
 
 
@@ -51,6 +53,14 @@ def find_anchors(mesh: Mesh) -> Anchors:
     for sign, pull in zip((-1, 1), smile, strict=True):
         mine = lips_y & pucker & (sign * at[:, 0] > 0.15)
         mouth.append(int(body[mine][np.argmax(pull[mine])]))
+    # The seam: only the lower lip follows the jaw.
+    seam = (np.abs(at[:, 0]) < 0.003) & (at[:, 1] > 6.5) & (at[:, 1] < 6.7) & (at[:, 2] > 1.53)
+    fall = mesh.arkit.reshape(-1, 3, 52)[body, 1, ARKIT.index("jawOpen")]
+    above, below = seam & (fall > -0.1), seam & (fall < -0.2)
+    lips = (
+        int(body[above][np.argmin(at[above][:, 1])]),
+        int(body[below][np.argmax(at[below][:, 1])]),
+    )
     ring = lips_y & pucker & (np.abs(at[:, 0]) < 0.33)
     lids = np.zeros(len(body), bool)
     for side in ("l", "r"):
@@ -69,7 +79,7 @@ def find_anchors(mesh: Mesh) -> Anchors:
         "jaw": (at[:, 1] < 6.6) & (at[:, 1] > 6.1) & (at[:, 2] > 0.55) & (mesh.turn[body] > 0.8),
     }
     chosen = [_scatter(body[regions[name]], rest, count) for name, count in REGIONS]
-    return Anchors(tuple(corners), nose, tuple(mouth), np.concatenate(chosen))
+    return Anchors(tuple(corners), nose, tuple(mouth), lips, np.concatenate(chosen))
 
 
 def _scatter(vertices, rest, count):

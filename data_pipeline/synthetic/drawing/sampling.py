@@ -9,7 +9,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.assets import Assets, find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.beard import STYLES as BEARDS
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.shape import draw_shape
-from vasa_jax.data_pipeline.synthetic.identity import Background, Cut, Identity, Light, Skin
+from vasa_jax.data_pipeline.synthetic.identity import Background, Cut, Identity, Light, Mouth, Skin
 
 # Mean skin colours (sRGB) from dark to light; a person's lies between two neighbours.
 TONES = np.array([
@@ -95,6 +95,7 @@ def draw(seed: int, folder: Path | None) -> Identity:
         hair_colour=_colour(hair_colour),
         brow_colour=_colour(np.clip(0.75 * hair_colour + 0.04, 0.02, 0.6)),
         shirt=_colour(rng.uniform(0.05, 0.85) * (1 + 0.5 * rng.uniform(-1, 1, 3))),
+        mouth=_mouth(seed, age, sex, colour),
         light=_light(rng),
         background=_background(rng),
         distance=float(rng.uniform(4.5, 9.0)),
@@ -120,6 +121,37 @@ def _cut(rng, hair: str, male: bool, age: float) -> Cut:
         wave=float(rng.choice([0.0, 0.3, 1.0])),
         contrast=float(rng.uniform(0.5, 1.2)),
     )  # fmt: skip
+
+
+def _mouth(seed: int, age: float, sex: float, skin) -> Mouth:
+    rng = np.random.default_rng((seed, 23))
+    # From bright to worn: lightness and yellowness go together, and grow with age.
+    worn = float(np.clip(rng.beta(1.5, 2.5) + 0.35 * age, 0, 1))
+    teeth = (1 - worn) * np.array([0.98, 0.96, 0.93]) + worn * np.array([0.88, 0.81, 0.67])
+    pink = np.array([0.74, 0.45, 0.44]) * (0.75 + 0.35 * float(np.mean(skin)))
+    dark = rng.uniform(0.75, 1.1)
+    missing = []
+    if rng.random() < 0.04 + 0.12 * age:
+        jaw = str(rng.choice(["upper", "lower"]))
+        missing = [(jaw, int(n)) for n in rng.choice(10, int(rng.integers(1, 3)), replace=False)]
+    young = age < 0.35
+    shown = 0.034 - 0.022 * age - 0.008 * sex + 0.01 * rng.standard_normal()
+    return Mouth(
+        seed=int(rng.integers(2**31)),
+        teeth=_colour(teeth * rng.uniform(0.96, 1.03)),
+        gums=_colour(pink * rng.uniform(0.85, 1.1, 3)),
+        tongue=_colour(np.array([0.70, 0.40, 0.39]) * dark * rng.uniform(0.92, 1.08, 3)),
+        show=float(np.clip(shown, 0.0, 0.055)),
+        overbite=float(np.clip(0.022 + 0.010 * rng.standard_normal(), 0.0, 0.045)),
+        size=float(np.clip(1.08 + 0.06 * rng.standard_normal(), 0.94, 1.25)),
+        gap=float(max(0.0, rng.normal(-0.006, 0.005))),
+        diastema=float(rng.uniform(0.006, 0.022)) if rng.random() < 0.08 else 0.0,
+        crooked=float(rng.beta(1.2, 3.5)),
+        missing=tuple(missing),
+        braces=str(rng.choice(["upper", "both"])) if young and rng.random() < 0.06 else "",
+        tongue_low=float(np.clip(rng.normal(0.02, 0.025), -0.03, 0.07)),
+        tongue_back=float(rng.uniform(0.0, 0.09)),
+    )
 
 
 def _colour(values) -> tuple[float, float, float]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from vasa_jax.data_pipeline.synthetic.drawing import shaders
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Part
+from vasa_jax.data_pipeline.synthetic.drawing.oral import Opening
 from vasa_jax.data_pipeline.synthetic.drawing.surfaces import sphere
 from vasa_jax.data_pipeline.synthetic.identity import Light
 from vasa_jax.errors import UserError
@@ -56,6 +57,7 @@ class Scene:
         sources = (
             ("skin", shaders.SKIN),
             ("hair", shaders.HAIR),
+            ("mouth", shaders.MOUTH),
             ("eye", shaders.EYE),
             ("shell", shaders.SHELL),
         )
@@ -150,10 +152,20 @@ class Scene:
                     program[name].value = value
 
     def draw(
-        self, rows: Float[np.ndarray, "n 6"], balls: list[Ball], sight: Float[np.ndarray, "3"]
+        self,
+        rows: Float[np.ndarray, "n 6"],
+        balls: list[Ball],
+        sight: Float[np.ndarray, "3"],
+        mouth: Opening,
     ) -> UInt8[np.ndarray, "s s 4"]:
         """Premultiplied sRGB. rows: positions and normals in camera axes. sight: direction of the
-        eyes in a head that faces the camera."""
+        eyes in a head that faces the camera. mouth: the gap that light comes through."""
+        for name in ("skin", "mouth"):
+            program = self._programs[name]
+            for axis in ("middle", "inward", "down", "side"):
+                program[f"gap_{axis}"].value = tuple(float(v) for v in getattr(mouth, axis))
+            program["gap_half"].value = mouth.half_width, mouth.half_height
+            program["gap_bend"].value = mouth.bend
         self._target.use()
         self.context.clear(0.0, 0.0, 0.0, 0.0)
         for surface in self._surfaces:
@@ -197,7 +209,7 @@ class Scene:
             surface.rest.write(np.ascontiguousarray(at, "f4").tobytes())
             if surface.texture is not None:
                 surface.texture.use(0)
-            hairy = surface.program is self._programs["hair"]
+            hairy = surface.program in (self._programs["hair"], self._programs["mouth"])
             self._place_program["floor_alpha"].value = 0.5 if hairy else -1.0
             surface.at_rest.render()
         self.context.enable(moderngl.BLEND)

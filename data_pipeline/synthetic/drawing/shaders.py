@@ -29,14 +29,33 @@ float gloss(vec3 n, vec3 l, float power) {
 }
 """
 
+# How much light comes to a place p behind the lips: the share of the directions that the gap
+# between them leaves open, roughly area / (area + distance^2), and less above the upper lip's edge.
+_MOUTH = """
+uniform vec3 gap_middle; uniform vec3 gap_inward; uniform vec3 gap_down; uniform vec3 gap_side;
+uniform vec2 gap_half; uniform float gap_bend;
+float reach(vec3 p) {
+  vec3 r = p - gap_middle;
+  float aside = dot(r, gap_side);
+  float depth = max(dot(r, gap_inward) - gap_bend * aside * aside, 0.0);
+  float area = gap_half.x * max(gap_half.y, 0.012);
+  float seen = 0.05 + 0.95 * area / (area + 0.45 * depth * depth);
+  float above = -dot(r, gap_down) - gap_half.y;
+  return seen * (1.0 - 0.7 * smoothstep(-0.03, 0.06, above));
+}
+"""
+
 SKIN = (
     _COMMON
+    + _MOUTH
     + """
 uniform sampler2D albedo; uniform float shine; uniform float softness;
 void main() {
   vec4 t = texture(albedo, vec2(T.x, 1.0 - T.y));
   vec3 n = facing(normalize(N));
   vec3 c = linear(t.rgb);
+  // Of the skin only the inside of the mouth has alpha below 1.
+  t.a *= mix(reach(P), 1.0, smoothstep(0.2, 0.95, t.a));
   // Light creeps around living skin, the red of it furthest (a wrapped diffuse term).
   vec3 wrap = softness * vec3(0.45, 0.25, 0.18);
   vec3 dk = clamp((dot(n, key) + wrap) / (1.0 + wrap), 0.0, 1.0);
@@ -45,6 +64,28 @@ void main() {
   float rim = 0.12 * pow(1.0 - abs(dot(n, normalize(P))), 3.0);
   vec3 lit = c * light * t.a + shine * t.a * (key_colour * gloss(n, key, 22.0)
              + fill_colour * gloss(n, fill, 22.0) + rim * sky * 0.3);
+  result = vec4(display(lit), 1.0);
+}"""
+)
+
+# Teeth and tongue: wet, and lit through the gap between the lips.
+MOUTH = (
+    _COMMON
+    + _MOUTH
+    + """
+uniform sampler2D albedo; uniform float shine; uniform float softness; uniform float power;
+void main() {
+  vec4 t = texture(albedo, vec2(T.x, 1.0 - T.y));
+  if (t.a < 0.5) discard;
+  vec3 n = facing(normalize(N));
+  vec3 c = linear(t.rgb);
+  vec3 wrap = softness * vec3(0.6, 0.5, 0.45);
+  vec3 dk = clamp((dot(n, key) + wrap) / (1.0 + wrap), 0.0, 1.0);
+  vec3 df = clamp((dot(n, fill) + wrap) / (1.0 + wrap), 0.0, 1.0);
+  vec3 light = key_colour * dk + fill_colour * df + ambient(n);
+  float seen = reach(P);
+  vec3 lit = c * light * seen + shine * seen * (key_colour * gloss(n, key, power)
+             + fill_colour * gloss(n, fill, power));
   result = vec4(display(lit), 1.0);
 }"""
 )

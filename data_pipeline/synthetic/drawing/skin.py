@@ -157,6 +157,6 @@ def paint(
         colour = colour + alpha[..., None] * (ground - colour)
     inside = maps.mouth
     colour = colour + inside[..., None] * (np.array([0.38, 0.13, 0.12]) - colour)
-    light = 1 - 0.82 * inside
+    light = 1 - 0.7 * inside
     rgba = np.concatenate([colour, light[..., None]], -1)
     return (np.clip(rgba, 0, 1) * 255 + 0.5).astype(np.uint8)

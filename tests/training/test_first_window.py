@@ -15,7 +15,6 @@ from vasa_jax.config import NAMES, get_config
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
-from vasa_jax.motion import clips as sampling
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_clips import MotionClips
@@ -59,11 +58,11 @@ def told(pipeline, monkeypatch):
     """The context of the first window of a generated clip; samples nothing."""
     seen = []
 
-    def keep(network, plan, params, carry, inputs, *_):
+    def keep(parameters, carry, inputs, keys):
         seen.append(carry)
         return carry, jnp.zeros((*inputs.audio.shape[:3], DEBUG.face.motion_dim))
 
-    monkeypatch.setattr(sampling, "sample_windows", keep)
+    monkeypatch.setattr(pipeline, "_sample", keep)
     pose = Pose(np.float32([[0.2, -0.1, 0.1]]), np.float32([[0.1, 0, 0]]), np.float32([[0.2]]))
     empty = np.zeros((1, 1, 1, 1, 1), np.float32)
     source = Source(empty, empty[0], pose)

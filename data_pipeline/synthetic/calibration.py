@@ -31,7 +31,7 @@ def clip_statistics(frames: Frames, labellers) -> dict[str, float]:
 
     labellers: of `prepare`.
     """
-    from vasa_jax.data_pipeline.prepare.track import FaceTracker
+    from vasa_jax.perception.face_tracker import FaceTracker
 
     tracker = FaceTracker(_SEARCH_EVERY)
     seen = [tracker(frame).landmarks for frame in frames]

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from tests import needs
+from tests.assets import PORTRAIT
 from vasa_jax.data_pipeline.synthetic import face_statistics as measure
-from vasa_jax.data_pipeline.synthetic.calibration import compare, main, page
+from vasa_jax.data_pipeline.synthetic.calibration import clip_statistics, compare, main, page
 from vasa_jax.typing import ARKIT, FPS
 
 RNG = np.random.default_rng(0)
@@ -130,3 +132,23 @@ def test_folders_without_clips_are_refused(tmp_path, capsys):
 
     with pytest.raises(UserError, match="no such folder"):
         main([str(tmp_path / "none"), str(tmp_path)])
+
+
+class Labels:
+    """A still head that looks ahead and does not blink."""
+
+    def label(self, frames, landmarks):
+        rows = {"rotation": 3, "gaze": 2, "arkit": 52}
+        return {name: np.zeros((len(frames), width), np.float32) for name, width in rows.items()}
+
+
+@needs.weights("face-landmarker")
+def test_a_clip_is_measured_where_its_face_is_seen():
+    portrait = cv2.cvtColor(cv2.imread(str(PORTRAIT)), cv2.COLOR_BGR2RGB)
+    small = cv2.resize(portrait, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    found = clip_statistics(np.stack([small] * 30), Labels())
+    assert found["head speed"] == 0
+    assert found["lip gap amplitude"] < 0.01
+    assert found["brow spread"] < 0.01
+    assert found["blinks a minute"] == 0
+    assert clip_statistics(np.zeros((30, 128, 128, 3), np.uint8), Labels()) == {}

@@ -53,8 +53,10 @@ def test_every_mode_becomes_rgb(tmp_path, gradient, mode):
     image = Image.fromarray(gradient)
     image = image.convert("L").convert(mode) if mode == "LA" else image.convert(mode)
     path = tmp_path / ("a.png" if mode == "P" else "a.tif")
-    image.save(path)
-    np.testing.assert_array_equal(read_image(path), np.asarray(image.convert("RGB")))
+    # Pillow 12 cannot read the uncompressed YCbCr that it writes; of others libtiff makes RGB.
+    image.save(path, **({"compression": "tiff_lzw"} if mode == "YCbCr" else {}))
+    expected = np.asarray(image.convert("RGB"))
+    np.testing.assert_allclose(read_image(path), expected, atol=1 if mode == "YCbCr" else 0)
 
 
 def test_cmyk_jpeg(tmp_path, gradient):

@@ -24,18 +24,14 @@ def make_pairs(groups: Path, out: Path, config, face: dict, tell=print) -> None:
     from vasa_jax.data_pipeline.swaps import find_groups, read_group
     from vasa_jax.face.label_code import eyes_in_head, label_code
     from vasa_jax.face.model import FaceModel
-    from vasa_jax.face.motion import crop_grid
-    from vasa_jax.face.refiner import HALF, condition
-    from vasa_jax.face.sampling import sample_volume
+    from vasa_jax.face.refiner import HALF, condition, crop_face
     from vasa_jax.typing import Motion, Pose
 
     side = round(MARGIN * config.face.refiner)
     model = FaceModel(dataclasses.replace(config.face, refiner=0))
 
     def crop(image, pose):
-        grid = crop_grid(pose, side, HALF * MARGIN)
-        grid = jnp.concatenate([grid, jnp.zeros_like(grid[..., :1])], -1)
-        small = sample_volume(image[:, None], grid[:, None], "border")[:, 0]
+        small = crop_face(image, pose, side, HALF * MARGIN)
         return jnp.round(255 * jnp.clip(small, 0, 1)).astype(jnp.uint8)
 
     @jax.jit

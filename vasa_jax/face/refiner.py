@@ -31,9 +31,10 @@ BORDER = 0.12
 Crop = Float[Array, "b s s 3"]
 
 
-def crop_face(image: Image, pose: Pose, size: int) -> Crop:
-    """The inner face of each image, its place, size and roll taken away by `pose`."""
-    grid = crop_grid(pose, size, HALF)
+def crop_face(image: Image, pose: Pose, size: int, half: float = HALF) -> Crop:
+    """The inner face of each image, its place, size and roll taken away by `pose`. half: of the
+    crop's side, canonical coordinates."""
+    grid = crop_grid(pose, size, half)
     grid = jnp.concatenate([grid, jnp.zeros_like(grid[..., :1])], -1)
     return sample_volume(image[:, None], grid[:, None], "border")[:, 0]
 

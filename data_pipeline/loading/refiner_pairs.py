@@ -53,6 +53,7 @@ class RefinerPairs(Iterator[RefinerBatch]):
         self.struct = refiner_struct(config)
         self._size, self._batch = config.face.refiner, config.train_face.batch
         self._seed, self._augment, self._next = seed, augment, 0
+        self._order = (-1, np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -78,7 +79,10 @@ class RefinerPairs(Iterator[RefinerBatch]):
 
     def _example(self, number: int):
         epoch, place = divmod(number, len(self))
-        k = np.random.default_rng((self._seed, epoch)).permutation(len(self))[place]
+        if self._order[0] != epoch:
+            order = np.random.default_rng((self._seed, epoch)).permutation(len(self))
+            self._order = (epoch, order)
+        k = self._order[1][place]
         rng = np.random.default_rng((self._seed, epoch, place))
         frame, target = self._frame[k], self._target[k]
         portrait, motion = self._portrait[self._source[k]], self._motion[k]

@@ -1,9 +1,11 @@
 """Crops keep their promised proportions, and what is pasted back unchanged changes nothing."""
 
+import cv2
 import numpy as np
 import pytest
 
 from vasa_jax.errors import UserError
+from vasa_jax.inference.continuation import ASIDE, DOWN, LEAST_SIDE, UP
 from vasa_jax.inference.portrait import (
     FACE_CENTRE,
     FACE_SHARE,
@@ -12,6 +14,7 @@ from vasa_jax.inference.portrait import (
     crop_portrait,
     cut_square,
     face_square,
+    fitted_square,
     whole_image_crop,
 )
 from vasa_jax.perception.face_detector import Face
@@ -45,15 +48,6 @@ def test_a_crop_shows_what_its_matrix_says():
         px, py = np.linalg.solve(linear, np.array([x, y]) - offset)
         near = photo[round(py) - 3 : round(py) + 4, round(px) - 3 : round(px) + 4]
         assert np.abs(crop.image[y, x] - near.mean((0, 1))).max() < 4
-
-
-def test_beyond_the_edge_the_border_goes_on():
-    photo = np.zeros((300, 300, 3), np.uint8)
-    photo[:, :, 0] = 200
-    photo[:20] = (10, 20, 30)
-    crop = crop_portrait(photo, _face(100, 5, 160, 160), 64)
-    np.testing.assert_array_equal(crop.image[0, 32], (10, 20, 30))
-    np.testing.assert_array_equal(crop.image[-1, 32], (200, 0, 0))
 
 
 @pytest.mark.parametrize("size", [(100, 300), (300, 100), (256, 256)])
@@ -127,3 +121,93 @@ def test_choosing_a_face():
         choose_face(faces, 0)
     with pytest.raises(UserError, match="no face found"):
         choose_face([])
+
+
+def _grain(height, width):
+    rng = np.random.default_rng(1)
+    return rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def _share_outside(square, height, width):
+    corner, side = square
+    inner = [
+        max(0.0, min(start + side, length - 0.5) - max(start, -0.5))
+        for start, length in zip(corner, (width, height), strict=True)
+    ]
+    return 1 - inner[0] * inner[1] / side**2
+
+
+BEYOND = {
+    "corner": ((400, 400), (0, 0, 150, 150)),
+    "left": ((400, 400), (-30, 150, 160, 160)),
+    "right": ((300, 500), (400, 60, 140, 160)),
+    "bottom": ((500, 300), (70, 390, 150, 150)),
+    "tiny": ((128, 128), (10, 10, 110, 116)),
+    "landscape": ((200, 600), (150, 10, 170, 185)),
+    "portrait": ((600, 200), (10, 200, 180, 190)),
+    "larger than the picture": ((160, 150), (-20, -30, 200, 230)),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_no_stripes_beyond_the_edge(name):
+    """Replicated borders are lines along which nothing changes, up to bilinear sampling."""
+    shape, box = BEYOND[name]
+    photo, face = _grain(*shape), _face(*box)
+    corner, side = square = face_square(face.landmarks)
+    assert _share_outside(square, *shape) > 0.03
+    for found in (cut_square(photo, corner, side, 256), crop_portrait(photo, face, 256)):
+        picture = found.image.astype(int)
+        edges = found.matrix @ np.array([[-0.5, shape[1] - 0.5], [-0.5, shape[0] - 0.5], [1, 1]])
+        first, last = np.ceil(edges[:, 0]).astype(int), np.floor(edges[:, 1]).astype(int)
+        for axis, turned in ((0, picture.swapaxes(0, 1)), (1, picture)):
+            for part in (turned[: max(first[axis], 0)], turned[max(last[axis] + 1, 0) :]):
+                if len(part) >= 8:  # across the picture's edge, something changes in every line
+                    assert (np.abs(np.diff(part, axis=0)).max((0, 2)) > 0).mean() > 0.95
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_a_crop_moves_and_shrinks_within_its_limits_before_anything_is_invented(name):
+    shape, box = BEYOND[name]
+    square = corner, side = face_square(_face(*box).landmarks)
+    start, fit = fitted_square(_grain(*shape), corner, side)
+    assert LEAST_SIDE * side - 1e-9 <= fit <= side
+    middle = np.array(FACE_CENTRE)
+    head = (corner + middle * side - start) / fit - middle  # how far it moves in the square
+    assert np.abs(head[0]) <= ASIDE + 1e-9
+    assert -UP - 1e-9 <= head[1] <= DOWN + 1e-9
+    before, after = (_share_outside(s, *shape) for s in (square, (start, fit)))
+    assert after < before
+    # What is still invented is so at the least side alone.
+    assert after < 1e-9 or fit == pytest.approx(LEAST_SIDE * side)
+
+
+def test_a_crop_that_fits_by_moving_keeps_its_size_and_invents_nothing():
+    photo = _smooth(400, 400)
+    corner, side = face_square(_face(110, 200, 150, 150).landmarks)
+    assert 0.5 < corner[1] + side - 399.5 < DOWN * side
+    start, fit = fitted_square(photo, corner, side)
+    assert fit == side
+    np.testing.assert_allclose(start, [corner[0], 399.5 - side])
+    # One that lies inside is not touched, to the last bit, and sampled as ever.
+    inside = face_square(_face(120, 130, 120, 130).landmarks)
+    found = fitted_square(photo, *inside)
+    np.testing.assert_array_equal(found[0], inside[0])
+    assert found[1] == inside[1]
+    crop = crop_portrait(photo, _face(120, 130, 120, 130), 256)
+    want = cv2.warpAffine(
+        photo, crop.matrix, (256, 256), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    np.testing.assert_array_equal(crop.image, want)
+
+
+def test_what_is_invented_is_blurred_more_with_distance_and_begins_without_an_edge():
+    photo = _grain(128, 128)
+    crop = cut_square(photo, np.array([-64.5, -0.5]), 128.0, 128)  # its left half is invented
+    invented, shown = crop.image[:, :64].astype(float), crop.image[:, 64:]
+    np.testing.assert_array_equal(shown, photo[:, :64])
+    spread = invented[:, ::-1].std((0, 2))  # from the edge outwards
+    assert spread[0] > 50 > 20 > spread[16:32].mean() > spread[32:].mean() > 1
+    smooth = cut_square(_smooth(128, 128), np.array([-64.5, -0.5]), 128.0, 128).image.astype(int)
+    step = np.abs(np.diff(smooth, axis=1)).mean((0, 2))
+    assert step[60:68].max() < 1.5 * step[64:].max()

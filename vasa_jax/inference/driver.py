@@ -17,7 +17,7 @@ from vasa_jax.inference.framing import (
     referred,
     square_around,
 )
-from vasa_jax.inference.portrait import cut_square
+from vasa_jax.inference.portrait import cut_square, fitted_square
 from vasa_jax.media.video import read_video
 from vasa_jax.perception.face_tracker import FaceTracker
 from vasa_jax.perception.shots import ShotDetector
@@ -87,7 +87,7 @@ class Driver:
             seen = tracker(frame)
             number, self.count = self.count, self.count + 1
             if seen.landmarks is not None:
-                self._place(number, seen.landmarks, cut or seen.fresh)
+                self._place(number, seen.landmarks, cut or seen.fresh, frame)
                 left, top, side = self._seen
                 yield cut_square(frame, np.array([left, top]), side, self._size).image
             elif not self._numbers and self.count >= SEARCH_SECONDS * FPS:
@@ -98,20 +98,25 @@ class Driver:
                 "that shows one from its start, and crop closer where it is small in the picture"
             )
 
-    def _place(self, number: int, landmarks: np.ndarray, fresh: bool) -> None:
+    def _place(self, number: int, landmarks: np.ndarray, fresh: bool, frame: PortraitArray) -> None:
         """Choose the square of a frame and the view it belongs to."""
         follows = bool(self._numbers) and number == self._numbers[-1] + 1
         fresh = fresh or not follows
         around = square_around(landmarks)
+        # What the encoder sees shows the picture as far as it may; poses count in the view.
+        corner, side = fitted_square(frame, np.array(around[:2]), around.side)
+        within = Square(float(corner[0]), float(corner[1]), side)
         if self._seen is None:
-            self._seen = self._view = around
+            self._seen, self._view = within, around
         elif fresh:
             if follow(self._seen, landmarks, ENCODER_ROOM) is not self._seen:
-                self._seen = around
+                self._seen, anew = within, around
+            else:
+                anew = self._seen
             if self._split:
-                self._view = self._seen
+                self._view = anew
             elif follow(self._view, landmarks, VIEW_ROOM) is not self._view:
-                self._view = self._seen = around
+                self._seen, self._view = within, around
                 self._jumps.append(number)
             elif follows:
                 self._cuts.append(number)
@@ -119,7 +124,7 @@ class Driver:
             self._seen = follow(self._seen, landmarks, ENCODER_ROOM)
             view = follow(self._view, landmarks, VIEW_ROOM)
             if view is not self._view and self._split:
-                self._seen = view = around
+                self._seen, view = within, around
                 fresh = True
             elif view is not self._view:
                 self._slides.append(number)

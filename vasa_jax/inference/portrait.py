@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from vasa_jax.errors import UserError
+from vasa_jax.inference.continuation import fitted, sample
 from vasa_jax.perception.face_detector import Face
 from vasa_jax.typing import Float, PortraitArray
 
@@ -55,9 +56,17 @@ def choose_face(faces: list[Face], number: int | None = None) -> tuple[Face, str
 def crop_portrait(image: PortraitArray, face: Face, size: int) -> Crop:
     """The square of `size` pixels around a face, by the module's proportions.
 
-    Beyond the photo's edges its border pixels are repeated.
+    It is moved and shrunk a little where it would reach beyond the photo (`continuation.fitted`).
     """
-    return cut_square(image, *face_square(face.landmarks), size)
+    return cut_square(image, *fitted_square(image, *face_square(face.landmarks)), size)
+
+
+def fitted_square(
+    image: PortraitArray, corner: Float[np.ndarray, "2"], side: float
+) -> tuple[Float[np.ndarray, "2"], float]:
+    """`face_square`'s square, moved and shrunk so that it shows the image as far as it may."""
+    height, width = image.shape[:2]
+    return fitted(corner, side, FACE_CENTRE, width, height)
 
 
 def face_square(landmarks: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray, "2"], float]:
@@ -71,7 +80,7 @@ def face_square(landmarks: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray
 
 
 def whole_image_crop(image: PortraitArray, size: int) -> Crop:
-    """The whole image in a square, its border pixels repeated on the shorter sides."""
+    """The whole image in a square, continued on the shorter sides (`continuation.sample`)."""
     height, width = image.shape[:2]
     side = float(max(height, width))
     # Pixel centres are whole numbers, so the outer edge of the first pixel lies at -0.5.
@@ -84,7 +93,7 @@ def cut_square(
 ) -> Crop:
     """A square of an image, given by its left and top edge and its side, at `size` pixels.
 
-    Beyond the image's edges its border pixels are repeated.
+    Beyond the image's edges it is continued (`continuation.sample`).
     """
     # Edge coordinates e (pixel i spans i - 1/2 .. i + 1/2): e_crop + 1/2 = (e - corner) * scale.
     scale = size / side
@@ -105,9 +114,7 @@ def _warp(image: PortraitArray, matrix: np.ndarray, size: int) -> PortraitArray:
         linear = matrix[:, :2] / shrink
         offset = matrix[:, 2] + linear @ (0.5 - 0.5 * shrink)
         image, matrix = small, np.column_stack([linear, offset])
-    return cv2.warpAffine(
-        image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return sample(image, matrix, size)
 
 
 class PasteBack:

@@ -6,7 +6,12 @@ import numpy as np
 
 from vasa_jax.data_pipeline.synthetic.blinks import blink_curve, blink_times
 from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
-from vasa_jax.data_pipeline.synthetic.emotion import brow_flashes, draw_emotion, expression
+from vasa_jax.data_pipeline.synthetic.emotion import (
+    brow_flashes,
+    draw_emotion,
+    expression,
+    liveliness,
+)
 from vasa_jax.data_pipeline.synthetic.gaze import look, look_coefficients, main_direction
 from vasa_jax.data_pipeline.synthetic.headmotion import REST_SD, move_head
 from vasa_jax.data_pipeline.synthetic.listening import mouth_of_sound
@@ -20,13 +25,15 @@ from vasa_jax.typing import Float
 class Style(NamedTuple):
     """How this clip is performed. emotion: (8,); main_gaze: (2,) radians; rest: (3,) pitch, yaw,
     roll; lean: head widths towards (-) or away from the camera; lively, articulation, blinking:
-    factors; skew: how much stronger the left half of the face moves."""
+    factors; manner: (3,) factors of the head's pitch, yaw and roll in speech; skew: how much
+    stronger the left half of the face moves."""
 
     emotion: Float[np.ndarray, "8"]
     main_gaze: Float[np.ndarray, "2"]
     rest: Float[np.ndarray, "3"]
     lean: float
     lively: float
+    manner: Float[np.ndarray, "3"]
     articulation: float
     blinking: float
     skew: float
@@ -43,7 +50,8 @@ def draw_style(rng: np.random.Generator) -> Style:
         main_gaze=main,
         rest=rest,
         lean=float(np.clip(rng.normal(0, 0.3), -0.5, 0.5)),
-        lively=float(np.clip(rng.lognormal(0, 0.35), 0.5, 2.2)),
+        lively=float(np.clip(rng.lognormal(0, 0.3), 0.5, 2.0)),
+        manner=np.clip(rng.lognormal(0, 0.25, 3), 0.6, 1.7),
         articulation=float(np.clip(rng.normal(1.15, 0.15), 0.8, 1.5)),
         blinking=float(np.clip(rng.lognormal(0, 0.25), 0.6, 1.7)),
         skew=float(np.clip(rng.normal(0, 0.05), -0.12, 0.12)),
@@ -69,16 +77,17 @@ def perform(
         mouth = mouth_of_sound(speech.waveform, prosody, style.articulation)
     else:
         mouth = articulate(speech.spans, prosody, style.articulation)
-    head = move_head(rng, prosody, speech.spans, style.rest, style.lively)
+    lively = style.lively * liveliness(style.emotion)
+    head = move_head(rng, prosody, speech.spans, style.rest, lively, style.manner)
     gaze = look(rng, prosody, style.main_gaze)
     clock = (np.arange(count) + 0.5) / RATE
     talking = smooth(prosody.speaking, 0.25)
     face = mouth.arkit + expression(style.emotion, talking) * _breathing(rng, clock)[:, None]
-    face += brow_flashes(rng, head.accents, clock)
+    face += brow_flashes(rng, head.accents, head.strength, clock)
     face = np.clip(_skew(face, style.skew), 0, 1)
     face = enforce(face, mouth)
     face += look_coefficients(gaze.direction, head.rotation)
-    shut = blink_curve(blink_times(rng, prosody, style.blinking), count)
+    shut = blink_curve(blink_times(rng, prosody, style.blinking, head.accents), count)
     for side in ("Left", "Right"):
         at = PLACE[f"eyeBlink{side}"]
         face[:, at] = np.maximum(face[:, at], shut)

@@ -51,7 +51,7 @@ from vasa_jax.media.files import write_whole
 from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLES_PER_FRAME, Float, Int, UInt8
 
 RECORD = "tracks.json"
-FORMAT = 2
+FORMAT = 3
 """Goes up when the same plan gives other tracks."""
 _MU = 255.0
 

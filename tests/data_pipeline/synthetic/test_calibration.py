@@ -109,6 +109,17 @@ def test_blinks_and_shifts_of_gaze():
     assert "blink length" not in measure.eye_statistics(np.zeros((50, 52)), np.zeros((50, 2)))
 
 
+def test_lids_that_hang_at_half_do_not_blink():
+    arkit = np.zeros((250, 52))
+    lids = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]
+    arkit[50:, lids] = np.where(np.arange(200) % 2, 0.45, 0.55)[:, None]
+    assert measure.eye_statistics(arkit, np.zeros((250, 2)))["blinks a minute"] == 0
+    arkit[120:124, lids] = 1.0
+    found = measure.eye_statistics(arkit, np.zeros((250, 2)))
+    assert found["blinks a minute"] == pytest.approx(6)
+    assert found["blink length"] == pytest.approx(5 / FPS, abs=1 / FPS)
+
+
 def test_brows_that_rise_have_a_spread():
     marks = np.stack([mesh()] * 40)
     marks[:, list(measure.BROWS), 1] -= 30

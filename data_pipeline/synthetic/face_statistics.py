@@ -127,13 +127,13 @@ def head_statistics(rotation: Float[np.ndarray, "t 3"]) -> dict[str, float]:
 def eye_statistics(
     arkit: Float[np.ndarray, "t 52"], gaze: Float[np.ndarray, "t 2"]
 ) -> dict[str, float]:
-    """Blinks, counted where lids come down and go up again, as long as they are down by more than
-    half of their way; shifts of gaze (radians) of more than 3 degrees."""
+    """Blinks, counted where lids come down and go up again within a second, as long as they are down
+    by more than half of their way; shifts of gaze (radians) of more than 3 degrees."""
     from scipy.signal import find_peaks
 
     lids = arkit[:, [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]].mean(1)
     seconds = len(lids) / FPS
-    found, shape = find_peaks(np.pad(lids, 1), prominence=BLINKED, width=1, rel_height=0.5)
+    found, shape = find_peaks(lids, prominence=BLINKED, wlen=FPS, width=1)
     jump = np.linalg.norm(np.degrees(gaze[2:] - gaze[:-2]), axis=1) > 3
     statistics = {
         "blinks a minute": 60 * len(found) / seconds,
@@ -141,7 +141,7 @@ def eye_statistics(
     }
     if len(found):
         statistics["blink length"] = float(np.median(shape["widths"]) / FPS)
-        statistics["blink peak"] = float(np.median(lids[found - 1]))
+        statistics["blink peak"] = float(np.median(lids[found]))
     return statistics
 
 

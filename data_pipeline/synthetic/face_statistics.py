@@ -127,8 +127,8 @@ def head_statistics(rotation: Float[np.ndarray, "t 3"]) -> dict[str, float]:
 def eye_statistics(
     arkit: Float[np.ndarray, "t 52"], gaze: Float[np.ndarray, "t 2"]
 ) -> dict[str, float]:
-    """Blinks, counted where lids come down and go up again within a second, as long as they are down
-    by more than half of their way; shifts of gaze (radians) of more than 3 degrees."""
+    """Blinks, where lids come down and go up again within a second; they last while lids are down
+    by more than half of their way. Shifts of gaze (radians) of more than 3 degrees."""
     from scipy.signal import find_peaks
 
     lids = arkit[:, [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]].mean(1)

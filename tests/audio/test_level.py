@@ -128,7 +128,7 @@ def test_a_stream_comes_to_the_level_of_the_whole_clip(debug_pipeline, speech):
     def streamed(seconds):
         windows = AudioWindows(debug_pipeline)
         found = [w for block in cut(quiet, seconds) for w in windows.push(block)]
-        return np.concatenate([*found, *windows.finish()])
+        return np.concatenate([w.features for w in (*found, *windows.finish())])
 
     first, second = streamed(0.04), streamed(1.7)
     np.testing.assert_array_equal(first, second)  # however it is cut

@@ -108,7 +108,7 @@ class ToyModel:
         power = np.square(waveform.astype(np.float64)).reshape(-1, 640).mean(1)
         return np.sqrt(power)[:, None].astype(np.float32)
 
-    def sample(self, features, controls, seeds, *, sources):
+    def sample(self, features, controls, seeds, *, sources, sounds):
         found = []
         for heard, wish, seed in zip(features, controls, seeds, strict=True):
             t = np.arange(len(heard))

@@ -42,8 +42,12 @@ def test_features_are_those_of_the_whole_clip_however_it_is_cut(debug_pipeline, 
     for block in cut(waveform, seconds):
         pieces += list(windows.push(block))
     pieces += list(windows.finish())
-    assert [len(p) for p in pieces] == [20, 20, 20, 15]
-    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
+    found = [piece.features for piece in pieces]
+    assert [len(p) for p in found] == [20, 20, 20, 15]
+    np.testing.assert_allclose(np.concatenate(found), whole, atol=2e-5)
+    digests = debug_pipeline.digests(waveform, 0, 75)
+    assert [piece.digest for piece in pieces] == list(digests)
+    assert len(set(digests)) == 4
 
 
 def test_features_come_as_soon_as_their_sound_is_there(debug_pipeline, waveform):
@@ -80,7 +84,9 @@ def test_motion_is_that_of_the_whole_clip(resting, source, with_pose):
 def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     controls = Controls(gaze=(10.0, -5.0))
     features = debug_pipeline.audio(waveform)
-    motion = debug_pipeline.sample([features], [controls], [3], sources=[source])[0]
+    motion = debug_pipeline.sample(
+        [features], [controls], [3], sources=[source], sounds=[waveform]
+    )[0]
     motion = debug_pipeline.stay(source, motion)
     whole = np.concatenate(list(debug_pipeline.decode(source, motion)))
     pieces = list(stream(debug_pipeline, source, cut(waveform, 0.1), controls, seed=3))
@@ -89,6 +95,24 @@ def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     assert np.abs(online.astype(int) - whole).max() <= 1  # a level: rounding of near halves
     assert np.abs(np.diff(whole.astype(int), axis=0)).max() > 1  # it does move
     assert all(piece.heard <= piece.made for piece in pieces)
+
+
+def test_one_seed_moves_other_speech_otherwise_and_the_same_speech_alike(debug_pipeline, waveform):
+    """With the same features: it is the samples that the noise follows, and each window's alone."""
+    features = debug_pipeline.audio(waveform)
+    late = waveform.copy()
+    late[640 * 40 :] *= 0.9
+
+    def motion(sound, seed=3):
+        return debug_pipeline.sample([features], [Controls()], [seed], sounds=[sound])[0]
+
+    one = motion(waveform)
+    np.testing.assert_array_equal(one, motion(waveform.copy()))
+    other = motion(late)
+    np.testing.assert_array_equal(other[:40], one[:40])
+    assert np.abs(other[40:60] - one[40:60]).max() > 0.1
+    assert np.abs(motion(waveform[::-1].copy())[:20] - one[:20]).max() > 0.1
+    assert np.abs(motion(waveform, 4) - one).max() > 0.1
 
 
 def test_a_clip_begins_with_the_portraits_head(resting, debug_pipeline, source):
@@ -183,7 +207,7 @@ def test_encoders_that_see_a_whole_chunk_stream_too(encoder, source, monkeypatch
     warm_up(pipeline, source)
     windows = AudioWindows(pipeline)
     sound = hum(2.0).astype(np.float32)
-    parts = [f for block in cut(sound, 0.25) for f in windows.push(block)]
-    parts += list(windows.finish())
+    found = [w for block in cut(sound, 0.25) for w in windows.push(block)]
+    parts = [window.features for window in (*found, *windows.finish())]
     assert [p.shape for p in parts] == [(20, 16), (20, 16), (10, 16)]
     assert all(np.isfinite(p).all() for p in parts)

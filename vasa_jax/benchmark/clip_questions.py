@@ -77,7 +77,7 @@ def _to_memory(
     with report.stage("audio"):
         features = pipeline.audio(sound)
     with report.stage("sample"):
-        motion = pipeline.sample([features], [Controls()], [0], sources=[source])[0]
+        motion = pipeline.sample([features], [Controls()], [0], sources=[source], sounds=[sound])[0]
     with report.stage("decode"):
         return sum(len(batch) for batch in pipeline.decode(source, pipeline.stay(source, motion)))
 

@@ -37,7 +37,9 @@ def overrides(arguments: argparse.Namespace) -> list[str]:
 def add_control_options(parser: argparse.ArgumentParser) -> None:
     """--seed, --gaze, --distance, --emotion."""
     group = parser.add_argument_group("motion")
-    group.add_argument("--seed", type=int, default=0, help="same seed, same video (default: 0)")
+    group.add_argument(
+        "--seed", type=int, default=0, help="same seed and speech, same motion (default: 0)"
+    )
     group.add_argument("--gaze", metavar="YAW,PITCH", default="0,0", help="main gaze in degrees; "
                        "0,0 looks into the camera (default), `none` leaves it free")  # fmt: skip
     group.add_argument("--distance", metavar="X", default="1.0", help="head distance, 1.0 is the "

@@ -67,11 +67,12 @@ def measure_speech(
         count = min(clip.count, settings.speech_frames)
         truth = to_size(clip.pictures(range(count)), size)
         seen = instruments.reader(truth, True)
-        features = model.audio(clip.waveform[: count * SAMPLES_PER_FRAME])[:count]
+        sound = clip.waveform[: count * SAMPLES_PER_FRAME]
+        features = model.audio(sound)[:count]
         seeds = list(range(settings.seeds))
         controls = [Controls()] * len(seeds)
         source = model.encode(truth[0])
-        motions = sample_all(model, features, controls, seeds, source)
+        motions = sample_all(model, sound, features, controls, seeds, source)
         spoken = clip.phonemes[:count] if clip.phonemes is not None else None
         for seed, motion in enumerate(motions):
             ours = speak(model, source, motion, controls[seed])
@@ -83,7 +84,6 @@ def measure_speech(
             if seed == 0:
                 times = spread(count, gallery.times)
                 gallery.keep(gallery.talks, (clip.identity, ours[times]))
-                sound = clip.waveform[: count * SAMPLES_PER_FRAME]
                 curve = MouthCurve(clip.name, read.mouth, seen.mouth, sound, spoken)
                 gallery.keep(gallery.mouths, curve)
         for norm in NORMS:

@@ -32,7 +32,7 @@ class Model(Protocol):
 
     def sample(
         self, features: Sequence[np.ndarray], controls: Sequence[Any], seeds: Sequence[int],
-        *, sources: Sequence[Any],
+        *, sources: Sequence[Any], sounds: Sequence[np.ndarray],
     ) -> list[np.ndarray]: ...  # fmt: skip
 
 

@@ -72,12 +72,13 @@ def measure_sweeps(
         rows = []
         for clip in clips[: settings.sweep_clips]:
             count = min(clip.count, settings.sweep_frames)
-            features = model.audio(clip.waveform[: count * SAMPLES_PER_FRAME])[:count]
+            sound = clip.waveform[: count * SAMPLES_PER_FRAME]
+            features = model.audio(sound)[:count]
             portrait = to_size(clip.pictures([0]), size)[0]
             controls = [condition.command(value) for value in condition.values]
             seeds = [settings.seed] * len(controls)
             source = model.encode(portrait)
-            motions = sample_all(model, features, controls, seeds, source)
+            motions = sample_all(model, sound, features, controls, seeds, source)
             answers = []
             for motion, wish in zip(motions, controls, strict=True):
                 read = instruments.reader(speak(model, source, motion, wish), True)

@@ -37,19 +37,24 @@ def speak(model: Model, source: Any, motion: Float[np.ndarray, "t m"], controls:
 
 def sample_all(
     model: Model,
+    sound: np.ndarray,
     features: np.ndarray,
     controls: Sequence[Any],
     seeds: Sequence[int],
     source: Any,
 ) -> list[Float[np.ndarray, "t m"]]:
-    """Motion of one portrait to the same sound, once for each wish and seed, as many at once as the
-    model takes."""
+    """Motion of one portrait to the same sound (and its features), once for each wish and seed, as
+    many at once as the model takes."""
     found: list[np.ndarray] = []
     for i in range(0, len(controls), model.batch):
         part = slice(i, i + model.batch)
         count = len(controls[part])
         found += model.sample(
-            [features] * count, controls[part], seeds[part], sources=[source] * count
+            [features] * count,
+            controls[part],
+            seeds[part],
+            sources=[source] * count,
+            sounds=[sound] * count,
         )
     return found
 

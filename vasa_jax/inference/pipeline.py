@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vasa_jax.audio.digest import sound_digests
 from vasa_jax.audio.samples import Samples
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
@@ -37,6 +38,7 @@ from vasa_jax.typing import (
     Frames,
     PortraitArray,
     Source,
+    UInt,
 )
 
 
@@ -166,6 +168,11 @@ class Pipeline:
             windows or self.config.inference.windows_per_call,
         )  # fmt: skip
 
+    def digests(self, sound: Samples, first: int, frames: int) -> UInt[np.ndarray, " windows"]:
+        """What a call of `sampling` is told of the sound of `frames` frames from `first` on, so
+        that one seed moves other speech otherwise: see `vasa_jax.audio.digest`."""
+        return sound_digests(sound, first, frames, self.config.motion.window)
+
     @property
     def frames_per_call(self) -> int:
         """Frames of a clip that the sampler makes at once."""
@@ -178,13 +185,23 @@ class Pipeline:
         seeds: Sequence[int],
         poses: Sequence[np.ndarray | None] | None = None,
         sources: Sequence[Source | None] | None = None,
+        sounds: Sequence[Samples] | None = None,
     ) -> list[Float[np.ndarray, "t m"]]:
         """[pose, z_dyn] of up to `batch` whole clips; a clip's result depends on its own
-        arguments alone, see `sampling`. features: (t, a) per clip, t may be 0."""
+        arguments alone, see `sampling`. features: (t, a) per clip, t may be 0. sounds: of which the
+        features are, for `generate`'s noise; without them it is the seed's alone."""
         check_features(features)
         sampling, size = self.sampling(controls, seeds, poses, sources), self.frames_per_call
-        calls = range(0, max(1, *map(len, features)), size)
-        parts = [sampling([clip[first : first + size] for clip in features]) for first in calls]
+        silence = np.zeros(0, np.float32)
+        sounds = [silence] * len(features) if sounds is None else sounds
+        parts = []
+        for first in range(0, max(1, *map(len, features)), size):
+            some = [clip[first : first + size] for clip in features]
+            digests = [
+                self.digests(sound, first, len(clip))
+                for sound, clip in zip(sounds, some, strict=True)
+            ]
+            parts.append(sampling(some, digests))
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def hear(

@@ -99,6 +99,10 @@ def _blocks(
             going = [i for i, count in enumerate(counts) if count]
             pipeline.hearing.advance([sounds[i] for i in going], [counts[i] for i in going])
             features = [nothing] * len(clips)
+            digests = [
+                pipeline.digests(clip.sound, clip.frames - rest, count)
+                for clip, rest, count in zip(clips, left, counts, strict=True)
+            ]
             for i in going:
                 features[i] = sounds[i].take(counts[i])
                 try:
@@ -107,7 +111,7 @@ def _blocks(
                     give_up(i, error)
                     features[i] = nothing
         with report.timed("sample"):
-            motions = sampling(features)
+            motions = sampling(features, digests)
         for i, (clip, motion) in enumerate(zip(clips, motions, strict=True)):
             if not len(motion):
                 continue

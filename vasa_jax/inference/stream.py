@@ -2,10 +2,10 @@
 
 A window of motion is sampled as soon as its sound is there, and decoded in batches of the config's
 `inference.decode_batch`. Carry, keys and programs are those of the offline path, so that the same
-features and seed give the same video. Features differ from the offline ones only where an encoder
-looks further than `lookahead`, or takes statistics over the whole clip (wav2vec2, whisper): here
-they see the recent sound alone. Nor is the level of a quiet or a loud recording known before it was
-heard: it is that of the sound so far.
+features, sound and seed give the same video. Features differ from the offline ones only where an
+encoder looks further than `lookahead`, or takes statistics over the whole clip (wav2vec2, whisper):
+here they see the recent sound alone. Nor is the level of a quiet or a loud recording known before
+it was heard: it is that of the sound so far.
 """
 
 import time
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.audio.digest import sound_digest
 from vasa_jax.audio.level import LevelMeter
 from vasa_jax.audio.protocol import num_frames
 from vasa_jax.errors import UserError
@@ -22,12 +23,27 @@ from vasa_jax.inference.request import Controls
 from vasa_jax.typing import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME, Float, Frames, Source
 
 __all__ = [
-    "AudioWindows", "MotionWindows", "Piece", "cut", "default_lookahead", "stream", "warm_up",
-]  # fmt: skip
+    "AudioWindows",
+    "HeardWindow",
+    "MotionWindows",
+    "Piece",
+    "cut",
+    "default_lookahead",
+    "stream",
+    "warm_up",
+]
 
 DEFAULT_CONTROLS = Controls()
 LOOKAHEAD = 5
 """Frames of sound awaited past a window's end by encoders that see a whole chunk (0.2 s)."""
+
+
+class HeardWindow(NamedTuple):
+    """A window of sound. features: (t <= w, a). digest: of its samples, see
+    `vasa_jax.audio.digest`."""
+
+    features: Float[np.ndarray, "t a"]
+    digest: int
 
 
 class Piece(NamedTuple):
@@ -50,7 +66,7 @@ def default_lookahead(pipeline: Pipeline) -> int:
 
 
 class AudioWindows:
-    """Blocks of 16 kHz sound in, features (w, a) of whole windows out; the last may be shorter.
+    """Blocks of 16 kHz sound in, whole windows of features out; the last may be shorter.
 
     lookahead: frames of sound past a window's end that are waited for (None: `default_lookahead`).
     The result does not depend on how the sound is cut into blocks. Memory does not grow.
@@ -73,8 +89,8 @@ class AudioWindows:
     def _history(self) -> int:
         return max(self._left, round(self._pipeline.config.audio.chunk_seconds * FPS))
 
-    def push(self, samples: Float[np.ndarray, " n"]) -> Iterator[Float[np.ndarray, "w a"]]:
-        """Take a block of samples in [-1, 1]; yields the features of windows that are now ready.
+    def push(self, samples: Float[np.ndarray, " n"]) -> Iterator[HeardWindow]:
+        """Take a block of samples in [-1, 1]; yields the windows that are now ready.
 
         Raises UserError for samples that are not finite.
         """
@@ -83,19 +99,21 @@ class AudioWindows:
         self._sound = np.concatenate([self._sound, np.asarray(samples, np.float32)])
         return self._ready()
 
-    def finish(self) -> Iterator[Float[np.ndarray, "t a"]]:
+    def finish(self) -> Iterator[HeardWindow]:
         """The sound is over: yields what is left, the last window with its own length."""
         total = self._dropped + num_frames(len(self._sound))
         while self._next < total:
-            yield self._features(min(self._next + self._window, total))
+            yield self._take(min(self._next + self._window, total))
 
-    def _ready(self) -> Iterator[np.ndarray]:
+    def _ready(self) -> Iterator[HeardWindow]:
         heard = self._dropped + len(self._sound) // SAMPLES_PER_FRAME
         while self._next + self._window + self._right <= heard:
-            yield self._features(self._next + self._window)
+            yield self._take(self._next + self._window)
 
-    def _features(self, last: int) -> np.ndarray:
-        """Features of frames [next, last); then forget what no later window needs."""
+    def _take(self, last: int) -> HeardWindow:
+        """Frames [next, last); then forget what no later window needs."""
+        here, there = ((frame - self._dropped) * SAMPLES_PER_FRAME for frame in (self._next, last))
+        digest = sound_digest(self._sound[here:there])
         first = max(self._next - self._left, self._dropped)
         begin = (first - self._dropped) * SAMPLES_PER_FRAME
         # Exactly the promised sound, though more may be there: blocks must not change the result.
@@ -110,7 +128,7 @@ class AudioWindows:
         forget = max(last - self._keep - self._dropped, 0)
         self._sound = self._sound[forget * SAMPLES_PER_FRAME :]
         self._dropped += forget
-        return features
+        return HeardWindow(features, digest)
 
     def _measure(self, end: int) -> None:
         """Let the meter hear everything up to sample `end` of what is kept, once."""
@@ -122,7 +140,7 @@ class AudioWindows:
 class MotionWindows:
     """Features (t <= w, a) of one window after another in, motion (t, m) out.
 
-    What it gives equals `Pipeline.sample` of the whole clip with the same seed and source.
+    What it gives equals `Pipeline.sample` of the whole clip with the same sound, seed and source.
     """
 
     def __init__(
@@ -135,9 +153,11 @@ class MotionWindows:
     ):
         self._sampling = pipeline.sampling([controls], [seed], [pose], [source], windows=1)
 
-    def __call__(self, features: Float[np.ndarray, "t a"]) -> Float[np.ndarray, "t m"]:
+    def __call__(
+        self, features: Float[np.ndarray, "t a"], digest: int = 0
+    ) -> Float[np.ndarray, "t m"]:
         """The motion of the next window; a window of fewer frames than w must be the last."""
-        return self._sampling([features])[0]
+        return self._sampling([features], [np.array([digest], np.uint32)])[0]
 
 
 def stream(
@@ -164,8 +184,8 @@ def stream(
 
     def show(windows, heard):
         nonlocal start
-        for features in windows:
-            motion = windows_of(features)
+        for window in windows:
+            motion = windows_of(*window)
             if pose is None:
                 start = motion[0] if start is None else start
                 motion = pipeline.stay(source, motion, controls.distance, start)

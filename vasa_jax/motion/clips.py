@@ -16,7 +16,7 @@ from vasa_jax.motion.sampler import (
     sample_windows,
 )
 from vasa_jax.motion.stats import MotionStats
-from vasa_jax.typing import EMOTIONS, POSE_DIM, Array, Float, Key
+from vasa_jax.typing import EMOTIONS, POSE_DIM, Array, Float, Key, UInt
 
 
 class Before(NamedTuple):
@@ -65,8 +65,12 @@ def clip_inputs(
     stats: MotionStats,
     window: int,
     count: int,
+    digests: UInt[np.ndarray, " windows"] | None = None,
 ) -> WindowInputs:
-    """One clip as `count` windows, without the batch axis, padded with zeros past its end."""
+    """One clip as `count` windows, without the batch axis, padded with zeros past its end.
+
+    digests: of the windows that the clip reaches, see `vasa_jax.audio.digest`.
+    """
     frames = len(audio)
     padded = np.zeros((count * window, audio.shape[-1]), np.float32)
     padded[:frames] = audio
@@ -90,6 +94,7 @@ def clip_inputs(
         **{f"has_{name}": flag for name, (_, flag) in values.items()},
         fixed=fixed,
         fixed_mask=mask,
+        digest=None if digests is None else np.pad(digests, (0, count - len(digests))),
     )
 
 
@@ -174,15 +179,24 @@ class ClipSampling:
         self._window, self._windows, self._index = config.window, windows, 0
         self._carry = clips_carry(self._controls, config, stats, audio_dim)
 
-    def __call__(self, audio: Sequence[Float[np.ndarray, "_ a"]]) -> list[Float[np.ndarray, "_ m"]]:
+    def __call__(
+        self,
+        audio: Sequence[Float[np.ndarray, "_ a"]],
+        digests: Sequence[UInt[np.ndarray, " _"]] | None = None,
+    ) -> list[Float[np.ndarray, "_ m"]]:
         """The next motion of each clip, in the face model's units, from the features of as many
         frames: those of `windows` whole windows, or fewer where a clip ends, down to none. Clips
-        that are not given have ended."""
+        that are not given have ended. digests: of each clip's windows; in all calls or in none."""
         given = len(audio)
         audio = [*audio, *[audio[0][:0]] * (len(self._controls) - given)]
+        size, count = self._window, self._windows
+        if digests is None:
+            marks = [None] * len(audio)
+        else:
+            marks = [*digests, *[np.zeros(0, np.uint32)] * (len(audio) - given)]
         clips = [
-            clip_inputs(features, self._from_here(wish), self._stats, self._window, self._windows)
-            for features, wish in zip(audio, self._controls, strict=True)
+            clip_inputs(features, self._from_here(wish), self._stats, size, count, mark)
+            for features, wish, mark in zip(audio, self._controls, marks, strict=True)
         ]
         inputs = jax.tree.map(lambda *leaves: np.stack(leaves), *clips)
         self._carry, motion = self._step(self._carry, inputs)

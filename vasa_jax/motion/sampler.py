@@ -23,7 +23,7 @@ from vasa_jax.motion.guidance import (
     stack_branches,
 )
 from vasa_jax.motion.prior import Prior
-from vasa_jax.typing import Array, Bool, Float, Int, Key
+from vasa_jax.typing import Array, Bool, Float, Int, Key, UInt
 
 
 @runtime_checkable
@@ -106,6 +106,8 @@ class WindowInputs(NamedTuple):
     computed at all (its motion is zeros).
     fixed, fixed_mask: optional motion (normalised) that the sampler must keep where the mask is
     True, such as the pose of another clip; both or neither.
+    digest: optional numbers of the windows' sound, which their noise then depends on as well, not
+    in the paper (`vasa_jax.audio.digest` says why).
     """
 
     audio: Float[Array, "b n w a"]
@@ -118,6 +120,7 @@ class WindowInputs(NamedTuple):
     has_emotion: Bool[Array, "b n"]
     fixed: Float[Array, "b n w m"] | None = None
     fixed_mask: Bool[Array, "b n w m"] | None = None
+    digest: UInt[Array, "b n"] | None = None
 
 
 _PER_WINDOW = frozenset(WindowInputs._fields) & frozenset(Conditions._fields)
@@ -190,7 +193,8 @@ def sample_windows(
 ) -> tuple[WindowCarry, Float[Array, "b n w m"]]:
     """n windows one after another; returns the carry for the next call and normalised motion.
 
-    keys: one per clip, the same in every call of a clip; window and step are folded in here.
+    keys: one per clip, the same in every call of a clip; window, the digest of its sound (if given)
+    and step are folded in here.
     weights: lambda of each branch of the plan. Motion past a clip's end means nothing: crop it.
     """
     context = carry.motion_context.shape[1]
@@ -204,6 +208,8 @@ def sample_windows(
             **{name: getattr(window, name) for name in _PER_WINDOW},
         )
         window_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, carry.index)
+        if window.digest is not None:
+            window_keys = jax.vmap(jax.random.fold_in)(window_keys, window.digest)
         motion = sample_window(
             network, plan, params, conditions, window_keys, weights, window.fixed, window.fixed_mask
         )

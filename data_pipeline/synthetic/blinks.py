@@ -7,7 +7,7 @@ from vasa_jax.typing import Float
 
 TALKING_RATE, IDLE_RATE = 30.0, 17.0
 """Blinks a minute. Bentivoglio et al. 1997 measured 26 in conversation, 17 at rest, 4.5 reading,
-log-normal over people; a median of 34 [20, 60] is read from 21 clips of people who talk."""
+log-normal over people; a median of 35 [20, 60] is read from 22 clips of people who talk."""
 LEAST_GAP = 0.8
 SNAPPED = 0.75
 """Share of blinks moved to what is heard: people blink at pauses and at the ends of what they say

@@ -1,8 +1,8 @@
 """How a synthetic head moves: with the melody, stress and phrases of the voice; breath and sway.
 
 Most of it follows from the sound by one fixed map, so that a network can learn it from the sound: a
-speaker's manner scales the map, and a smaller part is chance. All that the map reads lies within a
-second of where it acts.
+speaker's manner scales the map, and a smaller part is chance. What the map reads lies within about
+a second of where it acts, and is measured against the clip's mean loudness and median pitch.
 """
 
 from typing import NamedTuple
@@ -25,8 +25,8 @@ VOICE_GAIN = np.radians(
 """Pitch, yaw, roll of the head for one unit of each of `melody`. The head rises with the voice's
 pitch, which explains more of its motion than loudness does (Munhall et al. 2004: 63 and 32 %), and
 drops on stress (Hadar et al. 1983). With phrases and nods, clips of read speech have standard
-deviations of 2.3, 1.7 and 1.4 degrees and angles that change by 0.18 degrees a frame (25 fps); 21
-clips of people who talk 2.6, 1.9, 1.8 and 0.16; Busso et al. 2007 measured 3.3, 0.9, 0.8 degrees in
+deviations of 2.3, 1.6 and 1.4 degrees and angles that change by 0.18 degrees a frame (25 fps); 22
+clips of people who talk 2.7, 2.0, 2.0 and 0.17; Busso et al. 2007 measured 3.3, 0.9, 0.8 degrees in
 neutral speech, 6.4, 2.6, 2.3 in happy speech."""
 PHRASE_GAIN = np.radians([[-1.6, 1.4, 1.0], [0.8, 1.5, -1.0]])
 """The pose that a phrase is said in, for one unit of pitch and of loudness of its first half
@@ -138,7 +138,7 @@ def move_head(
     phrase = _phrases(rng, tune, phrase_starts(prosody, found), chance)
     spoken = tune @ VOICE_GAIN + active * smooth(phrase, 0.17)
     strength = emphasis(prosody)[(found * RATE).astype(int)]
-    spoken[:, 0] += _nods(strength, found, clock)
+    spoken[:, 0] += nods(strength, found, clock)
     rotation = rest + lively * manner * spoken
     posture = chance * _posture(rng, count)
     breath = chance * np.sin(2 * np.pi * (clock * rng.normal(14, 1.2) / 60 + rng.random()))
@@ -170,7 +170,7 @@ def _phrases(
     return poses
 
 
-def _nods(
+def nods(
     strength: Float[np.ndarray, " k"],
     found: Float[np.ndarray, " k"],
     clock: Float[np.ndarray, " r"],

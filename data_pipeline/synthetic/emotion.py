@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vasa_jax.data_pipeline.synthetic.prosody import strongest
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
 from vasa_jax.typing import ARKIT, EMOTIONS, Float
 
@@ -78,9 +79,8 @@ def brow_flashes(
     out = np.zeros((len(clock), len(ARKIT)))
     if not len(accents):
         return out
-    bar = np.quantile(strength, 1 - FLASHED)
-    part = np.clip((strength - bar) / max(float(strength.max() - bar), 3.0), 0, 1)
-    for time, share in zip(accents[strength >= bar], part[strength >= bar], strict=True):
+    chosen, part = strongest(strength, FLASHED)
+    for time, share in zip(accents[chosen], part, strict=True):
         width = np.interp(share, [0, 1], [0.3, 0.6])
         height = np.interp(share, [0, 1], _FLASH) * rng.uniform(0.8, 1.2)
         along = np.clip((clock - (time - 0.06)) / width, 0, 1)

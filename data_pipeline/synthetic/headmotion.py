@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vasa_jax.data_pipeline.phonemes import PHONEMES, VOWELS
-from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
+from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth, strongest
 from vasa_jax.data_pipeline.synthetic.speech import Spans
 from vasa_jax.typing import Float
 
@@ -179,10 +179,9 @@ def nods(
     out = np.zeros(len(clock))
     if not len(found):
         return out
-    bar = np.quantile(strength, 1 - NODDED)
-    part = np.clip((strength - bar) / max(float(strength.max() - bar), 3.0), 0, 1)
+    chosen, part = strongest(strength, NODDED)
     last = -1.0
-    for time, share in zip(found[strength >= bar], part[strength >= bar], strict=True):
+    for time, share in zip(found[chosen], part, strict=True):
         if time - last < _NOD_GAP:
             continue
         length = np.interp(share, [0, 1], _NOD_SECONDS)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.typing import SAMPLE_RATE, Float
+from vasa_jax.typing import SAMPLE_RATE, Bool, Float
 
 RATE = 100
 """Values a second, of everything in this folder that is not yet sampled at 25 fps."""
@@ -80,6 +80,17 @@ def smooth(
     padded = np.pad(flat, ((half, half), (0, 0)), mode="edge")
     columns = [np.convolve(padded[:, i], kernel, "valid") for i in range(flat.shape[1])]
     return np.stack(columns, 1).reshape(values.shape)
+
+
+def strongest(
+    strength: Float[np.ndarray, " k"], share: float
+) -> tuple[Bool[np.ndarray, " k"], Float[np.ndarray, " chosen"]]:
+    """Which of k > 0 accents are the strongest `share` of them, and how strong each of these is,
+    from 0 to 1 (at least 3 above the weakest) as `headmotion.emphasis` counts."""
+    bar = np.quantile(strength, 1 - share)
+    chosen = strength >= bar
+    span = max(float(strength.max() - bar), 3.0)
+    return chosen, np.clip((strength[chosen] - bar) / span, 0, 1)
 
 
 def at_frames(

@@ -27,9 +27,7 @@ EVERYTHING = (
     "adversarial.weight=0.1", "adversarial.feature_matching=4", "adversarial.scales=1",
     "adversarial.widths=32,64,128,256",
 )  # fmt: skip
-# The generator learns without the refiner, which learns on its frames.
-FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true", "face.refiner=0")
-CODES = ("exact.codes=true",)
+FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 GENERATOR = (
     "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
     "maps_driver", "canonical", "decoder", "surface", "context", "person",
@@ -38,7 +36,7 @@ GENERATOR = (
 CONFIG = "demo"
 MAPS = "maps.npz"
 """Beside the corpus: what each ARKit coefficient moves."""
-SETTINGS: tuple[str, ...] = ("face.refiner=128",)
+SETTINGS: tuple[str, ...] = ()
 """Overrides of the config in every stage and in the weights."""
 
 
@@ -64,8 +62,7 @@ DRY_CORPUS = Corpus(40, 24, 3, 256)
 class Stage(NamedTuple):
     """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
     plain: whether pictures come as they are, but for flips and mild colours. alone: "pose" or
-    "dyn", that encoder without the rest of the face model, on pictures of the size that it sees;
-    "refiner", on crops of frames that the generator before it decodes.
+    "dyn", that encoder without the rest of the face model, on pictures of the size that it sees.
     parts: of the face model that it trains and hands on, all if empty. own: share whose motion is
     read from the source's own person."""
 
@@ -88,7 +85,6 @@ STAGES = {
         Stage("reader", 128, 13_000, 32, 6e-4, LABELS, alone="dyn", parts=("dyn",)),
         Stage("face64", 64, 4_000, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 8_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("refiner", 256, 20_000, 16, 1e-3, CODES, alone="refiner", parts=("refiner",)),
     ),
     "gpu": (
         Stage("pose", 256, 20_000, 256, 1e-3, POSE, alone="pose", parts=("pose",)),
@@ -97,9 +93,7 @@ STAGES = {
         Stage("face128", 128, 8_000, 64, 5e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
         Stage("face256", 256, 6_000, 32, 3e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
         Stage("joint", 256, 8_000, 16, 1e-4, POSE + LABELS + PIXELS + FEATURES + EVERYTHING,
-              ("face.refiner=0",), plain=False),
-        Stage("refiner", 256, 40_000, 128, 1e-3, (*CODES, "perceptual.weight=0.2"),
-              alone="refiner", parts=("refiner",)),
+              plain=False),
     ),
 }  # fmt: skip
 

@@ -21,7 +21,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import demo_copy  # noqa: E402
 import demo_motion  # noqa: E402
-import demo_refiner  # noqa: E402
 import demo_stages  # noqa: E402
 from demo_corpus import make_corpus  # noqa: E402
 from demo_stages import GENERATOR, Stage, config_of  # noqa: E402
@@ -54,7 +53,6 @@ def train_stage(
     from vasa_jax.data_pipeline.loading.crops import CropFiles
     from vasa_jax.data_pipeline.loading.groups import GroupFiles
     from vasa_jax.data_pipeline.loading.pairs import Augment
-    from vasa_jax.data_pipeline.loading.refiner_pairs import RefinerPairs
     from vasa_jax.data_pipeline.loading.turned import TurnedFiles
     from vasa_jax.face.label_code import fold_read_outs
     from vasa_jax.params import flatten, save_safetensors
@@ -63,7 +61,6 @@ def train_stage(
     from vasa_jax.training.pose_step import pose_task
     from vasa_jax.training.program import build_program, init_state
     from vasa_jax.training.reader_step import reader_task
-    from vasa_jax.training.refiner_step import refiner_task
     from vasa_jax.training.run import make_task
 
     config, folder = config_of(stage), work / stage.name
@@ -72,10 +69,6 @@ def train_stage(
     held = held if held.is_dir() else None
     if stage.alone == "dyn":
         data, task = CropFiles(data_folder / "train", config, seed=1), reader_task(config)
-    elif stage.alone == "refiner":
-        demo_refiner.make_pairs(data_folder / "train", work / "pairs", config, before["face"])
-        data = RefinerPairs(work / "pairs", config, seed=1)
-        task = refiner_task(config, frozen.get("vgg"))
     elif stage.alone == "pose":
         data, task = TurnedFiles(data_folder / "train", config, seed=1), pose_task(config)
     else:
@@ -161,8 +154,7 @@ def gate(config, params, held: Path, stage: Stage, own: float = 0.25) -> dict[st
     from vasa_jax.evaluation.gate import measure
 
     data = GroupFiles(held, config, batch=8, augment=PLAIN._replace(own=own))
-    encoders = stage.parts != GENERATOR
-    generator = stage.parts in ((), GENERATOR, ("refiner",))
+    encoders, generator = stage.parts != GENERATOR, stage.parts in ((), GENERATOR)
     return measure(config, params, [next(data) for _ in range(8)], encoders, generator)
 
 

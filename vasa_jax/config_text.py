@@ -63,7 +63,7 @@ def _replaced(node, changes: dict[str, Any]):
 
 _LEAST = {
     "audio_band": 0, "start": 0, "ramp": 0, "warmup": 0, "seed": 0, "data": -1,
-    "network_size": 0, "dyn_crop": 0, "warp_size": 0, "dyn_maps": 0, "refiner": 0,
+    "network_size": 0, "dyn_crop": 0, "warp_size": 0, "dyn_maps": 0,
     "compose_context": 0,
 }  # fmt: skip
 

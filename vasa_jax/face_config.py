@@ -35,8 +35,6 @@ class FaceConfig:
     and changes in the canonical volume (`face/dyn_maps.py`); 0 (the paper): none.
     freeze_pose, freeze_dyn: whether training leaves the parameters of that encoder as they are.
     Gradients still pass through it to the picture that it reads.
-    refiner: side in pixels of the crop of the inner face that is drawn anew at the picture's full
-    resolution (`face/refiner.py`; needs compose); 0 (the paper): none.
     """
 
     image_size: int = 512
@@ -68,7 +66,6 @@ class FaceConfig:
     compose_plate: bool = False
     decoder_dyn: bool = False
     dyn_maps: int = 0
-    refiner: int = 0
     norm_groups: int = 32
     freeze_pose: bool = False
     freeze_dyn: bool = False
@@ -95,14 +92,6 @@ class FaceConfig:
             self.compose or not self.compose_plate,
             "face.compose_plate=true needs face.compose=true: without it the decoder draws the "
             "background itself; set face.compose_plate=false too",
-        )
-        require(
-            self.compose or not self.refiner,
-            f"face.refiner={self.refiner} needs face.compose=true; set face.refiner=0 too",
-        )
-        require(
-            self.refiner % 8 == 0,
-            f"face.refiner={self.refiner} must be a multiple of 8: its network halves it thrice",
         )
         require(
             self.image_size % 8 == 0,

@@ -110,7 +110,6 @@ class Source(NamedTuple):
     portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3); under
     `face.compose_context` what is seen in the portrait, (b, h, w, c). Under `face.compose_plate`
     its plate (`face/plate.py`), and logits of the person's being in a cell of it, (b, i, j, 1).
-    Under `face.refiner` the portrait's inner face (`face/refiner.py`) and its dynamics.
     """
 
     volume: Volume
@@ -121,5 +120,3 @@ class Source(NamedTuple):
     context: Float[Array, "b h w k"] | None = None
     plate: Image | None = None
     person: Float[Array, "b i j 1"] | None = None
-    inner: Float[Array, "b s s 3"] | None = None
-    dyn: Float[Array, "b dyn"] | None = None

@@ -24,7 +24,7 @@ from vasa_jax.params import flatten, load_safetensors
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_demo.py"
 SIZE = 64
-SETTINGS = ("face.dyn_crop=32", "face.dyn_dim=56", "face.compose=true", "face.refiner=32")
+SETTINGS = ("face.dyn_crop=32", "face.dyn_dim=56")
 PLAN = Plan(seed=3, identities=4, minutes=1, seconds=3.0, any_faces=True)
 
 
@@ -43,7 +43,6 @@ def script():
         make("pose", stages.POSE, alone="pose", parts=("pose",)),
         make("reader", stages.LABELS, alone="dyn", parts=("dyn",)),
         make("face", stages.PIXELS, *stages.FROZEN, parts=stages.GENERATOR),
-        make("refiner", stages.CODES, alone="refiner", parts=("refiner",)),
     )}  # fmt: skip
     motion.PLANS = {"cpu": motion.MotionPlan(4, 1.0, 2, 4, 8, 1e-3)}
     return module
@@ -92,8 +91,7 @@ def test_a_machine_with_only_the_copy_goes_on(script, data, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "is at step 4 already" in told
     assert "stage face: 64 px" in told
-    assert "stage refiner: 64 px" in told
-    end = load_safetensors(tmp_path / "b" / "refiner" / "ema.safetensors")
+    end = load_safetensors(tmp_path / "b" / "face" / "ema.safetensors")
     total = sum(v.size for k, v in end.items() if k.startswith("face/"))
     assert total == parameter_table(config.face)["total"]
     for name, value in pose.items():  # frozen, through a copy of 16 bits of mantissa

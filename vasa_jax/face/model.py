@@ -18,7 +18,6 @@ from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.plate import Person, take_out
 from vasa_jax.face.pose import mirror_pose
-from vasa_jax.face.refiner import FaceRefiner, condition, crop_face, paste_face
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
@@ -57,8 +56,6 @@ class FaceModel(nn.Module):
             self.context = Context(c.compose_context, style)
         if c.compose_plate:
             self.person = Person(style)
-        if c.refiner:
-            self.refiner = FaceRefiner(style)
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
 
@@ -104,9 +101,6 @@ class FaceModel(nn.Module):
         if self.config.compose_plate:
             person = self.person(posed)
             source = source._replace(plate=take_out(image, person), person=person)
-        if self.config.refiner:
-            inner = crop_face(image, motion.pose, self.config.refiner)
-            source = source._replace(inner=inner, dyn=motion.dyn)
         return source
 
     def decode(self, source: Source, motion: Motion) -> Image:
@@ -135,15 +129,7 @@ class FaceModel(nn.Module):
         layers = self.decoder(volume, embed, told)
         layers = layers._replace(depth=layers.depth + seen)
         made = compose(layers, places, source.portrait, source.plate)
-        if self.config.refiner:
-            made = made._replace(picture=self._refine(made.picture, source, motion))
         return made._replace(person=source.person)
-
-    def _refine(self, picture: Image, source: Source, motion: Motion) -> Image:
-        frame = crop_face(picture, motion.pose, self.config.refiner)
-        known = condition(Motion(source.pose, source.dyn), motion)
-        refined = self.refiner(frame, source.inner, known)
-        return jnp.clip(paste_face(picture, motion.pose, refined - frame), 0, 1)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""
@@ -170,7 +156,7 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
         "embed": ("embed",),
         "warps": ("warp_source", "warp_driver", "maps_source", "maps_driver"),
         "canonical": ("canonical",),
-        "decoder": ("decoder", "surface", "refiner"),
+        "decoder": ("decoder", "surface"),
     }
     table = {
         name: sum(

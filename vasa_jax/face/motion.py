@@ -11,8 +11,8 @@ from vasa_jax.face.sampling import sample_volume
 from vasa_jax.typing import Array, Float, Image, Pose
 
 __all__ = [
-    "FACE_CENTRE", "LOG_SCALE_LIMIT", "ROTATION_LIMIT", "TRANSLATION_LIMIT", "DynEncoder",
-    "PoseEncoder", "crop_grid", "face_crop",
+    "LOG_SCALE_LIMIT", "ROTATION_LIMIT", "TRANSLATION_LIMIT", "DynEncoder", "PoseEncoder",
+    "face_crop",
 ]  # fmt: skip
 
 ROTATION_LIMIT = 2.0
@@ -63,20 +63,14 @@ def face_crop(image: Image, pose: Pose, size: int) -> Float[Array, "b size size 
     pose = jax.lax.stop_gradient(pose)
     # Not far above the crop's own resolution, or samples would skip pixels.
     image = resize_image(image, min(image.shape[1], 3 * size))
-    grid = crop_grid(pose, size, FACE_HALF)
-    grid = jnp.concatenate([grid, jnp.zeros_like(grid[..., :1])], -1)
-    return sample_volume(image[:, None], grid[:, None], "border")[:, 0]
-
-
-def crop_grid(pose: Pose, size: int, half: float) -> Float[Array, "b size size 2"]:
-    """Where in the picture (x, y in half pictures) the pixels of a square about the inner face lie
-    that turns, moves and grows with the head. half: of its side, canonical coordinates."""
-    axis = jnp.linspace(-half, half, size)
+    axis = jnp.linspace(-FACE_HALF, FACE_HALF, size)
     x, y = jnp.meshgrid(axis + FACE_CENTRE[0], axis + FACE_CENTRE[1])
     grow, roll = jnp.exp(pose.log_scale[:, :, None]), pose.rotation[:, 2, None, None]
     cos, sin = grow * jnp.cos(roll), grow * jnp.sin(roll)
     place = pose.translation[:, :, None, None]
-    return jnp.stack([cos * x - sin * y + place[:, 0], sin * x + cos * y + place[:, 1]], -1)
+    grid = jnp.stack([cos * x - sin * y + place[:, 0], sin * x + cos * y + place[:, 1]], -1)
+    grid = jnp.concatenate([grid, jnp.zeros_like(grid[..., :1])], -1)
+    return sample_volume(image[:, None], grid[:, None], "border")[:, 0]
 
 
 class DynEncoder(nn.Module):

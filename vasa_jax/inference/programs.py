@@ -40,7 +40,7 @@ def jit_decode(face: FaceModel) -> jax.stages.Wrapped:
     return jax.jit(lambda params, source, vectors: decode_frames(face, params, source, vectors))
 
 
-DECODE_PARTS = ("embed", "warp_driver", "decoder", "refiner")
+DECODE_PARTS = ("embed", "warp_driver", "decoder")
 """The parts of the face model that run for every frame."""
 
 
@@ -52,7 +52,7 @@ def inference_params(params: dict, dtype: DTypeLike) -> dict:
     the same bits, but the device reads half the bytes and writes none.
     """
     face = fold_weight_standardisation(params["face"])
-    narrowed = {part: narrow(face[part], dtype) for part in DECODE_PARTS if part in face}
+    narrowed = {part: narrow(face[part], dtype) for part in DECODE_PARTS}
     motion = {
         part: leaves if part in FLOAT32_PARTS else narrow(leaves, dtype)
         for part, leaves in params["motion"].items()

@@ -9,10 +9,10 @@ import pytest
 from scipy import ndimage
 
 from vasa_jax.config import get_config
-from vasa_jax.face.compose import AT_START, Layers, compose
+from vasa_jax.face.compose import AT_START, Composed, Layers, compose
 from vasa_jax.face.flow import SEEN, hidden_loss, share_loss
 from vasa_jax.face.model import FaceModel
-from vasa_jax.face.plate import person_loss, take_out
+from vasa_jax.face.plate import RIM, own_background, person_loss, take_out
 from vasa_jax.face.pose import identity_pose
 from vasa_jax.face.sampling import identity_grid
 from vasa_jax.typing import Motion
@@ -56,6 +56,56 @@ def test_nothing_but_person_leaves_numbers():
     grad = jax.grad(lambda p: take_out(portrait, p).sum())(jnp.full((2, 8, 8, 1), -1.0))
     assert np.isfinite(grad).all()
     assert np.abs(grad).max() > 0
+
+
+def composed(size, *, moved=0.0, drawn=0.0, plate=0.0, still=0.0):
+    """A picture with these logits, each a number or one a pixel."""
+    parts = [np.broadcast_to(np.float32(x), (1, size, size)) for x in (moved, still, drawn, plate)]
+    none = jnp.zeros((1, size, size, 3))
+    return Composed(none, none, None, jnp.asarray(np.stack(parts, -1)))
+
+
+def test_what_the_plate_shows_of_the_own_picture_is_the_portrait_but_for_a_rim():
+    there = disc(128, 0.5)[..., 0]
+    made = composed(128, moved=ONLY * there, plate=ONLY * ~there, still=2 * ONLY)
+    portrait = np.where(there[..., None], 0.9, RNG.uniform(0, 0.3, (1, 128, 128, 3)))
+    found = own_background(jnp.asarray(portrait, jnp.float32), made, 16)
+    around = 2 * round(RIM * 128) + 1
+    kept = ~ndimage.binary_dilation(there[0], np.ones((around, around)))
+    np.testing.assert_allclose(found[0][kept], portrait[0][kept], atol=1e-6)
+    # Behind the person nothing of it is left: colours as they are around.
+    assert float(found[0][there[0]].max()) < 0.3
+    assert np.abs(found[0][there[0]] - 0.15).max() < 0.1
+
+
+def test_a_drawn_pixel_is_no_background_either():
+    portrait = jnp.asarray(RNG.uniform(size=(1, 32, 32, 3)), jnp.float32)
+    for layer in ("moved", "drawn"):
+        found = own_background(portrait, composed(32, **{layer: ONLY}), 8)
+        assert np.isfinite(found).all()
+        assert float(found.max() - found.min()) < 0.5  # filled from nothing known: no texture
+    found = own_background(portrait, composed(32, plate=ONLY), 8)
+    np.testing.assert_allclose(found, portrait, atol=1e-6)
+
+
+@pytest.mark.parametrize("plate", [True, False])
+def test_a_portrait_for_inference_differs_in_its_plate_alone(plate):
+    settings = ["face.compose=true", f"face.compose_plate={str(plate).lower()}"]
+    config = get_config("debug", settings).face
+    image = jnp.asarray(RNG.uniform(size=(1, config.image_size, config.image_size, 3)), jnp.float32)
+    model = FaceModel(config)
+    params = {"params": jax.jit(model.init)(jax.random.key(0), image, image)["params"]}
+    plain, found = (
+        jax.jit(lambda x, m=method: model.apply(params, x, method=m))(image)
+        for method in ("encode_source", "encode_portrait")
+    )
+    jax.tree.map(np.testing.assert_array_equal, found._replace(plate=plain.plate), plain)
+    if not plate:
+        return
+    motion = model.apply(params, image, method="encode_motion")
+    own = model.apply(params, plain, motion, method="decode_parts")
+    want = own_background(image, own, plain.person.shape[1])
+    np.testing.assert_allclose(found.plate, want, atol=1e-4)
 
 
 def test_a_cell_beside_the_person_is_no_background():

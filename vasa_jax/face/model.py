@@ -16,7 +16,7 @@ from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
-from vasa_jax.face.plate import Person, take_out
+from vasa_jax.face.plate import Person, own_background, take_out
 from vasa_jax.face.pose import mirror_pose
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.face.volume import CanonicalNet
@@ -102,6 +102,16 @@ class FaceModel(nn.Module):
             person = self.person(posed)
             source = source._replace(plate=take_out(image, person), person=person)
         return source
+
+    def encode_portrait(self, image: Image) -> Source:
+        """`encode_source` for inference: under `face.compose_plate` the plate is made anew from the
+        portrait decoded with its own motion."""
+        motion = self.encode_motion(image)
+        source = self.encode_source(image, motion)
+        if not self.config.compose_plate:
+            return source
+        own = self.decode_parts(source, motion)
+        return source._replace(plate=own_background(image, own, source.person.shape[1]))
 
     def decode(self, source: Source, motion: Motion) -> Image:
         """One image per motion, float32 in [0, 1]: all that runs per frame. Source batch: 1 or

@@ -9,14 +9,16 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.face.compose import enlarge, shrink
+from vasa_jax.face.compose import Composed, enlarge, shrink
 from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.sampling import from_front
 from vasa_jax.typing import Array, Float, Image, Volume
 
-__all__ = ["Person", "person_loss", "take_out"]
+__all__ = ["Person", "own_background", "person_loss", "take_out"]
 
 WIDTH = 16
+RIM = 3 / 256
+"""Picture widths by which a person's outline is taken for larger than the shares say."""
 _ANY = 0.02
 """Share of a cell that the person covers: more is not background."""
 _FULL = 4.0
@@ -44,10 +46,28 @@ def take_out(portrait: Image, person: Float[Array, "b i j 1"]) -> Image:
     person: logits, i = j, at least 2; a cell half as likely as not the person's counts as such.
     """
     known = jnp.clip(2 * jax.nn.sigmoid(-person.astype(jnp.float32)) - 1, 0, 1)
-    size, few = portrait.shape[1], person.shape[1]
-    weight = enlarge(known, size)
-    colour = _mean(portrait, weight, few)  # of background pixels alone
-    return weight * portrait + (1 - weight) * enlarge(_fill(colour, known), size)
+    return _filled(portrait, enlarge(known, portrait.shape[1]), known)
+
+
+def own_background(portrait: Image, made: Composed, cells: int) -> Image:
+    """`take_out` by the shares of the portrait's own picture, pixel by pixel.
+
+    made: decoded with the portrait's own motion, where a share of the plate says that background is
+    seen and not a person. `Person` has a cell for each 8 pixels of 256, and not the decoder's eye
+    for outlines: background that it takes for the person's would go soft in every frame.
+    cells: along a side, of what is filled in.
+    """
+    moved, _, drawn, plate = jnp.split(jax.nn.softmax(made.shares, -1), 4, -1)
+    known = jnp.clip(2 * plate / (moved + drawn + plate) - 1, 0, 1)
+    around = 2 * round(RIM * portrait.shape[1]) + 1
+    known = -nn.max_pool(-known, (around, around), padding="SAME")
+    return _filled(portrait, known, shrink(known, cells))
+
+
+def _filled(portrait: Image, weight: Float[Array, "b h w 1"], known: Float[Array, "b i i 1"]):
+    """weight, known: of pixels and of cells, 1 where the portrait shows background."""
+    colour = _mean(portrait, weight, known.shape[1])  # of background pixels alone
+    return weight * portrait + (1 - weight) * enlarge(_fill(colour, known), portrait.shape[1])
 
 
 def _fill(colour: Float[Array, "b i i 3"], known: Float[Array, "b i i 1"]):

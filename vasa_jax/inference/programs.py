@@ -16,7 +16,7 @@ from vasa_jax.typing import Array, Float, Source, UInt8
 def encode_portrait(face: FaceModel, params: dict, image: UInt8[Array, "b h w 3"]) -> Source:
     """Canonical volume and identity of each portrait (VASA-1 section 3.1): once per person."""
     images = image.astype(jnp.float32) / 255
-    return face.apply({"params": params}, images, method="encode_source")
+    return face.apply({"params": params}, images, method="encode_portrait")
 
 
 def decode_frames(

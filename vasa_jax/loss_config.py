@@ -128,7 +128,8 @@ class ExactLoss:
     eyes and mouth, once more. Where it is known, `drawn` counts what the portrait does not show.
     person: under `face.compose_plate`, of finding the person in the portrait; needs masks.
     codes: whether motion comes from the labels and not from the encoders
-    (`vasa_jax.face.label_code`).
+    (`vasa_jax.face.label_code`). encoded_source: whether a source's z_dyn is encoded even so: a
+    portrait at inference has no labels, and what its encoder misses must be taken out of the face.
     """
 
     weight: float = 0.0
@@ -143,6 +144,7 @@ class ExactLoss:
     shares: float = 0.0
     person: float = 0.0
     codes: bool = False
+    encoded_source: bool = False
 
 
 @dataclass(frozen=True)

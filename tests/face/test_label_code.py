@@ -73,6 +73,20 @@ def test_motions_are_said_or_encoded_as_the_config_asks():
     assert found == motions
 
 
+def test_a_source_may_be_encoded_while_a_driver_is_said():
+    batch = jax.tree.map(jnp.asarray, batches.random(get_config("debug"), 3))
+    config = get_config("debug", ["face_losses.exact.codes=true", "face.dyn_dim=64",
+                                  "face_losses.exact.encoded_source=true"])  # fmt: skip
+    said, seen = label_motions(batch, 64), []
+    read = said[0]._replace(dyn=said[0].dyn + 1, pose=said[1].pose)
+    source, driver = batch_motions(config, batch, lambda x: seen.append(x) or read)
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0], batch.views[0])
+    np.testing.assert_array_equal(source.dyn, read.dyn)
+    for found, want in ((source.pose, said[0].pose), (driver, said[1])):
+        jax.tree.map(np.testing.assert_array_equal, found, want)
+
+
 def test_a_folded_encoder_says_what_its_heads_read():
     dim, features = 60, RNG.normal(size=(6, 32)).astype(np.float32)
     layer = {"kernel": RNG.normal(size=(32, dim)).astype(np.float32) / 6,

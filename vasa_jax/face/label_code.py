@@ -63,6 +63,7 @@ def batch_motions(
 ) -> tuple[Motion, Motion]:
     """Motion of source and driver as `face_losses.exact.codes` wants it: said, or else encoded.
 
+    Under `exact.encoded_source` a source's z_dyn is encoded all the same, as it is at inference.
     Raises UserError where labels are to say it and the data has none.
     """
     if not config.face_losses.exact.codes:
@@ -70,7 +71,10 @@ def batch_motions(
     if batch.source_arkit is None or batch.source_gaze is None or batch.source_pose is None:
         raise UserError("face_losses.exact.codes needs data with head pose, gaze and ARKit labels "
                         "of every picture: use swaps, or switch it off")  # fmt: skip
-    return label_motions(batch, config.face.dyn_dim)
+    source, driver = label_motions(batch, config.face.dyn_dim)
+    if config.face_losses.exact.encoded_source:
+        source = source._replace(dyn=encode_motion(batch.views[0]).dyn)
+    return source, driver
 
 
 def label_read_in(dim: int) -> ReadIn:

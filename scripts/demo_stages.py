@@ -12,12 +12,12 @@ SILENT = (
 # Each by how far it moves pixels: a degree of turn, 1/128 of translation and 2 % of scale alike.
 POSE = ("pose.weight=2", "pose.translation=2", "pose.log_scale=0.5")
 LABELS = ("arkit.weight=1", "gaze.weight=1")
-# The exact renders, the mouth and the eyes counted five times.
+# The exact renders, the mouth and the eyes counted five times, the mouth of the picture six.
 PIXELS = (
-    "pixel.weight=1", "eyes.weight=2", "mouth.weight=3", "eyes.perceptual=0", "mouth.perceptual=0",
-    "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4", "exact.drawn=0.5",
-    "exact.choice=0.5", "exact.flow=10", "exact.shares=0.2", "exact.person=0.2",
-    "exact.codes=true",
+    "pixel.weight=1", "eyes.weight=2", "mouth.weight=6", "eyes.perceptual=0", "mouth.perceptual=0",
+    "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4", "exact.drawn=1",
+    "exact.choice=0.5", "exact.flow=10", "exact.flow_regions=2", "exact.shares=0.4",
+    "exact.person=0.2", "exact.codes=true", "exact.encoded_source=true",
 )  # fmt: skip
 FEATURES = ("perceptual.weight=1", "perceptual.scales=2")
 EVERYTHING = (

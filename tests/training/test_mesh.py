@@ -1,6 +1,7 @@
 """The layout: rules, equal results on every mesh, no gathered activation, bytes per device."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
@@ -10,7 +11,8 @@ from toys import toy_task
 
 from vasa_jax.config import MeshConfig
 from vasa_jax.errors import UserError
-from vasa_jax.training.mesh import make_mesh, parameter_spec
+from vasa_jax.face.sampling import sample_volume
+from vasa_jax.training.mesh import Layout, make_mesh, parameter_spec, single_device
 
 MESHES = [(8, 1, 1), (2, 4, 1), (2, 2, 2)]
 
@@ -66,6 +68,22 @@ def test_toy_step_is_the_same_on_every_mesh(alone, shape):
     if shape[2] == 1:
         assert set(gathered_shapes(compiled)) <= parameters
         assert bool(gathered_shapes(compiled)) == (shape[1] > 1)
+
+
+def test_a_sampled_parameter_has_the_same_gradient_on_every_mesh():
+    """`sample_volume` has a gradient of its own; a front of faces is a parameter that it reads."""
+    rng = np.random.default_rng(0)
+    front = jnp.asarray(rng.normal(size=(1, 1, 8, 8, 1)), jnp.float32)
+    grid = jnp.asarray(rng.uniform(-1, 1, (8, 1, 5, 5, 3)), jnp.float32)
+
+    def gradient(layout):
+        read = layout.by_example(lambda front, grid: sample_volume(front, grid, "border") ** 2)
+        return jax.jit(jax.grad(lambda front: read(front, grid).sum()))(front)
+
+    want = gradient(single_device())
+    for shape in MESHES:
+        layout = Layout(make_mesh(MeshConfig(**mesh_dict(shape))), 1)
+        np.testing.assert_allclose(gradient(layout), want, rtol=1e-5, atol=1e-6)
 
 
 def test_bytes_per_device_fall_as_one_over_fsdp():

@@ -143,15 +143,21 @@ class Layout:
             # Nothing to split; and with a tensor axis XLA's partitioner refuses manual axes of
             # size 1 ("must be in (partial) manual partitioning mode").
             return function
-        rows = self.batch().spec
+        rows, axes = self.batch().spec, LOGICAL_TO_MESH["batch"]
+
+        def own(parameters, *examples):
+            # Each device's own copy from the start: a custom gradient of a parameter (a volume
+            # that is sampled) is each device's, and the sum over devices is taken here, once.
+            parameters = jax.tree.map(lambda x: jax.lax.pcast(x, axes, to="varying"), parameters)
+            return function(parameters, *examples)
 
         def run(parameters, *examples):
             return jax.shard_map(
-                function,
+                own,
                 mesh=self.mesh,
                 in_specs=(PartitionSpec(), *(rows for _ in examples)),
                 out_specs=rows,
-                axis_names=set(LOGICAL_TO_MESH["batch"]),
+                axis_names=set(axes),
             )(parameters, *examples)
 
         return run

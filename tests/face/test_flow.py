@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vasa_jax.face.compose import Composed
-from vasa_jax.face.flow import SEEN, STILL, flow_loss, hidden_loss, share_loss
+from vasa_jax.face.flow import HIDDEN, SEEN, STILL, flow_loss, hidden_loss, share_loss
 
 torch = pytest.importorskip("torch")
 RNG = np.random.default_rng(0)
@@ -113,10 +113,27 @@ def test_what_the_portrait_hides_is_asked_of_the_decoder():
     want = (0.01 * (1 + SEEN) * 0.2 + 0.99 * SEEN * 0.4) / (0.01 + SEEN)
     loss = hidden_loss(target + off, target, known, None, 0.0).value
     assert float(loss) == pytest.approx(want, rel=1e-4)
-    # Nothing hidden in eyes and mouth: there all pixels are off alike.
+    # Nothing hidden in eyes and mouth: there all pixels are off alike, and count by SEEN.
     loss = hidden_loss(target + off, target, known, MIDDLE, 2.0).value
-    assert float(loss) == pytest.approx(want + 2 * 0.4, rel=1e-3)
+    assert float(loss) == pytest.approx(want + 2 * SEEN * 0.4, rel=1e-3)
     assert float(hidden_loss(target, target, known, MIDDLE, 2.0).value) == 0
+
+
+@pytest.mark.parametrize("opening", [1, 8])
+def test_a_small_opening_counts_as_much_as_a_large_one(opening):
+    """In the mouth: off by 0.2, or shown by moved pixels, over `opening` rows of what is hidden."""
+    hidden = np.zeros((80, 80), np.float32)
+    hidden[48 : 48 + opening, 34:46] = 1
+    known = truth(80, seen=1 - hidden)
+    target = jnp.full((2, 80, 80, 3), 0.5)
+    off = 0.2 * hidden[..., None]
+    extra = [float(hidden_loss(target + off, target, known, MIDDLE, r).value) for r in (0.0, 2.0)]
+    assert extra[1] - extra[0] == pytest.approx(2 * 0.2, rel=1e-3)
+    moved = made(80, shares=(2.0, 0.0, 0.0))
+    extra = [float(share_loss(moved, known, MIDDLE, r).value) for r in (0.0, 2.0)]
+    share = np.exp([2.0, 0.0, 0.0]) / np.exp([2.0, 0.0, 0.0]).sum()
+    want = -2 * (HIDDEN * np.log(share[2]) + (1 - HIDDEN) * np.log(share[:2].sum()))
+    assert extra[1] - extra[0] == pytest.approx(want, rel=1e-3)
 
 
 def test_sizes_that_do_not_fit_are_refused():

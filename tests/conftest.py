@@ -1,11 +1,17 @@
 """Tests run on the CPU, in float32 at the highest precision, on eight virtual devices."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
 import jax
 import pytest
+
+# A shell starts background jobs with these ignored, and every process that tests start inherits it.
+for _name, _usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    if signal.getsignal(getattr(signal, _name)) == signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), _usual)
 
 # XLA sizes its thread pool by it, else by the cores: with jax 0.11.2 eight devices that wait for
 # each other on two cores wait for ever.

@@ -15,10 +15,10 @@ from vasa_jax.face.image_losses import (
     perceptual_loss,
     pixel_loss,
     pyramid_features,
-    region_masks,
+    region_loss,
 )
 from vasa_jax.loss_config import FaceLossConfig
-from vasa_jax.means import Means, uniform, weighted
+from vasa_jax.means import Means, uniform
 from vasa_jax.typing import Array, Bool, Float, Image
 
 __all__ = ["choice_loss", "exact_loss", "from_swaps", "moved_loss"]
@@ -81,10 +81,7 @@ def exact_loss(
         levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in (drawn, target)]
         value = perceptual_loss(config.perceptual, *levels)
         total += exact.perceptual * uniform(value, len(drawn))
-    if points is not None and exact.regions:
-        mask = region_masks(points, drawn.shape[1]).max(-1, keepdims=True)
-        total += exact.regions * pixel_loss(drawn, target, mask)
-    return total
+    return total + region_loss(jnp.abs(drawn - target), points, exact.regions)
 
 
 def choice_loss(
@@ -106,11 +103,7 @@ def choice_loss(
     nearest = jax.nn.softmax(-error / NEAREST, -1)
     entropy = -(nearest * jax.nn.log_softmax(shares, -1)).sum(-1, keepdims=True)
     cost = (error.max(-1, keepdims=True) - error.min(-1, keepdims=True)) * entropy
-    total = uniform(cost.mean(), len(cost))
-    if points is not None and config.exact.regions:
-        mask = region_masks(points, target.shape[1]).max(-1, keepdims=True)
-        total += config.exact.regions * weighted(cost, mask)
-    return total
+    return uniform(cost.mean(), len(cost)) + region_loss(cost, points, config.exact.regions)
 
 
 def moved_loss(batch: FaceBatch, same: Image, pose_only: Image, dyn_only: Image) -> Means:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vasa_jax.face.compose import Composed
-from vasa_jax.face.image_losses import region_masks
+from vasa_jax.face.image_losses import region_loss
 from vasa_jax.means import Means, weighted
 from vasa_jax.typing import Array, Float, Image
 
@@ -43,10 +43,7 @@ def flow_loss(
     far = _pool(width * (made.flow - own), truth.shape[1])
     error = jnp.abs(far - (truth[..., :2] - _centres(truth.shape[1])))
     cost, weight = 2 * error.mean(-1, keepdims=True), _moving(truth)
-    if points is None or not regions:
-        return weighted(cost, weight)
-    mask = region_masks(points, cost.shape[1]).max(-1, keepdims=True)
-    return weighted(cost, weight) + regions * weighted(cost, weight * mask)
+    return weighted(cost, weight) + region_loss(cost, points, regions, weight)
 
 
 def share_loss(
@@ -67,13 +64,11 @@ def share_loss(
     can = jnp.stack([seen * person, seen * near, *rest], -1)
     share = _pool(jax.nn.softmax(made.shares, -1), truth.shape[1])
     cost = -jnp.log(jnp.maximum((share * can).sum(-1, keepdims=True), _LEAST))
-    total = weighted(cost, jnp.ones_like(cost))
-    if points is None or not regions:
-        return total
-    mask = region_masks(points, cost.shape[1]).max(-1, keepdims=True)
-    hidden = (unseen * person if made.has_plate else unseen)[..., None]
-    return total + regions * (
-        HIDDEN * weighted(cost, mask * hidden) + (1 - HIDDEN) * weighted(cost, mask * (1 - hidden))
+    hidden = rest[0][..., None]
+    return (
+        weighted(cost, jnp.ones_like(cost))
+        + region_loss(cost, points, HIDDEN * regions, hidden)
+        + region_loss(cost, points, (1 - HIDDEN) * regions, 1 - hidden)
     )
 
 
@@ -93,12 +88,11 @@ def hidden_loss(
     hidden = 1 - truth[..., 2:3]
     hidden = _spread(hidden * truth[..., 3:] if plate else hidden, drawn.shape[1])
     error = jnp.abs(drawn - target).mean(-1, keepdims=True)
-    total = weighted(error, SEEN + hidden)
-    if points is None or not regions:
-        return total
-    mask = region_masks(points, error.shape[1]).max(-1, keepdims=True)
-    parts = weighted(error, mask * hidden) + SEEN * weighted(error, mask * (1 - hidden))
-    return total + regions * parts
+    return (
+        weighted(error, SEEN + hidden)
+        + region_loss(error, points, regions, hidden)
+        + region_loss(error, points, SEEN * regions, 1 - hidden)
+    )
 
 
 def _moving(truth: Truth) -> Float[Array, "b s s 1"]:

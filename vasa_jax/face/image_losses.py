@@ -104,6 +104,20 @@ def region_masks(points: Float[Array, "b 5 2"], size: int) -> Float[Array, "b {s
     return jnp.stack([eyes, blob(mouth, 0.4, 0.22)], -1)
 
 
+def region_loss(
+    cost: Float[Array, "b h w c"],
+    points: Float[Array, "b 5 2"] | None,
+    share: float,
+    weight: Mask | None = None,
+) -> Means:
+    """`share` times the mean of a cost over eyes and mouth together (`region_masks`), by a further
+    weight of each pixel if one is given; nothing without points or for a share of 0."""
+    if points is None or not share:
+        return Means((), (), ())
+    mask = region_masks(points, cost.shape[1]).max(-1, keepdims=True)
+    return share * weighted(cost, mask if weight is None else mask * weight)
+
+
 def box_mask(
     boxes: Float[Array, "b 4"], size: int, softness: float = 0.02
 ) -> Float[Array, "b {size} {size} 1"]:

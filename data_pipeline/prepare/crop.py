@@ -5,6 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from vasa_jax.inference.continuation import outside, soften
 from vasa_jax.typing import Float, PortraitArray
 
 FACE_SHARE = 0.54
@@ -75,7 +76,8 @@ def outside_share(box: Box, height: int, width: int) -> float:
 
 
 def cut(frame: PortraitArray, box: Box, size: int) -> PortraitArray:
-    """The square as size x size pixels; border pixels are repeated beyond the picture's edges.
+    """The square as size x size pixels; beyond the picture's edges its mirror image, blurred, as
+    portraits go on at inference (`vasa_jax.inference.continuation`).
 
     Edges stay edges: source edge e lies at (e - start) * size / side.
     """
@@ -83,12 +85,17 @@ def cut(frame: PortraitArray, box: Box, size: int) -> PortraitArray:
     before = [max(0, -box.top), max(0, -box.left)]
     after = [max(0, box.top + box.side - height), max(0, box.left + box.side - width)]
     inner = frame[max(box.top, 0) : box.top + box.side, max(box.left, 0) : box.left + box.side]
-    if any(before + after):
-        inner = cv2.copyMakeBorder(
-            inner, before[0], after[0], before[1], after[1], cv2.BORDER_REPLICATE
-        )
     method = cv2.INTER_AREA if box.side > size else cv2.INTER_CUBIC
-    return cv2.resize(inner, (size, size), interpolation=method)
+    if not any(before + after):
+        return cv2.resize(inner, (size, size), interpolation=method)
+    inner = cv2.copyMakeBorder(
+        inner, before[0], after[0], before[1], after[1], cv2.BORDER_REFLECT_101
+    )
+    whole = cv2.resize(inner, (size, size), interpolation=method)
+    scale = size / box.side
+    left, top = (scale * (0.5 - start) - 0.5 for start in (box.left, box.top))
+    far = outside(np.array([[scale, 0, left], [0, scale, top]]), width, height, size)
+    return np.where(far[..., None] > 0, soften(whole, far), whole)
 
 
 def to_crop(

@@ -9,7 +9,7 @@ import numpy as np
 
 from vasa_jax.typing import Float, PortraitArray
 
-__all__ = ["fitted", "sample"]
+__all__ = ["fitted", "outside", "sample", "soften"]
 
 LEAST_SIDE = 0.89
 """Of the wanted side. At the usual side real portraits have a log scale of 0.185 (median of 37, by
@@ -69,11 +69,17 @@ def sample(image: PortraitArray, matrix: Float[np.ndarray, "2 3"], size: int) ->
         )
 
     plain = look_up(cv2.BORDER_REPLICATE)
-    far = _outside(matrix, image.shape[1], image.shape[0], size)
+    far = outside(matrix, image.shape[1], image.shape[0], size)
     if not far.any():
         return plain
-    sharp = look_up(cv2.BORDER_REFLECT_101).astype(np.float32)
+    sharp = look_up(cv2.BORDER_REFLECT_101)
     sharp[far == 0] = plain[far == 0]
+    return np.where(far[..., None] > 0, soften(sharp, far), plain)
+
+
+def soften(mirrored: PortraitArray, far: Float[np.ndarray, "s s"]) -> PortraitArray:
+    """A picture that goes on as its mirror image, blurred where it does. far: see `outside`."""
+    sharp = mirrored.astype(np.float32)
     least = SLOPE * max(float(far.max()), 1.0) / 2 ** (LEVELS - 1)
     # Level 0 is sharp, level k has a deviation of least 2^(k - 1).
     blur = SLOPE * far / least
@@ -84,10 +90,10 @@ def sample(image: PortraitArray, matrix: Float[np.ndarray, "2 3"], size: int) ->
             sigma = least * 2 ** (k - 1)
             below = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
         result += np.clip(1 - np.abs(level - k), 0, 1) * below
-    return np.where(far[..., None] > 0, np.round(result).astype(np.uint8), plain)
+    return np.round(result).astype(np.uint8)
 
 
-def _outside(matrix: np.ndarray, width: int, height: int, size: int) -> Float[np.ndarray, "s s"]:
+def outside(matrix: np.ndarray, width: int, height: int, size: int) -> Float[np.ndarray, "s s"]:
     """How far each result pixel's centre lies outside of the picture, in result pixels."""
     at = np.arange(size)
     away = []

@@ -122,9 +122,25 @@ def test_landmarks_move_with_the_pixels(box):
     assert moved[0, 0, 2] == pytest.approx(2.0 * 256 / box.side)
 
 
-def test_cut_repeats_the_border():
-    picture = np.full((50, 50, 3), 77, np.uint8)
-    assert (crop.cut(picture, crop.Box(-30, -10, 90), 64) == 77).all()
+def test_a_cut_goes_on_as_its_blurred_mirror_image():
+    flat = np.full((50, 50, 3), 77, np.uint8)
+    assert (crop.cut(flat, crop.Box(-30, -10, 90), 64) == 77).all()
+    picture = np.random.default_rng(0).integers(0, 256, (160, 160, 3), np.uint8)
+    cut = crop.cut(picture, crop.Box(-40, 0, 160), 160)
+    np.testing.assert_array_equal(cut[:, 40:], picture[:, :120])
+    # Beside the edge the mirror image itself, farther out an ever softer one; no stripes.
+    mirrored = picture[:, 1:41][:, ::-1].astype(float)
+    assert (
+        np.abs(cut[:, 39] - mirrored[:, 39]).mean()
+        < 0.5 * np.abs(picture[:, 0] - mirrored[:, 39]).mean()
+    )
+    spread = cut[:, :40].astype(float).std(0).mean(-1)
+    assert spread[:8].mean() < 0.3 * spread[37:].mean()
+    assert np.abs(np.diff(cut[:, 30:40].astype(float), axis=1)).mean() > 5
+    # At another size the inside is what resizing the inside gives, but for what meets at the edge.
+    half = crop.cut(picture, crop.Box(-40, 0, 160), 80)
+    want = picture[:, :120].reshape(80, 2, 60, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(half[:, 20:], want, atol=1)
 
 
 def test_sound_is_exact():

@@ -12,6 +12,7 @@ from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
+from vasa_jax.data_pipeline.synthetic.drawing.glasses import lens_texture
 from vasa_jax.data_pipeline.synthetic.drawing.hairpaint import paint_hair
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import NAMES as LASHES
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import lash_part, lash_texture
@@ -134,6 +135,16 @@ class HeadRenderer:
             scene.add(shell.solid, start, "shell", texture, **look)
             for floor in (0.9, 0.04):
                 scene.add(shell.soft, start, "hair", texture, floor_alpha=floor, **look)
+        if identity.glasses is not None:
+            self._put_on(identity.glasses)
+
+    def _put_on(self, glasses):
+        scene, frame, start = self._scene, self._person.glasses, self._person.glasses_start
+        look = {"shine": glasses.shine, "softness": 0.0, "apart": 7}
+        scene.add(frame.frame, start, "skin", scene.plain(glasses.colour), **look)
+        lens = scene.texture(lens_texture(glasses))
+        look = {"tint": _WHITE, "floor_alpha": 0.0, "inner": 1.0, "apart": 7}
+        scene.add(frame.lenses, start, "hair", lens, **look)
 
     def _paint(self, identity):
         if self._painted == looks_of(identity):

@@ -99,6 +99,30 @@ class Mouth(NamedTuple):
     tongue_back: float
 
 
+class Glasses(NamedTuple):
+    """What is worn before the eyes; lengths in mesh units (decimetres), colours sRGB.
+
+    shape, rim: of `drawing.glasses`. width, height: of a lens; bridge: between the two; low: how
+    far the lenses' middles lie below the eyes'. thickness: radius of the frame's bars; colour,
+    shine: the frame's. tint, dark: colour and opacity of the lenses. glare: strength of what they
+    mirror, and glare_place where on them, in [-1, 1].
+    """
+
+    shape: str
+    rim: str
+    width: float
+    height: float
+    bridge: float
+    low: float
+    thickness: float
+    colour: Colour
+    shine: float
+    tint: Colour
+    dark: float
+    glare: float
+    glare_place: float
+
+
 class Identity(NamedTuple):
     """A person in front of a camera, in plain numbers and names.
 
@@ -108,7 +132,7 @@ class Identity(NamedTuple):
     eyes: texture name of the assets or ""; iris: colour of the painted one.
     brows, lashes, hair: proxy of the assets, or a painted style ("" none).
     cut: of painted hair. beard: a painted style ("" none); beard_depth: its thickness, mesh units.
-    hair_colour, brow_colour, shirt: sRGB. mouth: teeth, gums and tongue.
+    hair_colour, brow_colour, shirt: sRGB. mouth: teeth, gums and tongue. glasses: None for none.
     distance: camera to resting place in head widths; log_scale: apparent size at rest (`Clip`);
     place: (x, y) in [-1, 1], where the middle between the eyes lies at rest.
     """
@@ -133,6 +157,7 @@ class Identity(NamedTuple):
     brow_colour: Colour
     shirt: Colour
     mouth: Mouth
+    glasses: Glasses | None
     light: Light
     background: Background
     distance: float

@@ -14,7 +14,7 @@ from vasa_jax.media.folders import SOUNDS, VIDEOS, Found, find_files
 from vasa_jax.typing import FPS
 
 LEAST_SECONDS = 1.0
-FORMAT = 6
+FORMAT = 7
 """Goes up when the same plan draws other clips, so that old ones are not taken for new ones."""
 
 

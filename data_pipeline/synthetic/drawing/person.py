@@ -7,6 +7,7 @@ import numpy as np
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import Anchors
 from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
+from vasa_jax.data_pipeline.synthetic.drawing.glasses import wear
 from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES, grow
 from vasa_jax.data_pipeline.synthetic.drawing.maths import step
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, eyeball
@@ -37,7 +38,7 @@ EYES_MOST = np.radians([32.0, 24.0])
 class Posed(NamedTuple):
     """A moment in camera axes but before the head is put before the camera.
 
-    vertices, normals: of the mesh, then of the proxies in turn, then of the painted hair.
+    vertices, normals: of the mesh, of the proxies in turn, of the painted hair, of the glasses.
     rotation: of the head, as labelled; turn: of its mesh.
     eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
     gaze: as drawn. middle: between the outer eye corners. mouth: the gap between the lips.
@@ -77,15 +78,12 @@ class Person:
         self.neutral = bare
         counts = np.cumsum([len(bare), *(len(p.at) for p in proxies)])
         self.starts, self.shell_start = counts[:-1], int(counts[-1])
+        self.glasses_start = self.shell_start + (0 if self.shell is None else len(self.shell.at))
         triangles += [
             p.part.vertex[p.part.triangles] + start
             for p, start in zip(proxies, self.starts, strict=True)
         ]
         self._normals = Normals(np.concatenate(triangles), int(counts[-1]))
-        turns = [mesh.turn, *(mesh.turn[p.at[:, 0]] for p in proxies)]
-        if self.shell is not None:
-            turns.append(self.shell.turn)
-        self._turn = np.concatenate(turns).astype(np.float32)[:, None]
         self.eye_centres, self.eye_radii, self._lids = [], [], []
         body = np.unique(mesh.parts["body"].vertex)
         for side in ("l", "r"):
@@ -96,13 +94,23 @@ class Person:
             self.eye_centres.append(centre)
             self.eye_radii.append(radius)
             self._lids.append(body[close & front])
+        self.glasses = None
+        if identity.glasses is not None:
+            eyes = np.stack(self.eye_centres)
+            self.glasses = wear(identity.glasses, bare[body], eyes, max(self.eye_radii))
+        # What moves with the head alone, so that its normals are known.
+        self._stiff = [thing for thing in (self.shell, self.glasses) if thing is not None]
+        turns = [mesh.turn, *(mesh.turn[p.at[:, 0]] for p in proxies)]
+        turns += [] if self.shell is None else [self.shell.turn]
+        turns += [] if self.glasses is None else [np.ones(len(self.glasses.at))]
+        self._turn = np.concatenate(turns).astype(np.float32)[:, None]
         right, left = (bare[k] for k in anchors.corners)
         self.middle, self.span = (right + left) / 2, float(np.linalg.norm(left - right))
         head, neck = (bare[mesh.joints[f"joint-{n}"]].mean(0) for n in ("head", "neck"))
         self.pivot = 0.75 * head + 0.25 * neck
         self.rest = _LIFTED @ ((self.middle - self.pivot) * FLIP) + self.pivot * FLIP
         still = [bare, *(fit(proxy, bare) for proxy in proxies)]
-        still += [] if self.shell is None else [self.shell.at]
+        still += [thing.at for thing in self._stiff]
         self.places = (np.concatenate(still) - self.pivot) * FLIP
         self._rest = np.zeros(len(ARKIT), np.float32)
         self._rest[[ARKIT.index(f"eyeLookDown{s}") for s in ("Left", "Right")]] = _LIDS_DOWN
@@ -122,9 +130,8 @@ class Person:
         lifted = matrix @ _LIFTED
         turn = (FLIP[:, None] * lifted * FLIP).astype(np.float32)  # in mesh axes
         normals = self._normals(vertices)
-        if self.shell is not None:  # stiff, so its normals are known
-            vertices = np.concatenate([vertices, self.shell.at])
-            normals = np.concatenate([normals, self.shell.normal])
+        vertices = np.concatenate([vertices, *(thing.at for thing in self._stiff)])
+        normals = np.concatenate([normals, *(thing.normal for thing in self._stiff)])
         turned = (vertices - self.pivot) @ turn.T + self.pivot
         vertices = vertices + self._turn * (turned - vertices)
         normals = normals + self._turn * (normals @ turn.T - normals)

@@ -7,9 +7,19 @@ import numpy as np
 from vasa_jax.angles import gaze_directions
 from vasa_jax.data_pipeline.synthetic.drawing.assets import Assets, find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.beard import STYLES as BEARDS
+from vasa_jax.data_pipeline.synthetic.drawing.glasses import RIMS
+from vasa_jax.data_pipeline.synthetic.drawing.glasses import SHAPES as LENSES
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.shape import draw_shape
-from vasa_jax.data_pipeline.synthetic.identity import Background, Cut, Identity, Light, Mouth, Skin
+from vasa_jax.data_pipeline.synthetic.identity import (
+    Background,
+    Cut,
+    Glasses,
+    Identity,
+    Light,
+    Mouth,
+    Skin,
+)
 
 # Mean skin colours (sRGB) from dark to light; a person's lies between two neighbours.
 TONES = np.array([
@@ -35,6 +45,8 @@ _CUTS = (
 )  # fmt: skip
 """Chances of painted hair, of women and of men, in a hundred."""
 _FRINGED, _LEAST_FRINGE = {"bowl": 1.0}, {"bowl": 0.4, "bob": 0.3, "long": 0.3}
+_BESPECTACLED = 0.12, 0.45
+"""Share of people with glasses, of young adults and of the old."""
 _DARK_EYED = np.array([0.4, 0.35, 0.15, 0.04, 0.03, 0.02, 0.01])
 _LIGHT_EYED = np.array([0.12, 0.18, 0.18, 0.14, 0.14, 0.14, 0.10])
 
@@ -96,6 +108,7 @@ def draw(seed: int, folder: Path | None) -> Identity:
         brow_colour=_colour(np.clip(0.75 * hair_colour + 0.04, 0.02, 0.6)),
         shirt=_colour(rng.uniform(0.05, 0.85) * (1 + 0.5 * rng.uniform(-1, 1, 3))),
         mouth=_mouth(seed, age, sex, colour),
+        glasses=_glasses(seed, age, hair_colour),
         light=_light(rng),
         background=_background(rng),
         distance=float(rng.uniform(4.5, 9.0)),
@@ -151,6 +164,36 @@ def _mouth(seed: int, age: float, sex: float, skin) -> Mouth:
         braces=str(rng.choice(["upper", "both"])) if young and rng.random() < 0.06 else "",
         tongue_low=float(np.clip(rng.normal(0.02, 0.025), -0.03, 0.07)),
         tongue_back=float(rng.uniform(0.0, 0.09)),
+    )
+
+
+def _glasses(seed: int, age: float, hair) -> Glasses | None:
+    rng = np.random.default_rng((seed, 29))
+    if rng.random() > _BESPECTACLED[0] + (_BESPECTACLED[1] - _BESPECTACLED[0]) * age:
+        return None
+    rim = str(rng.choice(RIMS, p=[0.7, 0.18, 0.12]))
+    bold = rim == "full" and rng.random() < 0.5  # acetate; else wire
+    metal = np.array([[0.75, 0.72, 0.68], [0.62, 0.50, 0.30], [0.10, 0.10, 0.11]])
+    colour = metal[int(rng.integers(3))]
+    if bold:
+        colours = [[0.03, 0.03, 0.03], [0.25, 0.13, 0.06], rng.uniform(0.05, 0.7, 3), hair]
+        colour = np.array(colours[int(rng.integers(4))])
+    dark = float(rng.uniform(0.0, 0.04) if rng.random() < 0.85 else rng.uniform(0.08, 0.25))
+    width = float(np.clip(rng.normal(0.51, 0.03), 0.44, 0.58))
+    return Glasses(
+        shape=str(rng.choice(list(LENSES))),
+        rim=rim,
+        width=width,
+        height=width * float(rng.uniform(0.62, 0.9)),
+        bridge=float(np.clip(rng.normal(0.18, 0.015), 0.14, 0.22)),
+        low=float(rng.uniform(-0.01, 0.07)),
+        thickness=float(rng.uniform(0.014, 0.024) if bold else rng.uniform(0.006, 0.010)),
+        colour=_colour(colour),
+        shine=float(rng.uniform(0.2, 1.5)),
+        tint=_colour(rng.uniform(0.2, 0.6) * (1 + 0.3 * rng.uniform(-1, 1, 3))),
+        dark=dark,
+        glare=float(rng.uniform(0.05, 0.4)) if rng.random() < 0.5 else 0.0,
+        glare_place=float(rng.uniform(-0.7, 0.7)),
     )
 
 

@@ -39,6 +39,8 @@ class Augment(NamedTuple):
     view_colours, view_warp (spread of the thin-plate warp, a share of the width), view_crop: what
     the motion encoder sees of the driver; a view that is None gets none of it (`views`). own: of
     exact swaps, the share whose motion is read from the source's own person: self-reenactment.
+    tries: of exact swaps, how many pairs of expressions are drawn, of which the one whose lips
+    differ most is taken: smiles that must close and shut lips that must open are rare among all.
 
     MegaPortraits zooms in on the driver's face. Here one view serves head pose as well, which a
     zoom would take away: what lies outside of the face is painted over instead, and the warp has
@@ -52,6 +54,7 @@ class Augment(NamedTuple):
     view_warp: float = 0.02
     view_crop: bool = True
     own: float = 0.25
+    tries: int = 1
 
 
 PLAIN = Augment(flip=0.0, colours=None, views=())

@@ -10,10 +10,14 @@ from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_pla
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.swaps import SwapGroup
+from vasa_jax.typing import ARKIT, Float
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
 TARGETS = ("swap", "pose_only", "dyn_only")
 """Those of the source's own person."""
+
+
+LEFT_RIGHT = ("Left", "Right")
 
 
 class Picture(NamedTuple):
@@ -32,14 +36,30 @@ class RawQuad(NamedTuple):
     pictures: tuple[Picture, ...]
 
 
-def raw_quad(group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator) -> RawQuad:
+def raw_quad(
+    group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, tries: int = 1
+) -> RawQuad:
     """(A, p1, d1) and (B, p2, d2) with A, B and p1, p2 and d1, d2 different; then what A looks like
-    with both of B's, with B's pose only, and with B's dynamics only."""
+    with both of B's, with B's pose only, and with B's dynamics only. tries: see `Augment`."""
     counts = group.counts()
-    (a, b), (p1, p2), (d1, d2) = ((int(v) for v in rng.choice(n, 2, replace=False)) for n in counts)
+    (a, b), (p1, p2), found = ((int(v) for v in rng.choice(n, 2, replace=False)) for n in counts)
+    d1, d2 = found
+    if tries > 1 and group.arkit is not None:
+        pairs = [(d1, d2), *(rng.choice(counts[2], 2, replace=False) for _ in range(tries - 1))]
+        lips = lips_apart(group.arkit)
+        d1, d2 = (int(d) for d in max(pairs, key=lambda pair: abs(lips[pair[0]] - lips[pair[1]])))
     places = ((a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2))
     names = people[group.identity[a]], people[group.identity[b]]
     return RawQuad(names, tuple(_picture(group, counts, place) for place in places))
+
+
+def lips_apart(arkit: Float[np.ndarray, "d 52"]) -> Float[np.ndarray, " d"]:
+    """How far the coefficients part the lips: 0 shut, about 1 at a jaw wide open."""
+    value = dict(zip(ARKIT, arkit.T, strict=True))
+    corners = [
+        value[f"mouth{side}{end}"] for side in ("UpperUp", "LowerDown") for end in LEFT_RIGHT
+    ]
+    return np.maximum(value["jawOpen"] - value["mouthClose"] + sum(corners) / 4, 0)
 
 
 def _picture(group, counts, place):

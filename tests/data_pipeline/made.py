@@ -93,6 +93,13 @@ def make_group(number, i=2, p=3, d=2, size=32, labels=True, places=0):
     )
 
 
+def with_jaw(group, *amounts):
+    """The group with expressions that differ in how far the jaw is open, and in nothing else."""
+    arkit = np.zeros((len(amounts), len(ARKIT)), np.float32)
+    arkit[:, ARKIT.index("jawOpen")] = amounts
+    return group._replace(arkit=arkit)
+
+
 def write_groups(folder, count, **how):
     """`count` files 0.npz … of `make_group` in a folder that exists."""
     for number in range(count):

@@ -6,14 +6,16 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.made import make_group, with_jaw
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.groups import GroupFiles
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.loading.quads import lips_apart
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
+from vasa_jax.typing import ARKIT
 
 SIZE = 64
 
@@ -146,3 +148,22 @@ def test_what_does_not_fit_is_refused(folder, tmp_path):
     write_group(tmp_path / "0.npz", make_group(0, size=SIZE))
     with pytest.raises(UserError, match="differ in size"):
         GroupFiles(tmp_path, config())
+
+
+def test_lips_are_parted_by_the_jaw_the_upper_and_the_lower_lip():
+    arkit = with_jaw(make_group(0, d=4), 0, 0.5, 0.5, 0.2).arkit
+    arkit[:2, ARKIT.index("mouthClose")] = 0.1, 0
+    arkit[2, ARKIT.index("mouthClose")] = 0.4
+    for name in ("UpperUpLeft", "UpperUpRight", "LowerDownLeft", "LowerDownRight"):
+        arkit[3, ARKIT.index(f"mouth{name}")] = 0.3
+    np.testing.assert_allclose(lips_apart(arkit), [0, 0.5, 0.1, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("tries", [1, 3])
+def test_of_several_pairs_the_one_whose_lips_differ_most_is_taken(tmp_path, tries):
+    """Of six unordered pairs one differs by .7: a draw in six finds it, three with 1 - (5/6)^3."""
+    write_group(tmp_path / "0.npz", with_jaw(make_group(0, d=4, size=SIZE), 0, 0.3, 0.35, 0.7))
+    loader = GroupFiles(tmp_path, config(), 200, augment=PLAIN._replace(tries=tries))
+    batch, jaw = next(loader), ARKIT.index("jawOpen")
+    far = np.abs(batch.driver_arkit[:, jaw] - batch.source_arkit[:, jaw]) > 0.6
+    np.testing.assert_allclose(np.mean(far), 1 - (5 / 6) ** tries, atol=0.1)

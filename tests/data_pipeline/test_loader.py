@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import jpeg, make_clip, make_group, picture, png
+from tests.data_pipeline.made import jpeg, make_clip, make_group, picture, png, with_jaw
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
@@ -27,6 +27,7 @@ from vasa_jax.data_pipeline.loading.plan import Plan, spread_out
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.training.task import CheckpointableIterator
+from vasa_jax.typing import ARKIT
 
 CONFIG = get_config("debug")
 SIZE = CONFIG.face.image_size
@@ -325,6 +326,17 @@ def test_swaps_are_resumed_and_mirrored_like_pairs(swaps):
     flipped = next(SwapLoader(swaps, CONFIG, 4, workers=0, augment=PLAIN._replace(flip=1.0)))
     np.testing.assert_array_equal(flipped.swap.image, plain.swap.image[:, :, ::-1])
     np.testing.assert_array_equal(flipped.swap.arkit[:, 8:10], plain.swap.arkit[:, 9:7:-1])
+
+
+def test_of_several_pairs_of_expressions_the_one_whose_lips_differ_most_is_taken(tmp_path):
+    """As `GroupFiles` takes it: of six unordered pairs one differs by .7."""
+    write_swaps(tmp_path, [with_jaw(make_group(0, d=4, size=SIZE), 0, 0.3, 0.35, 0.7)])
+    jaw = ARKIT.index("jawOpen")
+    for tries in (1, 8):
+        how = PLAIN._replace(tries=tries)
+        batch = next(SwapLoader(tmp_path, CONFIG, 64, workers=0, augment=how))
+        far = np.abs(batch.source.arkit[:, jaw] - batch.driver.arkit[:, jaw]) > 0.6
+        np.testing.assert_allclose(np.mean(far), 1 - (5 / 6) ** tries, atol=0.15)
 
 
 def test_swaps_as_face_batches(swaps):

@@ -117,16 +117,18 @@ class ArkitLabelLoss:
 class ExactLoss:
     """Pose-only and dynamics-only transfers against their exact renders, where the data has them.
 
-    pixel, perceptual: of the whole picture. regions: further L1 in eyes and mouth. moved: further
-    L1 where two exact renders of one head pose differ, by how much they do: all that the expression
-    changes. drawn: of what the decoder draws by itself under `face.compose`: where the portrait's
-    pixels win from the start, it would never learn to draw what they cannot show. choice: under
-    `face.compose`, cross-entropy of the shares to whichever layer is nearest to the exact render.
-    flow, shares: under `face.compose`, where the data knows which place of a head is seen where: of
-    the distance between where moved pixels come from and where they should; cross-entropy of the
-    shares to the layers that can show a pixel (`vasa_jax.face.flow`). flow_regions: of the flow in
-    eyes and mouth, once more. Where it is known, `drawn` counts what the portrait does not show.
-    person: under `face.compose_plate`, of finding the person in the portrait; needs masks.
+    pixel, perceptual: of the whole picture. regions: further L1 in eyes and mouth. patches: VGG's
+    features of eyes and mouth, enlarged (`vasa_jax.face.patches`), of the full transfer as well;
+    needs points. moved: further L1 where two exact renders of one head pose differ, by how much
+    they do: all that the expression changes. drawn: of what the decoder draws by itself under
+    `face.compose`: where the portrait's pixels win from the start, it would never learn to draw
+    what they cannot show. choice: under `face.compose`, cross-entropy of the shares to whichever
+    layer is nearest to the exact render. flow, shares: under `face.compose`, where the data knows
+    which place of a head is seen where: of the distance between where moved pixels come from and
+    where they should; cross-entropy of the shares to the layers that can show a pixel
+    (`vasa_jax.face.flow`). flow_regions: of the flow in eyes and mouth, once more. Where it is
+    known, `drawn` counts what the portrait does not show. person: under `face.compose_plate`, of
+    finding the person in the portrait; needs masks.
     codes: whether motion comes from the labels and not from the encoders
     (`vasa_jax.face.label_code`). encoded_source: whether a source's z_dyn is encoded even so: a
     portrait at inference has no labels, and what its encoder misses must be taken out of the face.
@@ -136,6 +138,7 @@ class ExactLoss:
     pixel: float = 1.0
     perceptual: float = 20.0
     regions: float = 5.0
+    patches: float = 0.0
     moved: float = 0.0
     drawn: float = 0.0
     choice: float = 0.0

@@ -229,10 +229,9 @@ def loss_networks(
     from vasa_jax.training.face_step import Perception
 
     losses, frozen, kinds = config.face_losses, {}, {}
-    exact, consistency = (
-        part.weight and part.perceptual for part in (losses.exact, losses.consistency)
-    )
-    if losses.perceptual.weight or consistency or exact:
+    exact, consistency = losses.exact, losses.consistency
+    swaps = exact.weight and (exact.perceptual or exact.patches)
+    if losses.perceptual.weight or swaps or (consistency.weight and consistency.perceptual):
         if vgg is None:
             name, frozen["vgg"] = "vgg16", lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
         else:

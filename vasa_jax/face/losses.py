@@ -42,6 +42,7 @@ from vasa_jax.face.latent_losses import (
     identity_loss,
     pose_loss,
 )
+from vasa_jax.face.patches import patch_loss
 from vasa_jax.face.plate import person_loss
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
 from vasa_jax.means import Means, Term, add_up, uniform
@@ -347,9 +348,14 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
     if config.exact.moved:
         value = moved_loss(batch, outputs.same, outputs.pose_only, outputs.dyn_only)
         terms.append(("moved", config.exact.weight * config.exact.moved, value))
+    renders = (("same", outputs.same, batch.driver, batch.driver_points), *renders)
+    if config.exact.patches:
+        _need(vgg, "exact.patches", "the weights of VGG", "")
+        _need(batch.driver_points, "exact.patches", "driver_points in the batch", "")
+        values = [patch_loss(config.perceptual, vgg, *three) for _, *three in renders]
+        terms.append(("patches", config.exact.weight * config.exact.patches, _average(values)))
     if outputs.parts is None:
         return terms
-    renders = (("same", outputs.same, batch.driver, batch.driver_points), *renders)
     flows = (batch.driver_flow, batch.pose_only_flow, batch.dyn_only_flow)
     made = [
         (part, target, points, flow)

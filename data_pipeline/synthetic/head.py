@@ -12,6 +12,7 @@ from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.backdrop import backdrop
+from vasa_jax.data_pipeline.synthetic.drawing.creases import crease_map
 from vasa_jax.data_pipeline.synthetic.drawing.glasses import lens_texture
 from vasa_jax.data_pipeline.synthetic.drawing.hairpaint import paint_hair
 from vasa_jax.data_pipeline.synthetic.drawing.lashes import NAMES as LASHES
@@ -99,9 +100,10 @@ class HeadRenderer:
         scene.light(identity.light, self._focal)
         self._paint(identity)
         skin = scene.texture(self._skin)
-        scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0)
+        scene.add(mesh.parts["body"], 0, "skin", skin, shine=0.55, softness=1.0, creased=1.0)
+        scene.crease(scene.texture(self._creases))
         cloth = scene.plain(identity.shirt)
-        scene.add(mesh.parts[_CLOTH], 0, "skin", cloth, shine=0.05, softness=0.3)
+        scene.add(mesh.parts[_CLOTH], 0, "skin", cloth, shine=0.05, softness=0.3, creased=0.0)
         for jaw, apart in (("upper", 4), ("lower", 5)):
             texture = scene.texture(paint_teeth(identity.mouth, jaw))
             look = {"shine": 1.2, "softness": 1.0, "power": 60.0}
@@ -140,7 +142,7 @@ class HeadRenderer:
 
     def _put_on(self, glasses):
         scene, frame, start = self._scene, self._person.glasses, self._person.glasses_start
-        look = {"shine": glasses.shine, "softness": 0.0, "apart": 7}
+        look = {"shine": glasses.shine, "softness": 0.0, "creased": 0.0, "apart": 7}
         scene.add(frame.frame, start, "skin", scene.plain(glasses.colour), **look)
         lens = scene.texture(lens_texture(glasses))
         look = {"tint": _WHITE, "floor_alpha": 0.0, "inner": 1.0, "apart": 7}
@@ -153,6 +155,7 @@ class HeadRenderer:
         if identity.skin.texture:
             photo = _adjusted(self._assets.skins[identity.skin.texture], identity.skin)
         self._skin = paint(identity, self._maps, photo)
+        self._creases = crease_map(self._maps, identity.seed)
         self._hair = None if self._person.shell is None else paint_hair(identity, self._mesh)
         self._painted = looks_of(identity)
 
@@ -207,7 +210,7 @@ class HeadRenderer:
     def _draw(self, posed: Posed, rotation, move) -> Rendered:
         rows = np.concatenate([posed.vertices + move, posed.normals], 1).astype("f4")
         mouth = posed.mouth._replace(middle=posed.mouth.middle + move)
-        fine = self._scene.draw(rows, self._balls(posed, move), posed.eyes, mouth)
+        fine = self._scene.draw(rows, self._balls(posed, move), posed.eyes, mouth, posed.creases)
         drawn = cv2.resize(fine, (self.size, self.size), interpolation=cv2.INTER_AREA)
         mask = drawn[..., 3]
         behind = self._behind * (1 - mask[..., None] / np.float32(255))

@@ -34,7 +34,8 @@ class Background(NamedTuple):
 class Skin(NamedTuple):
     """texture: name of a skin of the assets, or "" for a painted one. colour: mean colour of the
     painted skin; hue, lightness: change of a texture's colours (turn of the red-yellow balance and
-    factor). The rest are strengths in [0, 1] of what is painted over either."""
+    factor). The rest are strengths in [0, 1] of what is painted over either; creases: of the
+    wrinkles that come with an expression."""
 
     texture: str
     colour: Colour
@@ -46,6 +47,7 @@ class Skin(NamedTuple):
     freckles: float
     stubble: float
     age_spots: float
+    creases: float
     makeup: float
     seed: int
 

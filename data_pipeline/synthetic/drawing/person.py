@@ -7,6 +7,7 @@ import numpy as np
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import Anchors
 from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
+from vasa_jax.data_pipeline.synthetic.drawing.creases import crease_depths
 from vasa_jax.data_pipeline.synthetic.drawing.glasses import wear
 from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES, grow
 from vasa_jax.data_pipeline.synthetic.drawing.maths import step
@@ -42,6 +43,7 @@ class Posed(NamedTuple):
     rotation: of the head, as labelled; turn: of its mesh.
     eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
     gaze: as drawn. middle: between the outer eye corners. mouth: the gap between the lips.
+    creases: depths of this person's wrinkles.
     """
 
     vertices: Float[np.ndarray, "n 3"]
@@ -52,6 +54,7 @@ class Posed(NamedTuple):
     gaze: Float[np.ndarray, "2"]
     middle: Float[np.ndarray, "3"]
     mouth: Opening
+    creases: Float[np.ndarray, " k"]
 
 
 class Person:
@@ -74,7 +77,7 @@ class Person:
             self.shell = grow(identity.hair, identity.cut, mesh, bare, identity.seed)
         bare = bare + _stubbly(identity, mesh, bare)
         bare = bare + place_mouth(identity.mouth, mesh, bare, anchors)
-        self._anchors = anchors
+        self._anchors, self._crease_depth = anchors, identity.skin.creases
         self.neutral = bare
         counts = np.cumsum([len(bare), *(len(p.at) for p in proxies)])
         self.starts, self.shell_start = counts[:-1], int(counts[-1])
@@ -141,7 +144,10 @@ class Person:
         gaze = gaze_angles(matrix @ eyes)
         vertices = vertices * FLIP
         mouth = opening(vertices, self._anchors, lifted)
-        return Posed(vertices, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP, mouth)
+        creases = self._crease_depth * crease_depths(arkit)
+        return Posed(
+            vertices, normals * FLIP, matrix, lifted, eyes, gaze, middle * FLIP, mouth, creases
+        )
 
 
 def _stubbly(identity, mesh, bare):

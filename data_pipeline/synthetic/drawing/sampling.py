@@ -84,6 +84,7 @@ def draw(seed: int, folder: Path | None) -> Identity:
         freckles=float(rng.uniform(0.4, 1.0)) if not dark and rng.random() < 0.3 else 0.0,
         stubble=float(rng.uniform(0.15, 1.0)) if male and not beard and rng.random() < 0.5 else 0.0,
         age_spots=float(age * rng.uniform(0.0, 1.0)),
+        creases=_creases(seed, age),
         makeup=float(rng.uniform(0.3, 1.0)) if not male and rng.random() < 0.5 else 0.0,
         seed=int(rng.integers(2**31)),
     )
@@ -115,6 +116,11 @@ def draw(seed: int, folder: Path | None) -> Identity:
         log_scale=float(np.clip(0.12 * rng.standard_normal(), -0.3, 0.3)),
         place=(float(rng.uniform(-0.1, 0.1)), float(rng.uniform(-0.22, 0.0))),
     )
+
+
+def _creases(seed: int, age: float) -> float:
+    rng = np.random.default_rng((seed, 31))
+    return float(np.clip((0.22 + 0.6 * age) * rng.uniform(0.6, 1.4), 0, 1))
 
 
 def _cut(rng, hair: str, male: bool, age: float) -> Cut:

@@ -138,6 +138,10 @@ class Scene:
         rgba[...] = (np.clip([*colour, alpha], 0, 1) * 255).astype(np.uint8)
         return self.texture(rgba)
 
+    def crease(self, texture: Any) -> None:
+        """The map of wrinkles of the surfaces whose setting `creased` is 1."""
+        self._creases = texture
+
     def light(self, light: Light, focal: float) -> None:
         """Lights and lens (focal length in picture widths) of all that follows."""
         near, far, f = _NEAR, _FAR, 2 * focal
@@ -157,15 +161,20 @@ class Scene:
         balls: list[Ball],
         sight: Float[np.ndarray, "3"],
         mouth: Opening,
+        creases: Float[np.ndarray, " k"],
     ) -> UInt8[np.ndarray, "s s 4"]:
         """Premultiplied sRGB. rows: positions and normals in camera axes. sight: direction of the
-        eyes in a head that faces the camera. mouth: the gap that light comes through."""
+        eyes in a head that faces the camera. mouth: the gap that light comes through. creases:
+        depth of each channel of the map given to `crease`."""
         for name in ("skin", "mouth"):
             program = self._programs[name]
             for axis in ("middle", "inward", "down", "side"):
                 program[f"gap_{axis}"].value = tuple(float(v) for v in getattr(mouth, axis))
             program["gap_half"].value = mouth.half_width, mouth.half_height
             program["gap_bend"].value = mouth.bend
+        self._programs["skin"]["crease_depth"].value = tuple(float(v) for v in creases)
+        self._programs["skin"]["creases"].value = 1
+        self._creases.use(1)
         self._target.use()
         self.context.clear(0.0, 0.0, 0.0, 0.0)
         for surface in self._surfaces:

@@ -50,10 +50,13 @@ SKIN = (
     + _MOUTH
     + """
 uniform sampler2D albedo; uniform float shine; uniform float softness;
+uniform sampler2D creases; uniform vec4 crease_depth; uniform float creased;
 void main() {
   vec4 t = texture(albedo, vec2(T.x, 1.0 - T.y));
   vec3 n = facing(normalize(N));
   vec3 c = linear(t.rgb);
+  float fold = creased * dot(texture(creases, vec2(T.x, 1.0 - T.y)), crease_depth);
+  c *= 1.0 - min(fold, 1.0) * vec3(0.50, 0.62, 0.66);
   // Of the skin only the inside of the mouth has alpha below 1.
   t.a *= mix(reach(P), 1.0, smoothstep(0.2, 0.95, t.a));
   // Light creeps around living skin, the red of it furthest (a wrapped diffuse term).

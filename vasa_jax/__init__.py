@@ -10,3 +10,12 @@ _root = Path(__file__).resolve().parent.parent
 if (_root / "configs" / "debug.py").is_file() and (_root / "pyproject.toml").is_file():
     __path__.append(str(_root))
 del _root
+
+
+def __getattr__(name: str):
+    # Loaded when asked for: `import vasa_jax` alone imports neither JAX nor PyAV.
+    if name == "Pipeline":
+        from vasa_jax.pipeline import Pipeline
+
+        return Pipeline
+    raise AttributeError(f"module 'vasa_jax' has no attribute {name!r}")

@@ -69,18 +69,25 @@ def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
 
 
 def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> Portrait:
-    """Read a photo and crop it to size x size around the face that `picture` asks for.
+    """Read a photo and cut it as `crop_photo` does."""
+    photo = read_image(path, lambda line: report.note(f"{path.name}: {line}"))
+    return crop_photo(photo, path, picture, size, report)
+
+
+def crop_photo(
+    photo: np.ndarray, name: Path, picture: Picture, size: int, report: Reporter
+) -> Portrait:
+    """A photo and its size x size crop around the face that `picture` asks for.
 
     A photo that lies on its side, or stands on its head, is turned as a whole first.
     """
-    photo = read_image(path, lambda line: report.note(f"{path.name}: {line}"))
     if picture.crop == "none":
         return Portrait(photo, whole_image_crop(photo, size))
     photo, faces, turned = find_upright(photo, picture.face)
     try:
         face, chosen = choose_face(faces, picture.face)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{name}: {error}") from None
     crop, soft = crop_portrait(photo, face, size), None
     if (scale := crop.matrix[0, 0]) > SOFT:
         soft = (
@@ -89,7 +96,7 @@ def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> 
         )
     for note in (turned, chosen, soft):
         if note:
-            report.note(f"{path.name}: {note}")
+            report.note(f"{name.name}: {note}")
     return Portrait(photo, crop)
 
 

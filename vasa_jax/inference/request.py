@@ -102,8 +102,13 @@ class Request:
     pose_from: Path | None = None
 
     def __post_init__(self):
-        if not 0 <= self.seed < 2**32:
-            raise UserError(f"seed {self.seed} is out of range: give 0..{2**32 - 1}")
+        check_seed(self.seed)
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError for a number that is no 32-bit seed."""
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed {seed} is out of range: give 0..{2**32 - 1}")
 
 
 def parse_gaze(text: str) -> tuple[float, float] | None:

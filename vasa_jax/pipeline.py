@@ -1,0 +1,235 @@
+"""The door for Python: `vasa_jax.Pipeline`, from files or arrays to talking faces.
+
+    pipe = vasa_jax.Pipeline.from_pretrained("demo")
+    clip = pipe("face.jpg", "speech.wav", seed=0, gaze=(10, 0))
+    clip.save("out.mp4")
+
+What `vasa-jax generate` and `batch` make, frame for frame; those stream clips of any length, while
+frames here come as one array.
+"""
+
+import math
+import os
+import tempfile
+import wave
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vasa_jax.audio import num_frames
+from vasa_jax.bundle import Bundle, resolve_bundle, save_bundle
+from vasa_jax.compile_cache import enable_compile_cache
+from vasa_jax.config import DEFAULT_NAME, Config
+from vasa_jax.errors import UserError
+from vasa_jax.inference.generate import ClipFile, Portrait, crop_photo, load_portrait
+from vasa_jax.inference.pipeline import Pipeline as Programs
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.inference.render import Clip, render
+from vasa_jax.inference.request import Controls, Picture, check_seed
+from vasa_jax.media.audio import MIN_SECONDS, open_audio
+from vasa_jax.media.writer import frame_count
+from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Frames, UInt8
+
+__all__ = ["Pipeline", "TalkingFace"]
+
+Photo = str | os.PathLike | np.ndarray
+"""A file, or RGB as uint8 (h, w, 3)."""
+Speech = str | os.PathLike | np.ndarray | tuple[np.ndarray, int]
+"""A file with sound; samples at 16 kHz, (n,) in [-1, 1]; or samples and their rate in Hz."""
+
+
+class _Sound(NamedTuple):
+    """waveform: at 16 kHz. path: of the file that it came from; None, then it is saved itself."""
+
+    waveform: Float[np.ndarray, " n"]
+    seconds: float
+    path: Path | None
+
+
+class TalkingFace:
+    """frames: (t, size, size, 3) uint8 at `fps` frames a second; `save` adds the sound."""
+
+    fps = FPS
+
+    def __init__(self, frames: Frames, portrait: Portrait, sound: _Sound, details: dict[str, Any]):
+        self.frames, self._portrait, self._sound = frames, portrait, sound
+        self._details = details
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def save(
+        self, path: str | os.PathLike, *, side_by_side: bool = False, paste_back: bool = False
+    ):
+        """Write a video (.mp4, .mov, .mkv) with the speech; whole or not at all.
+
+        side_by_side: beside the still portrait. paste_back: within the whole photo.
+        Raises UserError where it cannot be written.
+        """
+        picture = Picture(side_by_side=side_by_side, paste_back=paste_back)
+        with tempfile.TemporaryDirectory() as folder:
+            track = self._sound.path
+            if track is None:
+                track = Path(folder, "speech.wav")
+                _write_wave(track, self._sound.waveform)
+            file = ClipFile(
+                Path(path), self._portrait, picture, self._sound.seconds, track, self._details
+            )
+            try:
+                file.write(self.frames)
+                file.finish()
+            finally:
+                file.abandon()
+
+
+class Pipeline:
+    """A model with its weights. batch: clips that a device samples together; devices: of this host
+    (default: the first). Programs are compiled at the first call."""
+
+    def __init__(self, bundle: Bundle, *, batch: int = 1, devices: Sequence[Any] | None = None):
+        self.bundle = bundle
+        self.programs = Programs(bundle, batch, devices)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike = DEFAULT_NAME,
+        *,
+        overrides: Sequence[str] = (),
+        batch: int = 1,
+        devices: Sequence[Any] | None = None,
+    ) -> "Pipeline":
+        """Shipped weights by their config's name, or a folder of `vasa-jax export`.
+
+        Compiled programs are kept in the compile cache (`vasa_jax.compile_cache`).
+        overrides: as `--set`, for example "diffusion.steps=10". Raises UserError for names without
+        shipped weights and folders that hold none.
+        """
+        enable_compile_cache()
+        folder = Path(name) if Path(name).is_dir() else None
+        bundle = resolve_bundle(None if folder else str(name), folder, tuple(overrides))
+        if not bundle.trained:
+            raise UserError(f"no weights are shipped for config {str(name)!r}: train it and give "
+                            "the folder that `vasa-jax export` writes")  # fmt: skip
+        return cls(bundle, batch=batch, devices=devices)
+
+    def save_pretrained(self, folder: str | os.PathLike) -> None:
+        """Write config and weights (float32) as `from_pretrained` reads them."""
+        save_bundle(Path(folder), self.bundle)
+
+    @property
+    def config(self) -> Config:
+        """What the model is, with its overrides."""
+        return self.bundle.config
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """The networks' parameters as a PyTree: "face", "audio" and "motion"."""
+        return self.bundle.params
+
+    def __call__(
+        self,
+        portrait: Photo | Sequence[Photo],
+        speech: Speech | Sequence[Speech],
+        *,
+        seed: int | Sequence[int] = 0,
+        gaze: tuple[float, float] | None = (0.0, 0.0),
+        distance: float | None = 1.0,
+        emotion: Mapping[str, float] | None = None,
+        crop: str = "auto",
+        face: int | None = None,
+    ) -> "TalkingFace | list[TalkingFace]":
+        """A talking face, or a list of them where `portrait` or `speech` is a list; one portrait,
+        speech or seed then serves all. A clip does not depend on those beside it.
+
+        gaze, distance, emotion: see `vasa_jax.inference.request.Controls`; emotion by name.
+        crop: "auto", around the face (`face`: which, 1 is the largest), or "none", the whole photo.
+        Raises UserError for what cannot be read, and photos without a face.
+        """
+        many = isinstance(portrait, list) or isinstance(speech, list)
+        portraits, speeches, seeds = _side_by_side(portrait, speech, seed)
+        controls = Controls(gaze, distance, None if emotion is None else tuple(emotion.items()))
+        picture, report = Picture(crop=crop, face=face), Reporter("quiet")
+        for number in seeds:
+            check_seed(number)
+        size = self.config.face.image_size
+        photos = [_read_photo(photo, picture, size, report) for photo in portraits]
+        sounds = [_read_speech(sound) for sound in speeches]
+        made: list[TalkingFace] = []
+        for first in range(0, len(photos), self.programs.batch):
+            part = slice(first, first + self.programs.batch)
+            made += self._make(photos[part], sounds[part], seeds[part], controls, report)
+        return made if many else made[0]
+
+    def _make(self, photos, sounds, seeds, controls, report):
+        self.programs.compile(report)
+        sources = self.programs.encode_all([photo.crop.image for photo in photos])
+        clips = [
+            Clip(source, s.waveform, min(frame_count(s.seconds), num_frames(len(s.waveform))),
+                 controls, seed)
+            for source, s, seed in zip(sources, sounds, seeds, strict=True)
+        ]  # fmt: skip
+        frames: list[list[np.ndarray]] = [[] for _ in clips]
+        for number, found in render(clips, self.programs, report):
+            if isinstance(found, UserError):
+                raise found
+            frames[number].append(found)
+        return [
+            TalkingFace(np.concatenate(f), photo, sound, {"seed": seed, "config": self.config.name})
+            for f, photo, sound, seed in zip(frames, photos, sounds, seeds, strict=True)
+        ]
+
+
+def _side_by_side(portrait, speech, seed):
+    """Lists of equal length, out of single values and lists."""
+    given = {"portraits": portrait, "speeches": speech, "seeds": seed}
+    lengths = {name: len(value) for name, value in given.items() if isinstance(value, list)}
+    if len(set(lengths.values())) > 1 or 0 in lengths.values():
+        counts = ", ".join(f"{count} {name}" for name, count in lengths.items())
+        raise UserError(f"{counts}: give lists of one length, or one value for all")
+    count = max(lengths.values(), default=1)
+    return [v if isinstance(v, list) else [v] * count for v in given.values()]
+
+
+def _read_photo(photo: Photo, picture: Picture, size: int, report: Reporter) -> Portrait:
+    if not isinstance(photo, np.ndarray):
+        return load_portrait(Path(photo), picture, size, report)
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
+        raise UserError(f"portrait of shape {photo.shape}, {photo.dtype}: give RGB as uint8, "
+                        "(height, width, 3)")  # fmt: skip
+    return crop_photo(np.ascontiguousarray(photo), Path("portrait"), picture, size, report)
+
+
+def _read_speech(speech: Speech) -> _Sound:
+    if isinstance(speech, str | os.PathLike):
+        clip = open_audio(speech)
+        return _Sound(clip.waveform, clip.seconds, Path(speech))
+    samples, rate = speech if isinstance(speech, tuple) else (speech, SAMPLE_RATE)
+    samples = np.asarray(samples)
+    if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
+        raise UserError(f"speech of shape {samples.shape}, {samples.dtype}: give mono samples as "
+                        "floats in [-1, 1]")  # fmt: skip
+    if not np.isfinite(samples).all():
+        raise UserError("speech holds NaN or infinite samples")
+    if len(samples) < MIN_SECONDS * rate:
+        raise UserError(f"speech of {len(samples) / rate:.3f} s is too short; give at least "
+                        f"{MIN_SECONDS:g} s")  # fmt: skip
+    if rate != SAMPLE_RATE:
+        from scipy.signal import resample_poly
+
+        common = math.gcd(SAMPLE_RATE, int(rate))
+        samples = resample_poly(samples, SAMPLE_RATE // common, int(rate) // common)
+    samples = np.clip(samples, -1, 1).astype(np.float32)
+    return _Sound(samples, len(samples) / SAMPLE_RATE, None)
+
+
+def _write_wave(path: Path, waveform: Float[np.ndarray, " n"]) -> None:
+    """16-bit mono."""
+    pcm: UInt8[np.ndarray, " b"] = np.round(waveform * 32767).astype("<i2").view(np.uint8)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        file.writeframes(pcm.tobytes())

@@ -1,6 +1,6 @@
-"""The speed tables of the README, made from the results that are committed.
+"""The speed tables of benchmarks/README.md, made from the results that are committed.
 
-    python benchmarks/readme.py     # writes what stands between the two marks in README.md
+    python benchmarks/readme.py     # writes what stands between the two marks
 
 Of settings that differ in batch alone the fastest is shown, and the speed over torch of each pair:
 benchmarks/results holds all rows.
@@ -85,11 +85,11 @@ def block(results=RESULTS):
 
 
 def placed(readme, text):
-    """The README with the text between its marks."""
+    """The page with the text between its marks."""
     head, mark, rest = readme.partition(MARKS[0])
     _, end, tail = rest.partition(MARKS[1])
     if not mark or not end:
-        sys.exit(f"README.md: the marks {MARKS} are not there")
+        sys.exit(f"benchmarks/README.md: the marks {MARKS} are not there")
     return f"{head}{mark}\n\n{text}\n\n{end}{tail}"
 
 
@@ -98,7 +98,7 @@ def _rate(row):
 
 
 def main():
-    readme = ROOT / "README.md"
+    readme = ROOT / "benchmarks" / "README.md"
     readme.write_text(placed(readme.read_text(), block()))
 
 

@@ -72,7 +72,9 @@ def test_arrays_do_as_well_as_files(pipe, clip, tmp_path):
 
 def test_lists_make_lists_and_companions_change_nothing(pipe, clip, speech):
     other = write_wav(speech.parent / "other.wav", hum(0.5))
-    both = pipe(PORTRAIT, [other, speech], seed=[7, 4], gaze=(10.0, -5.0), emotion={"happiness": 0.5})
+    both = pipe(
+        PORTRAIT, [other, speech], seed=[7, 4], gaze=(10.0, -5.0), emotion={"happiness": 0.5}
+    )
     assert [len(one) for one in both] == [13, 23]
     np.testing.assert_array_equal(both[1].frames, clip.frames)
     with pytest.raises(UserError, match="2 portraits, 3 speeches"):

@@ -114,7 +114,7 @@ def train_motion(
 
 
 def export(work: Path, plan: MotionPlan, face: dict, out: Path) -> None:
-    """The bundle in bf16: the merged face model, and stage 2's averages."""
+    """The bundle with int8 kernels: the merged face model, and stage 2's averages."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -129,4 +129,4 @@ def export(work: Path, plan: MotionPlan, face: dict, out: Path) -> None:
     parts = {"face": face, **found.params}
     parts = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(parts), flatten(abstract_params(config)), "the trained parameters")
-    save_bundle(out, Bundle(config, parts, found.stats, True, found.seen), jnp.dtype("bfloat16"))
+    save_bundle(out, Bundle(config, parts, found.stats, True, found.seen), jnp.dtype("int8"))

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import vasa_jax
+from vasa_jax import int8
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import DEFAULT_NAME, Config, from_dict, get_config
@@ -31,7 +32,8 @@ from vasa_jax.motion.stats import MotionStats
 from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
 from vasa_jax.typing import POSE_DIM
 
-FORMAT = 1
+FORMATS = {"plain": 1, "int8": 2}
+"""Of a bundle whose arrays are as they are, and of one whose kernels are packed."""
 PARTS = ("face", "audio", "motion")
 
 
@@ -111,18 +113,26 @@ def check_bundle_place(folder: Path) -> None:
 
 def save_bundle(folder: Path, bundle: Bundle, dtype: jnp.dtype = jnp.float32) -> None:
     """Write a bundle, parameters as `dtype`; the folder appears whole or not at all, in place of an
-    older bundle."""
+    older bundle. int8: kernels packed (`vasa_jax.int8`), the rest as bfloat16."""
     folder = Path(folder)
     check_bundle_place(folder)
     config, weights = FILES
     with PendingFolder(folder, "checkpoint") as pending:
         try:
-            flat = {k: jnp.asarray(v).astype(dtype) for k, v in flatten(bundle.params).items()}
+            packed = dtype == jnp.int8
+            flat = flatten(bundle.params)
+            if packed:
+                flat = int8.pack({k: np.asarray(v) for k, v in flat.items()})
+            kept = {
+                k for k in flat if packed and (k.endswith(int8.SCALE) or flat[k].dtype == np.int8)
+            }
+            rest = jnp.bfloat16 if packed else dtype
+            flat = {k: v if k in kept else jnp.asarray(v).astype(rest) for k, v in flat.items()}
             # Statistics stay float32: they scale every generated frame.
             flat |= {f"stats/{k}": np.asarray(v) for k, v in bundle.stats._asdict().items()}
             save_safetensors(pending.temporary / weights, flat, {"config": bundle.config.name})
             header = {
-                "format": FORMAT,
+                "format": FORMATS["int8" if packed else "plain"],
                 "version": vasa_jax.__version__,
                 "trained": bundle.trained,
                 "config": to_dict(bundle.config),
@@ -151,8 +161,8 @@ def read_header(folder: Path, name: str | None, overrides: Sequence[str]) -> tup
                         "vasa-jax") from None  # fmt: skip
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise UserError(f"{folder}/config.json: unreadable ({error!r:.120})") from None
-    if header.get("format") != FORMAT:
-        raise UserError(f"{folder}: checkpoint format {header.get('format')} is not {FORMAT}; "
+    if header.get("format") not in FORMATS.values():
+        raise UserError(f"{folder}: checkpoint format {header.get('format')} is not known here; "
                         "use the vasa-jax version that wrote it")  # fmt: skip
     if name is not None and name != stored.name:
         raise UserError(f"{folder}: is a checkpoint of config {stored.name!r}, not of {name!r}; "
@@ -169,12 +179,13 @@ def load_bundle(folder: Path, name: str | None = None, overrides: Sequence[str] 
     """
     folder = Path(folder)
     config, trained = read_header(folder, name, overrides)
-    flat = load_safetensors(folder / "model.safetensors")
+    weights = folder / "model.safetensors"
+    flat = int8.unpack(load_safetensors(weights), str(weights))
     dim = (config.face.motion_dim,)
     expected = flatten(abstract_params(config)) | {
         f"stats/{k}": jax.ShapeDtypeStruct(dim, jnp.float32) for k in MotionStats._fields
     }
-    check_against(flat, expected, str(folder / "model.safetensors"))
+    check_against(flat, expected, str(weights))
     tree = unflatten(flat)
     stats = MotionStats(**tree.pop("stats"))
     # All at once: one by one they would take a second of each start.

@@ -11,7 +11,7 @@ Axis letters: b batch, h w d space, c channels, t time (25 fps frames), n sample
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, UInt, UInt8
+from jaxtyping import Array, Bool, Float, Int, Int8, Key, UInt, UInt8
 
 __all__ = [
     "ARKIT",
@@ -31,6 +31,7 @@ __all__ = [
     "Grid",
     "Image",
     "Int",
+    "Int8",
     "Key",
     "Motion",
     "MotionVector",

@@ -23,7 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "do not have")  # fmt: skip
     parser.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
                         "encoder")  # fmt: skip
-    parser.add_argument("--bf16", action="store_true", help="store two bytes a number, not four")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--bf16", action="store_true", help="store two bytes a number, not four")
+    size.add_argument("--int8", action="store_true", help="store kernels with one byte a number "
+                      "and a scale for each channel, the rest with two")  # fmt: skip
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
@@ -60,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     found = assemble(config, runs["face"], runs["motion"], arguments.base, arguments.audio_weights)
     for line in found.notes:
         report.note(line)
-    save_bundle(output, found.bundle, jnp.dtype("bfloat16" if arguments.bf16 else "float32"))
+    dtype = "int8" if arguments.int8 else "bfloat16" if arguments.bf16 else "float32"
+    save_bundle(output, found.bundle, jnp.dtype(dtype))
     for part, origin in found.origin.items():
         report.note(f"{part}: {origin}")
     state = "trained" if found.bundle.trained else "not trained in full"

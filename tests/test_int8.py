@@ -59,7 +59,7 @@ def test_a_bundle_goes_through_and_is_small(debug_bundle, tmp_path):
     for name, value in a.items():
         value, found = np.asarray(value), np.asarray(b[name])
         assert found.dtype == np.float32
-        room = np.abs(value).max(initial=0) / (253 if name.endswith("kernel") else 500)
+        room = np.abs(value).max(initial=0) / 253  # half a step of 127, or of bfloat16
         assert np.abs(found - value).max(initial=0) <= room + 1e-9, name
     for one, two in zip(debug_bundle.stats, load_bundle(tmp_path / "int8").stats, strict=True):
         np.testing.assert_array_equal(one, two)

@@ -19,7 +19,10 @@ PIXELS = (
     "exact.choice=0.5", "exact.flow=10", "exact.flow_regions=2", "exact.shares=0.4",
     "exact.person=0.2", "exact.codes=true", "exact.encoded_source=true",
 )  # fmt: skip
-FEATURES = ("perceptual.weight=1", "perceptual.scales=2")
+PATCHES = ("exact.patches=5",)
+FEATURES = ("perceptual.weight=1", "perceptual.scales=2", *PATCHES)
+TRIES = 2
+"""Pairs of expressions of which a swap takes the one whose lips differ more (`Augment.tries`)."""
 EVERYTHING = (
     "exact.codes=false",
     "self_drive.weight=0.5", "contrast.weight=0.1", "consistency.weight=0.5",
@@ -85,6 +88,7 @@ STAGES = {
         Stage("reader", 128, 13_000, 32, 6e-4, LABELS, alone="dyn", parts=("dyn",)),
         Stage("face64", 64, 4_000, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 8_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
+        Stage("patches128", 128, 1_000, 4, 3e-4, PIXELS + PATCHES, FROZEN, parts=GENERATOR),
     ),
     "gpu": (
         Stage("pose", 256, 20_000, 256, 1e-3, POSE, alone="pose", parts=("pose",)),

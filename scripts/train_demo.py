@@ -72,7 +72,8 @@ def train_stage(
     elif stage.alone == "pose":
         data, task = TurnedFiles(data_folder / "train", config, seed=1), pose_task(config)
     else:
-        augment = Augment(own=stage.own, **({"views": ()} if stage.plain else {}))
+        plain = {"views": ()} if stage.plain else {}
+        augment = Augment(own=stage.own, tries=demo_stages.TRIES, **plain)
         data = GroupFiles(data_folder / "train", config, seed=1, augment=augment)
         task = make_task(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))

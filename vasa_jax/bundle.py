@@ -119,15 +119,11 @@ def save_bundle(folder: Path, bundle: Bundle, dtype: jnp.dtype = jnp.float32) ->
     config, weights = FILES
     with PendingFolder(folder, "checkpoint") as pending:
         try:
-            packed = dtype == jnp.int8
-            flat = flatten(bundle.params)
+            flat, packed = flatten(bundle.params), dtype == jnp.int8
             if packed:
-                flat = int8.pack({k: np.asarray(v) for k, v in flat.items()})
-            kept = {
-                k for k in flat if packed and (k.endswith(int8.SCALE) or flat[k].dtype == np.int8)
-            }
-            rest = jnp.bfloat16 if packed else dtype
-            flat = {k: v if k in kept else jnp.asarray(v).astype(rest) for k, v in flat.items()}
+                flat = int8.pack(flat, jnp.bfloat16)
+            else:
+                flat = {k: jnp.asarray(v).astype(dtype) for k, v in flat.items()}
             # Statistics stay float32: they scale every generated frame.
             flat |= {f"stats/{k}": np.asarray(v) for k, v in bundle.stats._asdict().items()}
             save_safetensors(pending.temporary / weights, flat, {"config": bundle.config.name})

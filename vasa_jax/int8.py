@@ -7,6 +7,7 @@ statistics are few and keep their type.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -32,14 +33,14 @@ def quantise(
     return np.round(kernel / scale).astype(np.int8), scale
 
 
-def pack(flat: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Named arrays with their large kernels packed; the rest as it is."""
+def pack(flat: Mapping[str, Any], rest: Any) -> dict[str, np.ndarray]:
+    """Named arrays with their large kernels packed, and the others as type `rest`."""
     packed: dict[str, np.ndarray] = {}
     for name, value in flat.items():
         if name.rpartition("/")[2] in KERNELS and value.size >= LEAST:
             packed[name], packed[name + SCALE] = quantise(np.asarray(value, np.float32))
         else:
-            packed[name] = value
+            packed[name] = np.asarray(value).astype(rest)
     return packed
 
 

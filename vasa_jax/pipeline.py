@@ -13,23 +13,29 @@ import os
 import tempfile
 import wave
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vasa_jax.audio import num_frames
 from vasa_jax.bundle import Bundle, resolve_bundle, save_bundle
 from vasa_jax.compile_cache import enable_compile_cache
 from vasa_jax.config import DEFAULT_NAME, Config
 from vasa_jax.errors import UserError
-from vasa_jax.inference.generate import ClipFile, Portrait, crop_photo, load_portrait
+from vasa_jax.inference.generate import (
+    Portrait,
+    clip_frames,
+    crop_photo,
+    load_portrait,
+    made_by,
+    write_video,
+)
 from vasa_jax.inference.pipeline import Pipeline as Programs
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Controls, Picture, check_seed
 from vasa_jax.media.audio import MIN_SECONDS, open_audio
-from vasa_jax.media.writer import frame_count
 from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Frames, UInt8
 
 __all__ = ["Pipeline", "TalkingFace"]
@@ -53,9 +59,16 @@ class TalkingFace:
 
     fps = FPS
 
-    def __init__(self, frames: Frames, portrait: Portrait, sound: _Sound, details: dict[str, Any]):
-        self.frames, self._portrait, self._sound = frames, portrait, sound
-        self._details = details
+    def __init__(
+        self,
+        frames: Frames,
+        portrait: Portrait,
+        picture: Picture,
+        sound: _Sound,
+        details: dict[str, Any],
+    ):
+        self.frames, self._portrait, self._picture = frames, portrait, picture
+        self._sound, self._details = sound, details
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -68,20 +81,22 @@ class TalkingFace:
         side_by_side: beside the still portrait. paste_back: within the whole photo.
         Raises UserError where it cannot be written.
         """
-        picture = Picture(side_by_side=side_by_side, paste_back=paste_back)
+        picture = replace(self._picture, side_by_side=side_by_side, paste_back=paste_back)
         with tempfile.TemporaryDirectory() as folder:
             track = self._sound.path
             if track is None:
                 track = Path(folder, "speech.wav")
                 _write_wave(track, self._sound.waveform)
-            file = ClipFile(
-                Path(path), self._portrait, picture, self._sound.seconds, track, self._details
+            write_video(
+                Path(path),
+                iter([self.frames]),
+                self._portrait,
+                picture,
+                self._sound.seconds,
+                track,
+                self._details,
+                Reporter("quiet"),
             )
-            try:
-                file.write(self.frames)
-                file.finish()
-            finally:
-                file.abandon()
 
 
 class Pipeline:
@@ -131,10 +146,10 @@ class Pipeline:
 
     def __call__(
         self,
-        portrait: Photo | Sequence[Photo],
-        speech: Speech | Sequence[Speech],
+        portrait: Photo | list[Photo],
+        speech: Speech | list[Speech],
         *,
-        seed: int | Sequence[int] = 0,
+        seed: int | list[int] = 0,
         gaze: tuple[float, float] | None = (0.0, 0.0),
         distance: float | None = 1.0,
         emotion: Mapping[str, float] | None = None,
@@ -160,24 +175,24 @@ class Pipeline:
         made: list[TalkingFace] = []
         for first in range(0, len(photos), self.programs.batch):
             part = slice(first, first + self.programs.batch)
-            made += self._make(photos[part], sounds[part], seeds[part], controls, report)
+            made += self._make(photos[part], sounds[part], seeds[part], controls, picture, report)
         return made if many else made[0]
 
-    def _make(self, photos, sounds, seeds, controls, report):
+    def _make(self, photos, sounds, seeds, controls, picture, report):
         self.programs.compile(report)
         sources = self.programs.encode_all([photo.crop.image for photo in photos])
         clips = [
-            Clip(source, s.waveform, min(frame_count(s.seconds), num_frames(len(s.waveform))),
-                 controls, seed)
+            Clip(source, s.waveform, clip_frames(s.waveform, s.seconds), controls, seed)
             for source, s, seed in zip(sources, sounds, seeds, strict=True)
-        ]  # fmt: skip
+        ]
         frames: list[list[np.ndarray]] = [[] for _ in clips]
         for number, found in render(clips, self.programs, report):
             if isinstance(found, UserError):
                 raise found
             frames[number].append(found)
+        known = {**made_by(self.programs), "controls": asdict(controls)}
         return [
-            TalkingFace(np.concatenate(f), photo, sound, {"seed": seed, "config": self.config.name})
+            TalkingFace(np.concatenate(f), photo, picture, sound, {**known, "seed": seed})
             for f, photo, sound, seed in zip(frames, photos, sounds, seeds, strict=True)
         ]
 

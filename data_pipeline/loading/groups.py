@@ -89,7 +89,7 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
 
     def _example(self, group: SwapGroup, rng: np.random.Generator) -> dict[str, np.ndarray]:
         quad = make_quad(
-            raw_quad(group, self._codes, rng, self._how.tries), self._stored, self._how, rng,
+            raw_quad(group, self._codes, rng, self._how), self._stored, self._how, rng,
             group.masks is not None, self._flows,
         )  # fmt: skip
         for name in self._views():

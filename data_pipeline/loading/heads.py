@@ -90,9 +90,11 @@ class RawHead(NamedTuple):
     pose: Pose | None
 
 
-def raw_head(record: Mapping[str, Any], identity: int, rng: np.random.Generator) -> RawHead:
+def raw_head(
+    record: Mapping[str, Any], identity: int, rng: np.random.Generator, how: Heads
+) -> RawHead:
     """A random frame of a record that `pairs.read_record` read."""
-    del identity
+    del identity, how
     k = int(rng.integers(len(record["frames"])))
     known = all(len(record[name]) for name in POSE)
     pose = Pose(*(record[name][k] for name in POSE)) if known else None

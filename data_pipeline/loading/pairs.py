@@ -83,8 +83,11 @@ def read_record(record: bytes) -> dict[str, Any]:
     return values
 
 
-def raw_pair(record: Mapping[str, Any], identity: int, rng: np.random.Generator) -> RawPair:
+def raw_pair(
+    record: Mapping[str, Any], identity: int, rng: np.random.Generator, how: Augment
+) -> RawPair:
     """Source and driver out of a decoded record: two different frames where there are two."""
+    del how
     count = len(record["frames"])
     chosen = rng.choice(count, 2, replace=count < 2)
     # Copies, so that the rest of the record can be forgotten.

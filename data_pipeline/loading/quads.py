@@ -15,9 +15,9 @@ from vasa_jax.typing import ARKIT, Float
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
 TARGETS = ("swap", "pose_only", "dyn_only")
 """Those of the source's own person."""
-
-
-LEFT_RIGHT = ("Left", "Right")
+_CORNERS = ("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight")
+_SHARES = {"jawOpen": 1.0, "mouthClose": -1.0, **dict.fromkeys(_CORNERS, 0.25)}
+_PARTING = np.array([_SHARES.get(name, 0.0) for name in ARKIT], np.float32)
 
 
 class Picture(NamedTuple):
@@ -37,17 +37,17 @@ class RawQuad(NamedTuple):
 
 
 def raw_quad(
-    group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, tries: int = 1
+    group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, how: Augment
 ) -> RawQuad:
     """(A, p1, d1) and (B, p2, d2) with A, B and p1, p2 and d1, d2 different; then what A looks like
-    with both of B's, with B's pose only, and with B's dynamics only. tries: see `Augment`."""
+    with both of B's, with B's pose only, and with B's dynamics only. how: its `tries`."""
     counts = group.counts()
-    (a, b), (p1, p2), found = ((int(v) for v in rng.choice(n, 2, replace=False)) for n in counts)
-    d1, d2 = found
-    if tries > 1 and group.arkit is not None:
-        pairs = [(d1, d2), *(rng.choice(counts[2], 2, replace=False) for _ in range(tries - 1))]
+    two = lambda n: tuple(int(v) for v in rng.choice(n, 2, replace=False))  # noqa: E731
+    (a, b), (p1, p2), (d1, d2) = (two(n) for n in counts)
+    if how.tries > 1 and group.arkit is not None:
+        pairs = [(d1, d2), *(two(counts[2]) for _ in range(how.tries - 1))]
         lips = lips_apart(group.arkit)
-        d1, d2 = (int(d) for d in max(pairs, key=lambda pair: abs(lips[pair[0]] - lips[pair[1]])))
+        d1, d2 = max(pairs, key=lambda pair: abs(lips[pair[0]] - lips[pair[1]]))
     places = ((a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2))
     names = people[group.identity[a]], people[group.identity[b]]
     return RawQuad(names, tuple(_picture(group, counts, place) for place in places))
@@ -55,11 +55,7 @@ def raw_quad(
 
 def lips_apart(arkit: Float[np.ndarray, "d 52"]) -> Float[np.ndarray, " d"]:
     """How far the coefficients part the lips: 0 shut, about 1 at a jaw wide open."""
-    value = dict(zip(ARKIT, arkit.T, strict=True))
-    corners = [
-        value[f"mouth{side}{end}"] for side in ("UpperUp", "LowerDown") for end in LEFT_RIGHT
-    ]
-    return np.maximum(value["jawOpen"] - value["mouthClose"] + sum(corners) / 4, 0)
+    return np.maximum(arkit @ _PARTING, 0)
 
 
 def _picture(group, counts, place):

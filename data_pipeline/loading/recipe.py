@@ -17,10 +17,9 @@ from vasa_jax.errors import UserError
 
 
 class Form(NamedTuple):
-    """What becomes of a record: kind, of the datasets; raw(record, people, rng), what is taken out
-    of it for one example (for swaps also told `Augment.tries`); make(raw, size, how, rng, masks),
-    the example's arrays by name. people: a clip's person by number, or the numbers of all people by
-    name for swaps."""
+    """What becomes of a record: kind, of the datasets; raw(record, people, rng, how), what is taken
+    out of it for one example; make(raw, size, how, rng, masks), the example's arrays by name.
+    people: a clip's person by number, or the numbers of all people by name for swaps."""
 
     kind: str
     raw: Callable[..., Any]
@@ -108,8 +107,7 @@ class Recipe:
                 rng = self._plan.rng(block, visit, draw)
                 clips = self._form.kind == CLIPS
                 people = self._codes[self._people[number][0]] if clips else self._codes
-                tries = () if clips else (self._how.tries,)
-                raw = self._form.raw(record, people, rng, *tries)
+                raw = self._form.raw(record, people, rng, self._how)
                 found[visit, draw] = Example(self._ids[number], raw, rng)
         return [[found[place] for place in batch] for batch in batches]
 

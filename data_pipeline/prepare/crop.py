@@ -95,7 +95,7 @@ def cut(frame: PortraitArray, box: Box, size: int) -> PortraitArray:
     scale = size / box.side
     left, top = (scale * (0.5 - start) - 0.5 for start in (box.left, box.top))
     far = outside(np.array([[scale, 0, left], [0, scale, top]]), width, height, size)
-    return np.where(far[..., None] > 0, soften(whole, far), whole)
+    return soften(whole, far)
 
 
 def to_crop(

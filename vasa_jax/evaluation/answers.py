@@ -18,7 +18,7 @@ from vasa_jax.errors import UserError, exit_with
 from vasa_jax.evaluation.face_statistics import CHIN, FOREHEAD, lip_gap, mouth_inside
 from vasa_jax.evaluation.structs import Model
 from vasa_jax.evaluation.use import decode, encode_motion
-from vasa_jax.face.label_code import SCALE
+from vasa_jax.face.label_code import SCALE, label_read_in
 from vasa_jax.face.readin import INPUTS
 from vasa_jax.media.files import write_whole
 from vasa_jax.media.folders import find_files
@@ -59,10 +59,11 @@ def commands() -> Float[np.ndarray, "k 52"]:
 def told_motion(own: Float[np.ndarray, " m"]) -> Float[np.ndarray, "k m"]:
     """[pose, z_dyn] of all commands for a portrait of this motion: its head pose and its eyes
     stay, every coefficient but the commanded one rests."""
-    motion = np.tile(np.asarray(own, np.float32), (len(JAWS) + 1, 1))
-    motion[:, POSE_DIM + INPUTS :] = 0
-    motion[:, POSE_DIM : POSE_DIM + len(ARKIT)] = SCALE * commands()
-    return motion
+    told, pose, dyn = commands(), own[:POSE_DIM], own[POSE_DIM:]
+    eyes = np.tile(dyn[len(ARKIT) : INPUTS] / SCALE, (len(told), 1))
+    return np.concatenate(
+        [np.tile(pose, (len(told), 1)), label_read_in(len(dyn))(told, eyes)], 1
+    ).astype(np.float32)
 
 
 def answer(model: Model, portrait: PortraitArray) -> Answer | None:
@@ -95,8 +96,7 @@ def read_answer(frames: np.ndarray, landmarks: Float[np.ndarray, "k 478 3"]) -> 
 
 
 def summary(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Medians over portraits, JSON-ready; closing is asked of portraits
-    with open lips."""
+    """Medians over portraits, JSON-ready; closing is asked of portraits with open lips."""
     gap, contrast, visible = (
         np.stack([getattr(a, name) for a in answers]) for name in ("gap", "contrast", "visible")
     )
@@ -142,9 +142,10 @@ def table(found: dict[str, Any]) -> str:
 
 def main(words: list[str] | None = None) -> int:
     from vasa_jax.bundle import resolve_bundle
-    from vasa_jax.inference.generate import Picture, load_portrait
+    from vasa_jax.inference.generate import load_portrait
     from vasa_jax.inference.pipeline import Pipeline
     from vasa_jax.inference.progress import Reporter
+    from vasa_jax.inference.request import Picture
 
     parser = argparse.ArgumentParser(description="what portraits do on single commands")
     parser.add_argument("portraits", type=Path, help="folder of photos")

@@ -74,11 +74,11 @@ def sample(image: PortraitArray, matrix: Float[np.ndarray, "2 3"], size: int) ->
         return plain
     sharp = look_up(cv2.BORDER_REFLECT_101)
     sharp[far == 0] = plain[far == 0]
-    return np.where(far[..., None] > 0, soften(sharp, far), plain)
+    return soften(sharp, far)
 
 
 def soften(mirrored: PortraitArray, far: Float[np.ndarray, "s s"]) -> PortraitArray:
-    """A picture that goes on as its mirror image, blurred where it does. far: see `outside`."""
+    """A picture that goes on as its mirror image, blurred there alone. far: see `outside`."""
     sharp = mirrored.astype(np.float32)
     least = SLOPE * max(float(far.max()), 1.0) / 2 ** (LEVELS - 1)
     # Level 0 is sharp, level k has a deviation of least 2^(k - 1).
@@ -90,7 +90,7 @@ def soften(mirrored: PortraitArray, far: Float[np.ndarray, "s s"]) -> PortraitAr
             sigma = least * 2 ** (k - 1)
             below = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
         result += np.clip(1 - np.abs(level - k), 0, 1) * below
-    return np.round(result).astype(np.uint8)
+    return np.where(far[..., None] > 0, np.round(result).astype(np.uint8), mirrored)
 
 
 def outside(matrix: np.ndarray, width: int, height: int, size: int) -> Float[np.ndarray, "s s"]:

@@ -9,6 +9,7 @@ import numpy as np
 
 import vasa_jax
 from vasa_jax.audio import num_frames
+from vasa_jax.audio.samples import Samples
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driving import driving_motion
 from vasa_jax.inference.pipeline import Pipeline
@@ -113,6 +114,11 @@ def check_output(output: Path, audio: Path | None) -> None:
 
 def metadata(request: Request, pipeline: Pipeline) -> dict:
     """What a video says of its making: tool, version, config, weights, seed and wishes."""
+    return {**made_by(pipeline), **describe(request)}
+
+
+def made_by(pipeline: Pipeline) -> dict:
+    """The part of it that is the same for all videos of a model."""
     return {
         "tool": "vasa-jax",
         "version": vasa_jax.__version__,
@@ -120,7 +126,6 @@ def metadata(request: Request, pipeline: Pipeline) -> dict:
         "weights": "trained" if pipeline.trained else "untrained",
         "steps": pipeline.config.diffusion.steps,
         "precision": pipeline.config.precision,
-        **describe(request),
     }
 
 
@@ -230,8 +235,13 @@ def clip_of(
 ) -> Clip:
     """What the request asks for, with as many frames as its video will have."""
     sound = inputs.clip.waveform
-    count = min(frame_count(inputs.clip.seconds), num_frames(len(sound)))
+    count = clip_frames(sound, inputs.clip.seconds)
     return Clip(source, sound, count, request.controls, request.seed, pose)
+
+
+def clip_frames(sound: Samples, seconds: float) -> int:
+    """How many frames go with so many seconds of sound, of which the model has these samples."""
+    return min(frame_count(seconds), num_frames(len(sound)))
 
 
 def _frames(clip: Clip, pipeline: Pipeline, report: Reporter) -> Iterator[Frames]:

@@ -4,23 +4,18 @@ import numpy as np
 
 from vasa_jax.data_pipeline.synthetic.drawing.maths import step
 from vasa_jax.data_pipeline.synthetic.drawing.skin import Maps
-from vasa_jax.typing import ARKIT, Float, UInt8
+from vasa_jax.data_pipeline.synthetic.visemes import vector
+from vasa_jax.typing import Float, UInt8
 
 CREASES = {
-    "forehead": (("browInnerUp", 0.6), ("browOuterUpLeft", 0.3), ("browOuterUpRight", 0.3)),
-    "glabella": (("browDownLeft", 0.5), ("browDownRight", 0.5), ("noseSneerLeft", 0.2),
-                 ("noseSneerRight", 0.2)),
-    "crow": (("eyeSquintLeft", 0.35), ("eyeSquintRight", 0.35), ("cheekSquintLeft", 0.3),
-             ("cheekSquintRight", 0.3), ("mouthSmileLeft", 0.15), ("mouthSmileRight", 0.15)),
-    "nasolabial": (("mouthSmileLeft", 0.5), ("mouthSmileRight", 0.5), ("noseSneerLeft", 0.35),
-                   ("noseSneerRight", 0.35), ("mouthUpperUpLeft", 0.25),
-                   ("mouthUpperUpRight", 0.25)),
-}  # fmt: skip
-"""Groups of wrinkles, a channel of the map each, and what draws them: coefficients and shares."""
-_PULL = np.zeros((len(CREASES), len(ARKIT)), np.float32)
-for _row, _parts in enumerate(CREASES.values()):
-    for _name, _share in _parts:
-        _PULL[_row, ARKIT.index(_name)] = _share
+    "forehead": {"browInnerUp": 0.6, "browOuterUp": 0.3},
+    "glabella": {"browDown": 0.5, "noseSneer": 0.2},
+    "crow": {"eyeSquint": 0.35, "cheekSquint": 0.3, "mouthSmile": 0.15},
+    "nasolabial": {"mouthSmile": 0.5, "noseSneer": 0.35, "mouthUpperUp": 0.25},
+}
+"""Groups of wrinkles, a channel of the map each, and what draws them: shares of coefficients, of
+each side of a pair, in the short names of `visemes.vector`."""
+_PULL = np.stack([vector(shares) for shares in CREASES.values()]).astype(np.float32)
 
 
 def crease_map(maps: Maps, seed: int) -> UInt8[np.ndarray, "s s 4"]:

@@ -26,11 +26,12 @@ _OUTLINE, _AROUND, _ALONG = 40, 6, 9
 
 
 class Frame(NamedTuple):
-    """at, normal: (n, 3) mesh axes, neutral head; stiff, they turn with it. frame, lenses: surfaces
-    of these vertices."""
+    """at, normal: (n, 3) mesh axes, neutral head. turn: (n,) share of the head's rotation, all of
+    it. frame, lenses: surfaces of these vertices."""
 
     at: Float[np.ndarray, "n 3"]
     normal: Float[np.ndarray, "n 3"]
+    turn: Float[np.ndarray, " n"]
     frame: Part
     lenses: Part
 
@@ -85,7 +86,8 @@ def wear(
         Part(np.arange(len(piece.at)) + first, piece.uv.astype(np.float32), piece.triangles)
         for piece, first in ((frame, 0), (lens, start))
     )
-    return Frame(at.astype(np.float32), normal.astype(np.float32), *parts)
+    f32 = np.float32
+    return Frame(at.astype(f32), normal.astype(f32), np.ones(len(at), f32), *parts)
 
 
 def lens_texture(glasses: Glasses, size: int = 64) -> UInt8[np.ndarray, "s s 4"]:

@@ -104,8 +104,7 @@ class Person:
         # What moves with the head alone, so that its normals are known.
         self._stiff = [thing for thing in (self.shell, self.glasses) if thing is not None]
         turns = [mesh.turn, *(mesh.turn[p.at[:, 0]] for p in proxies)]
-        turns += [] if self.shell is None else [self.shell.turn]
-        turns += [] if self.glasses is None else [np.ones(len(self.glasses.at))]
+        turns += [thing.turn for thing in self._stiff]
         self._turn = np.concatenate(turns).astype(np.float32)[:, None]
         right, left = (bare[k] for k in anchors.corners)
         self.middle, self.span = (right + left) / 2, float(np.linalg.norm(left - right))

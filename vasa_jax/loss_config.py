@@ -45,11 +45,16 @@ class RegionLoss:
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """Hinge loss of a multi-scale patch discriminator, from step `start` on (MegaPortraits: 1)."""
+    """Hinge loss of a multi-scale patch discriminator, from step `start` on (MegaPortraits: 1).
+
+    face_patches: it sees eyes and mouth, upright and enlarged (`vasa_jax.face.patches`), instead of
+    the whole picture; needs points. Ours, not VASA-1's.
+    """
 
     weight: float = 1.0
     feature_matching: float = 40.0
     start: int = 0
+    face_patches: bool = False
     scales: int = 2
     widths: tuple[int, ...] = (64, 128, 256, 512)
 

@@ -83,3 +83,19 @@ def test_all_three_transfers_count_and_vgg_is_asked_for():
         batch = BATCH if lacking.vgg is None else BATCH._replace(driver_points=None)
         with pytest.raises(UserError, match=f"exact.patches.*{name}"):
             losses.face_loss(config, batch, out, lacking)
+
+
+def test_the_discriminator_can_see_the_patches_instead_of_the_picture():
+    config = only(pixel=1.0)
+    patches = dataclasses.replace(config.adversarial, face_patches=True, weight=1.0)
+    config = dataclasses.replace(config, adversarial=patches)
+    pair = losses.judged_pair(config, BATCH, BATCH.source)
+    mask = BATCH.driver_mask
+    for seen, picture in zip(pair, (BATCH.driver, BATCH.source), strict=True):
+        want = face_patches(jnp.asarray(picture * mask), jnp.asarray(BATCH.driver_points))
+        assert seen.shape == (2 * len(picture), PATCH, PATCH, 3)
+        np.testing.assert_allclose(seen, want, atol=1e-6)
+    grey = losses.judged_pair(config, BATCH, jnp.full_like(BATCH.driver, 0.5))[1]
+    assert float(jnp.abs(grey - pair[1]).max()) > 0.1
+    with pytest.raises(UserError, match=r"adversarial.*driver_points"):
+        losses.judged_pair(config, BATCH._replace(driver_points=None), BATCH.source)

@@ -42,7 +42,7 @@ from vasa_jax.face.latent_losses import (
     identity_loss,
     pose_loss,
 )
-from vasa_jax.face.patches import patch_loss
+from vasa_jax.face.patches import face_patches, patch_loss
 from vasa_jax.face.plate import person_loss
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
 from vasa_jax.means import Means, Term, add_up, uniform
@@ -178,10 +178,17 @@ def needs_partners(config: FaceLossConfig) -> bool:
     return bool(config.contrast.weight or config.cross_identity.weight)
 
 
-def judged_pair(config: FaceLossConfig, batch: FaceBatch, same: Image) -> tuple[Image, Image]:
+def judged_pair(
+    config: FaceLossConfig, batch: FaceBatch, same: Image
+) -> tuple[Float[Array, "n _ _ 3"], Float[Array, "n _ _ 3"]]:
     """(real, fake) as the discriminator sees them in both players' turns; detached nowhere."""
     mask = batch.driver_mask if config.masked else None
-    return masked(batch.driver, mask), masked(same, mask)
+    pair = masked(batch.driver, mask), masked(same, mask)
+    if not config.adversarial.face_patches:
+        return pair
+    what = "driver_points in the batch for its face_patches"
+    points = _need(batch.driver_points, "adversarial", what)
+    return face_patches(pair[0], points), face_patches(pair[1], points)
 
 
 def face_loss(

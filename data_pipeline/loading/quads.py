@@ -1,6 +1,6 @@
 """Exact swaps for stage 1: out of a group of swaps, a source, a driver and three true targets."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,21 +36,36 @@ class RawQuad(NamedTuple):
     pictures: tuple[Picture, ...]
 
 
+def choose_swap(
+    group: SwapGroup, rng: np.random.Generator, tries: int = 1
+) -> tuple[int, int, int, int, int, int]:
+    """(a, b, p1, p2, d1, d2): two different people, poses and dynamics of a group. Of `tries` pairs
+    of dynamics the one whose lips differ most is taken (`Augment.tries`)."""
+    two = lambda n: tuple(int(v) for v in rng.choice(n, 2, replace=False))  # noqa: E731
+    (a, b), (p1, p2), (d1, d2) = (two(n) for n in group.counts())
+    if tries > 1 and group.arkit is not None:
+        pairs = [(d1, d2), *(two(group.counts()[2]) for _ in range(tries - 1))]
+        lips = lips_apart(group.arkit)
+        d1, d2 = max(pairs, key=lambda pair: abs(lips[pair[0]] - lips[pair[1]]))
+    return a, b, p1, p2, d1, d2
+
+
+def quad_places(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
+    """Which identity, pose and dynamics each of `PICTURES` shows, of a `choose_swap`: (A, p1, d1)
+    and (B, p2, d2); then what A looks like with both of B's, with B's pose only, and with B's
+    dynamics only. Whole numbers of any kind, traced ones as well."""
+    a, b, p1, p2, d1, d2 = swap
+    return (a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2)
+
+
 def raw_quad(
     group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, how: Augment
 ) -> RawQuad:
-    """(A, p1, d1) and (B, p2, d2) with A, B and p1, p2 and d1, d2 different; then what A looks like
-    with both of B's, with B's pose only, and with B's dynamics only. how: its `tries`."""
-    counts = group.counts()
-    two = lambda n: tuple(int(v) for v in rng.choice(n, 2, replace=False))  # noqa: E731
-    (a, b), (p1, p2), (d1, d2) = (two(n) for n in counts)
-    if how.tries > 1 and group.arkit is not None:
-        pairs = [(d1, d2), *(two(counts[2]) for _ in range(how.tries - 1))]
-        lips = lips_apart(group.arkit)
-        d1, d2 = max(pairs, key=lambda pair: abs(lips[pair[0]] - lips[pair[1]]))
-    places = ((a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2))
+    """The pictures of one swap of a group (`quad_places`). how: its `tries`."""
+    counts, swap = group.counts(), choose_swap(group, rng, how.tries)
+    a, b = swap[:2]
     names = people[group.identity[a]], people[group.identity[b]]
-    return RawQuad(names, tuple(_picture(group, counts, place) for place in places))
+    return RawQuad(names, tuple(_picture(group, counts, place) for place in quad_places(swap)))
 
 
 def lips_apart(arkit: Float[np.ndarray, "d 52"]) -> Float[np.ndarray, " d"]:

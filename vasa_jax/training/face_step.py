@@ -97,10 +97,15 @@ def _frozen(config: Config) -> tuple[str, ...]:
     return tuple(name for name in ("pose", "dyn") if getattr(config.face, f"freeze_{name}"))
 
 
-def face_optimizer(config: Config) -> optax.GradientTransformation:
-    """AdamW of the generator; nets that face.freeze_pose and freeze_dyn name stay as they were."""
+def face_optimizer(
+    config: Config, rate: Float[Array, ""] | None = None
+) -> optax.GradientTransformation:
+    """AdamW of the generator; nets that face.freeze_pose and freeze_dyn name stay as they were.
+
+    rate: as in `make_optimizer`.
+    """
     held = _frozen(config)
-    return make_optimizer(config.train_face, f"^face/({'|'.join(held)})/" if held else "")
+    return make_optimizer(config.train_face, f"^face/({'|'.join(held)})/" if held else "", rate)
 
 
 def face_init(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
@@ -39,11 +40,11 @@ def reader_struct(config: Config) -> ReaderBatch:
     return ReaderBatch(f32(side, side, 3), f32(3), f32(2), f32(52))
 
 
-def reader_task(config: Config) -> Task:
+def reader_task(config: Config, optimizer: optax.GradientTransformation | None = None) -> Task:
     """A task for the loop; `train_face` and the weights of the losses `arkit` and `gaze` rule it.
 
-    Its parameters are {"face": {"dyn": …}, "arkit": …, "gaze": …}, as stage 1 names them. Raises
-    UserError without `face.dyn_crop`.
+    Its parameters are {"face": {"dyn": …}, "arkit": …, "gaze": …}, as stage 1 names them.
+    optimizer: as in `label_task`. Raises UserError without `face.dyn_crop`.
     """
     if not config.face.dyn_crop:
         raise UserError("the dynamics encoder is trained alone on crops: set face.dyn_crop")
@@ -80,4 +81,4 @@ def reader_task(config: Config) -> Task:
         ]
 
     struct = reader_struct(config)
-    return label_task("reader", config, config.train_face, struct, init, said, terms)
+    return label_task("reader", config, config.train_face, struct, init, said, terms, optimizer)

@@ -56,12 +56,17 @@ def decayed(params: Any) -> Any:
     )
 
 
-def make_optimizer(train: TrainConfig, frozen: str = "") -> optax.GradientTransformation:
-    """AdamW with clipping by global norm; parameters whose path matches `frozen` never move."""
+def make_optimizer(
+    train: TrainConfig, frozen: str = "", rate: Float[Array, ""] | None = None
+) -> optax.GradientTransformation:
+    """AdamW with clipping by global norm; parameters whose path matches `frozen` never move.
+
+    rate: learning rate of this step, for schedules that steps do not settle; None: the config's.
+    """
     parts = [optax.clip_by_global_norm(train.clip)] if train.clip else []
     parts.append(
         optax.adamw(
-            learning_rate(train), train.beta1, train.beta2, train.eps,
+            learning_rate(train) if rate is None else rate, train.beta1, train.beta2, train.eps,
             weight_decay=train.weight_decay, mask=decayed,
         )
     )  # fmt: skip

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import demo_copy
-import demo_stages
+from recipes.demo import stages
 
 
 class MotionPlan(NamedTuple):
@@ -38,7 +37,7 @@ def config_of(plan: MotionPlan):
         "log_every": 50, "sample_every": 10_000_000, "save_every": 500, "keep": 1,
     }  # fmt: skip
     settings = [f"train_motion.{key}={value}" for key, value in train.items()]
-    return get_config(demo_stages.CONFIG, [*demo_stages.SETTINGS, *settings])
+    return get_config(stages.CONFIG, [*stages.SETTINGS, *settings])
 
 
 def make_clips(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], None]) -> Path:
@@ -72,19 +71,12 @@ def hear(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], None]) 
         if found.held is not None:
             words = " ".join(f"{name} {share:.3f}" for name, share in found.held.items())
             tell(f"phonemes, held-out voices: {words}")
-        save_safetensors(file, flatten({"audio": found.audio}), {"config": demo_stages.CONFIG})
+        save_safetensors(file, flatten({"audio": found.audio}), {"config": stages.CONFIG})
     return unflatten(load_safetensors(file))
 
 
-def train_motion(
-    data: Path, work: Path, plan: MotionPlan, progress, before: dict | None, copy: Path | None
-) -> bool:
-    """Train stage 2 in `work`/motion until its end or a SIGTERM; True when it has ended.
-
-    before: of stage 1, for the copy.
-    """
-    import jax
-
+def train_motion(data: Path, work: Path, plan: MotionPlan, progress) -> bool:
+    """Train stage 2 in `work`/motion until its end or a SIGTERM; True when it has ended."""
     from vasa_jax.training.loop import train
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.motion_clips import MotionClips
@@ -98,18 +90,10 @@ def train_motion(
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial, folder = None, work / "motion"
     if not (folder / "checkpoints").exists():
-        if demo_copy.stage_of(copy) == "motion":
-            demo_copy.lay(copy, program, task, folder)
-        else:
-            heard = hear(data, work, plan, progress.note)
-            initial = init_state(task, program).params | heard
+        heard = hear(data, work, plan, progress.note)
+        initial = init_state(task, program).params | heard
     keep_labels(folder, clips.seen, progress)
     result = train(task, folder, clips, progress=progress, initial=initial)
-    if copy is not None:
-        windows = clips.state()["windows"]
-        epoch, place = divmod(result.step * plan.batch // jax.process_count(), windows)
-        place = {"epoch": epoch, "place": place, "windows": windows}
-        demo_copy.keep(copy, "motion", result.state, place, before)
     return result.finished
 
 
@@ -125,7 +109,7 @@ def export(work: Path, plan: MotionPlan, face: dict, out: Path) -> None:
     from vasa_jax.training.run import export as exported
 
     found = exported(config_of(plan), "motion", work / "motion")
-    config = get_config(demo_stages.CONFIG, demo_stages.SETTINGS)
+    config = get_config(stages.CONFIG, stages.SETTINGS)
     parts = {"face": face, **found.params}
     parts = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(parts), flatten(abstract_params(config)), "the trained parameters")

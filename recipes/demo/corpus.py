@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from demo_stages import CONFIG, MAPS, PEOPLE, SETTINGS, Corpus
+
+from recipes.demo.stages import CONFIG, MAPS, PEOPLE, SETTINGS, Corpus
 
 
 def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:

@@ -10,20 +10,15 @@ import argparse
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+from recipes.demo import motion, stages
+from recipes.demo.corpus import make_corpus
+from recipes.demo.stages import GENERATOR, Stage, config_of
 
-import demo_copy  # noqa: E402
-import demo_motion  # noqa: E402
-import demo_stages  # noqa: E402
-from demo_corpus import make_corpus  # noqa: E402
-from demo_stages import GENERATOR, Stage, config_of  # noqa: E402
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Lines:
@@ -40,9 +35,7 @@ class Lines:
         pass
 
 
-def train_stage(
-    stage: Stage, work: Path, data_folder: Path, before: dict | None, copy: Path | None
-) -> bool:
+def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None) -> bool:
     """Train until the stage ends or SIGTERM comes; True when it has ended.
 
     before: averaged parameters of the stage before, by network.
@@ -73,21 +66,17 @@ def train_stage(
         data, task = TurnedFiles(data_folder / "train", config, seed=1), pose_task(config)
     else:
         plain = {"views": ()} if stage.plain else {}
-        augment = Augment(own=stage.own, tries=demo_stages.TRIES, **plain)
+        augment = Augment(own=stage.own, tries=stages.TRIES, **plain)
         data = GroupFiles(data_folder / "train", config, seed=1, augment=augment)
         task = make_task(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial = None
     if not (folder / "checkpoints").exists():
-        if demo_copy.stage_of(copy) == stage.name:
-            demo_copy.lay(copy, program, task, folder)
-        else:
-            initial = jax.device_get(init_state(task, program).params)
-            if stage.parts in ((), GENERATOR) and (data_folder / demo_stages.MAPS).exists():
-                initial["face"] |= _known_maps(initial["face"], data_folder / demo_stages.MAPS)
-            initial = _laid_over(initial, before or {})
+        initial = jax.device_get(init_state(task, program).params)
+        if stage.parts in ((), GENERATOR) and (data_folder / stages.MAPS).exists():
+            initial["face"] |= _known_maps(initial["face"], data_folder / stages.MAPS)
+        initial = laid_over(initial, before or {})
     result = train(task, folder, data, progress=Lines(), initial=initial)
-    place = {**data.state(), "next": result.step * stage.batch // jax.process_count()}
     if result.finished:
         ema = jax.device_get(result.state.ema)
         if stage.alone == "dyn":
@@ -97,8 +86,6 @@ def train_stage(
             ema = {**(ema if stage.alone == "dyn" else {}), "face": face}
         ema = flatten(_added(ema, before or {}))
         save_safetensors(folder / "ema.safetensors", ema, {"stage": stage.name})
-    if copy is not None:
-        demo_copy.keep(copy, stage.name, result.state, place, before)
     whole = _added(jax.device_get(result.state.ema), before or {})
     if held is not None and "pose" in whole["face"]:
         figures = gate(config, whole, held, stage)
@@ -128,10 +115,10 @@ def _known_maps(face: dict, file: Path) -> dict:
     }
 
 
-def _laid_over(tree: dict, other: dict) -> dict:
+def laid_over(tree: dict, other: dict) -> dict:
     """`tree` with the leaves of `other` wherever both have them."""
     return {
-        key: _laid_over(value, other.get(key, {})) if isinstance(value, dict)
+        key: laid_over(value, other.get(key, {})) if isinstance(value, dict)
         else other.get(key, value)
         for key, value in tree.items()
     }  # fmt: skip
@@ -169,12 +156,11 @@ def finished(work: Path, stage: Stage) -> dict | None:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="train the demo weights")
-    parser.add_argument("--scale", choices=sorted(demo_stages.STAGES))
+    parser.add_argument("--scale", choices=sorted(stages.STAGES))
     parser.add_argument("--work", type=Path, default=ROOT / "results" / "train_demo")
     parser.add_argument("--data", type=Path, help="folder with train/ and held/ of swap groups")
     parser.add_argument("--assets", type=Path, help="MakeHuman's CC0 assets for a new corpus")
     parser.add_argument("--seconds", type=float)
-    parser.add_argument("--copy", type=Path)
     parser.add_argument("--until", help="the last stage to train")
     parser.add_argument("--skip", default="", help="stages to leave out for now, comma-separated")
     parser.add_argument("--dry", type=int, metavar="N", help="N steps of 2 examples in every "
@@ -191,51 +177,45 @@ def main(words: list[str] | None = None) -> int:
         timer.daemon = True
         timer.start()
     scale = arguments.scale or ("cpu" if jax.default_backend() == "cpu" else "gpu")
-    stages, speech = demo_stages.STAGES[scale], demo_motion.PLANS[scale]
-    work, copy, corpus = arguments.work, arguments.copy, demo_stages.CORPUS[scale]
+    parts, speech = stages.STAGES[scale], motion.PLANS[scale]
+    work, corpus = arguments.work, stages.CORPUS[scale]
     data, skip = arguments.data or work / "data", arguments.skip.split(",")
     tracks, assets = data, arguments.assets
     if arguments.dry:
         # Nothing is left where a real run would take it for its own.
-        work, copy = work / "dry", copy and copy / "dry"
-        dry = demo_stages.DRY_CORPUS
+        work, dry = work / "dry", stages.DRY_CORPUS
         if not (data / "train").is_dir():
             data, corpus, assets = work / "data", dry, None
         if not (tracks / "tracks").is_dir():
             tracks = work / "data"
-        stages = tuple(s._replace(steps=arguments.dry, batch=2) for s in stages)
+        parts = tuple(s._replace(steps=arguments.dry, batch=2) for s in parts)
         speech = speech._replace(hear=arguments.dry, steps=arguments.dry, batch=2,
                                  people=dry.people, minutes=dry.people / 10)  # fmt: skip
-    names = [stage.name for stage in stages]
-    if demo_copy.stage_of(copy) and not any((work / n).exists() for n in (*names, "motion")):
-        demo_copy.begin(copy, work)
-    first, before = demo_copy.begun(work)
-    if first is not None:
-        stages = stages[names.index(first) :] if first in names else ()
-    if stages and not (data / "train").is_dir():
+    if parts and not (data / "train").is_dir():
         make_corpus(data, corpus, assets)
-    for stage in stages:
+    before = None
+    for stage in parts:
         done = finished(work, stage)
         if done is None and stage.name in skip:
             continue
         if done is None:
             print(f"stage {stage.name}: {stage.size} px, {stage.steps} steps of {stage.batch}",
                   flush=True)  # fmt: skip
-            if not train_stage(stage, work, data, before, copy):
+            if not train_stage(stage, work, data, before):
                 print("stopped in time; the same command goes on")
                 return 0
             done = finished(work, stage)
-        before = _laid_over(_added(before or {}, done), done)
+        before = laid_over(_added(before or {}, done), done)
         if stage.name == arguments.until:
             return 0
     if "motion" in skip:
         return 0
     print(f"stage motion: {speech.steps} steps of {speech.batch}", flush=True)
-    if not demo_motion.train_motion(tracks, work, speech, Lines(), before, copy):
+    if not motion.train_motion(tracks, work, speech, Lines()):
         print("stopped in time; the same command goes on")
         return 0
     if before is not None and GENERATOR[0] in before["face"] and "pose" in before["face"]:
-        demo_motion.export(work, speech, before["face"], work / "bundle")
+        motion.export(work, speech, before["face"], work / "bundle")
         print(f"all stages are done: {work / 'bundle'}")
     return 0
 

@@ -6,7 +6,7 @@ the exact renders of the full, the pose-only and the expression-only transfer ar
 `no_swaps`: a driver is another picture of the source's own person, and that picture is the target.
 `paper`: the same with VASA-1's consistency and cross-identity losses, which need no targets.
 
-    python scripts/ablate_swaps.py --data DATA --work WORK [--steps 500] [--size 64]
+    python -m recipes.demo.ablate_swaps --data DATA --work WORK [--steps 500] [--size 64]
 
 DATA is a corpus of train_demo.sh, WORK a folder of its where the stage `reader` has ended. Writes
 WORK/ablation.json and prints it as a table: the gate's figures on held-out people, where another
@@ -15,15 +15,10 @@ person's picture drives, and what is gained if the own person's does: the leak.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
-
-import demo_stages  # noqa: E402
-import train_demo  # noqa: E402
-from demo_stages import LABELS, PIXELS, POSE, Stage, config_of  # noqa: E402
+from recipes.demo import train
+from recipes.demo.stages import LABELS, PIXELS, POSE, STAGES, Stage, config_of
 
 SHOWN = {
     "swap_psnr": "full transfer, dB", "pose_only_psnr": "pose alone, dB",
@@ -58,8 +53,8 @@ def stages(steps: int, size: int) -> tuple[Stage, ...]:
 
 def figures(stage: Stage, work: Path, held: Path) -> dict[str, float]:
     """The gate of a finished stage, other people's pictures driving, and the leak."""
-    config, params = config_of(stage), train_demo.finished(work, stage)
-    others, own = (train_demo.gate(config, params, held, stage, own=own) for own in (0.0, 1.0))
+    config, params = config_of(stage), train.finished(work, stage)
+    others, own = (train.gate(config, params, held, stage, own=own) for own in (0.0, 1.0))
     return others | {"leak_db": own["swap_psnr"] - others["swap_psnr"]}
 
 
@@ -75,15 +70,15 @@ def main(words: list[str] | None = None) -> int:
     from vasa_jax.media.files import write_whole
 
     enable_compile_cache()
-    before = train_demo.finished(arguments.work, demo_stages.STAGES["cpu"][1])
+    before = train.finished(arguments.work, STAGES["cpu"][1])
     if before is None:
         raise UserError(f"{arguments.work}: holds no finished stage 'reader'; train it by "
                         "scripts/train_demo.sh --until reader")  # fmt: skip
     table = {}
     for stage in stages(arguments.steps, arguments.size):
-        if train_demo.finished(arguments.work, stage) is None:
+        if train.finished(arguments.work, stage) is None:
             print(f"{stage.name}: {stage.size} px, {stage.steps} steps", flush=True)
-            done = train_demo.train_stage(stage, arguments.work, arguments.data, before, None)
+            done = train.train_stage(stage, arguments.work, arguments.data, before)
             if not done:
                 print("stopped in time; the same command goes on")
                 return 0

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vasa_jax import int8
 from vasa_jax.commands.train import loss_networks
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
@@ -35,6 +36,24 @@ def test_vgg19_and_vggface_are_on_together(tmp_path):
         loss_networks(config, vgg=face, vggface=face)
     with pytest.raises(UserError, match="holds vgg19, not vggface"):
         loss_networks(config, vgg=vgg, vggface=vgg)
+
+
+def test_packed_kernels_are_widened(tmp_path):
+    """A VGG whose kernels are int8 computes what the float32 one does, within half a step."""
+    rng = np.random.default_rng(0)
+    network = VGG((1, 1), ("relu1_1", "relu2_1"), widths=(32, 32))
+    images = jnp.asarray(rng.uniform(size=(1, 32, 32, 3)), jnp.float32)
+    params = network.init(jax.random.key(0), images)["params"]
+    packed = int8.pack(flatten(params), np.float32)
+    assert packed["conv2_1/kernel"].dtype == np.int8
+    save_safetensors(tmp_path / "vgg.safetensors", packed, {"network": "vgg16"})
+    config = get_config("vasa1", ["face_losses.cross_identity.weight=0",
+                                  "face_losses.face_features.weight=0"])  # fmt: skip
+    _, frozen = loss_networks(config, vgg=tmp_path / "vgg.safetensors")
+    assert jax.tree.map(jnp.shape, frozen["vgg"]) == jax.tree.map(jnp.shape, dict(params))
+    for got, want in zip(network.apply({"params": frozen["vgg"]}, images),
+                         network.apply({"params": params}, images), strict=True):  # fmt: skip
+        assert float(jnp.abs(got - want).mean() / jnp.abs(want).mean()) < 0.01
 
 
 def test_each_network_sees_what_is_its_own():

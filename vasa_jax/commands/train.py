@@ -251,7 +251,9 @@ def loss_networks(
 
 
 def _converted(path: Path, kinds: tuple[str, ...]) -> tuple[str, dict]:
+    """The network that a file names, and its parameters; kernels may be packed as int8."""
     from vasa_jax.errors import UserError
+    from vasa_jax.int8 import unpack
     from vasa_jax.params import load_safetensors, read_metadata, unflatten
 
     flat = load_safetensors(path)
@@ -259,4 +261,4 @@ def _converted(path: Path, kinds: tuple[str, ...]) -> tuple[str, dict]:
     if name not in kinds:
         raise UserError(f"{path}: holds {name or 'no network of ours'}, not {' or '.join(kinds)}; "
                         "make it by `vasa-jax weights convert`")  # fmt: skip
-    return name, unflatten(flat)
+    return name, unflatten(unpack(flat, str(path)))

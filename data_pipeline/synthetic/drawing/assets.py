@@ -7,6 +7,8 @@ from typing import NamedTuple
 from vasa_jax.errors import UserError
 
 ROOMS = ("skins", "eyes", "eyebrows", "eyelashes", "hair")
+PICTURES = (".png", ".webp", ".jpg")
+"""MakeHuman's own are PNG and JPEG; WebP keeps the alpha of hair in a quarter of PNG's bytes."""
 
 
 class Assets(NamedTuple):
@@ -30,18 +32,30 @@ def find_assets(folder: Path) -> Assets:
                         f"{', '.join(ROOMS)}")  # fmt: skip
     skins = {}
     for room in sorted((folder / "skins").glob("*")):
-        pictures = [p for p in sorted(room.glob("*")) if p.suffix in (".png", ".jpg")]
-        pictures = [p for p in pictures if "diffuse" in p.name]
-        if pictures and "toon" not in room.name:
-            skins[room.name] = pictures[0]
-    eyes = {p.stem: p for p in sorted((folder / "eyes" / "materials").glob("*_eye.png"))}
+        found = [p for p in pictures(room) if "diffuse" in p.name]
+        if found and "toon" not in room.name:
+            skins[room.name] = found[0]
+    eyes = {p.stem: p for p in pictures(folder / "eyes" / "materials") if p.stem.endswith("_eye")}
 
     def worn(name: str) -> dict[str, Path]:
         rooms = sorted((folder / name).glob("*"))
-        return {r.name: r for r in rooms if list(r.glob("*.mhclo")) and list(r.glob("*.png"))}
+        return {room.name: room for room in rooms if proxy_files(room) is not None}
 
     found = Assets(skins, eyes, worn("eyebrows"), worn("eyelashes"), worn("hair"))
     if not any(found):
         raise UserError(f"{folder}: holds none of MakeHuman's {', '.join(ROOMS)}; --assets takes a "
                         "folder in MakeHuman's own layout")  # fmt: skip
     return found
+
+
+def pictures(folder: Path) -> list[Path]:
+    """The pictures that lie directly in a folder, by name."""
+    return [p for p in sorted(folder.glob("*")) if p.suffix in PICTURES]
+
+
+def proxy_files(folder: Path) -> tuple[Path, Path] | None:
+    """A proxy's .mhclo and its texture: the first picture called diffuse, else the first; None
+    where either is missing."""
+    proxies, found = sorted(folder.glob("*.mhclo")), pictures(folder)
+    found.sort(key=lambda picture: "diffuse" not in picture.name)
+    return (proxies[0], found[0]) if proxies and found else None

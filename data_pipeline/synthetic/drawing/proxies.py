@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.data_pipeline.synthetic.drawing.assets import proxy_files
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Part, read_obj, triangle_fan
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, Int
@@ -30,13 +31,12 @@ def read_proxy(folder: Path, kept: Int[np.ndarray, " v"]) -> Proxy | None:
 
     Raises UserError for files that are not what they should be.
     """
-    files = sorted(folder.glob("*.mhclo"))
-    pictures = sorted((*folder.glob("*diffuse*.png"), *folder.glob("*.png")))
-    if not files or not pictures:
+    if (files := proxy_files(folder)) is None:
         return None
+    file, picture = files
     try:
-        at, by, offset, scale = _read_mhclo(files[0])
-        vertices, uv, groups = read_obj(files[0].with_suffix(".obj"))
+        at, by, offset, scale = _read_mhclo(file)
+        vertices, uv, groups = read_obj(file.with_suffix(".obj"))
     except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{folder}: is not a MakeHuman proxy ({error})") from None
     number = np.full(int(kept.max()) + 1, -1)
@@ -50,8 +50,8 @@ def read_proxy(folder: Path, kept: Int[np.ndarray, " v"]) -> Proxy | None:
     part = Part(pairs[:, 0], uv[pairs[:, 1]].astype(np.float32), inverse.reshape(-1, 3))
     if len(vertices) != len(at):
         raise UserError(f"{folder}: {len(at)} places for {len(vertices)} vertices")
-    return Proxy(known, by.astype(np.float32), offset.astype(np.float32), tuple(ends), part,
-                 pictures[0])  # fmt: skip
+    by, offset = by.astype(np.float32), offset.astype(np.float32)
+    return Proxy(known, by, offset, tuple(ends), part, picture)
 
 
 def _read_mhclo(path: Path):

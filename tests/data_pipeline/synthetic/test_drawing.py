@@ -7,6 +7,7 @@ import pytest
 from tests import needs
 from vasa_jax.data_pipeline.loading.correspondence import correspond
 from vasa_jax.data_pipeline.synthetic import head
+from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets, proxy_files
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import fit, read_proxy
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights
@@ -68,6 +69,27 @@ def test_proxies_hang_on_their_vertices(tmp_path):
     np.testing.assert_allclose(fit(proxy, head), want, atol=1e-6)
     assert read_proxy(tmp_path, kept[:3]) is None  # hangs on what is not there
     assert read_obj(tmp_path / "p.obj")[0].shape == (3, 3)
+
+
+def test_assets_may_be_png_jpeg_and_webp(tmp_path):
+    files = (
+        "skins/a/a_diffuse.webp", "skins/b/b_diffuse.jpg", "skins/b/b_bump.png",
+        "eyes/materials/green_eye.jpg", "eyes/materials/green_eye_normal.png",
+        "hair/bun/bun.mhclo", "hair/bun/bun_bump.png", "hair/bun/bun_diffuse.webp",
+        "eyebrows/thin/thin.mhclo", "eyebrows/thin/thin.png", "eyelashes/none/none.mhclo",
+    )  # fmt: skip
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    found = find_assets(tmp_path)
+    assert {n: p.name for n, p in found.skins.items()} == {
+        "a": "a_diffuse.webp", "b": "b_diffuse.jpg",
+    }  # fmt: skip
+    assert list(found.eyes) == ["green_eye"]
+    assert (list(found.hair), list(found.brows), list(found.lashes)) == (["bun"], ["thin"], [])
+    # A map of bumps is no texture, wherever its name puts it.
+    proxy, picture = proxy_files(tmp_path / "hair" / "bun")
+    assert (proxy.name, picture.name) == ("bun.mhclo", "bun_diffuse.webp")
 
 
 @pytest.fixture(scope="module")

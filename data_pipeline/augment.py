@@ -8,12 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.typing import Float, PortraitArray
+from vasa_jax.typing import Array, Float, PortraitArray
 
 LUMA = np.array([0.299, 0.587, 0.114])
 _I, _Q = [0.59590059, -0.27455667, -0.32134392], [0.21153661, -0.52273617, 0.31119955]
 # RGB to YIQ (NTSC, FCC 1953): hue is the angle, saturation the length in the plane of I and Q.
 YIQ = np.array([LUMA, _I, _Q])
+# What a turn of that plane keeps, turns along and turns across, as maps of RGB.
+_GREY, _ALONG, _ACROSS = (
+    np.linalg.inv(YIQ) @ part @ YIQ
+    for part in (
+        np.diag([1.0, 0, 0]),
+        np.diag([0.0, 1, 1]),
+        np.array([[0, 0, 0], [0, 0, -1], [0, 1.0, 0]]),
+    )
+)
 CONTROL = 5
 """Control points of the thin-plate warp along each side of the picture."""
 LATTICE = 64
@@ -33,26 +42,41 @@ MILD = Jitter(0.1, 0.1, 0.1, 0.02)
 STRONG = Jitter(0.4, 0.4, 0.4, 0.1)
 
 
+def colour_matrices(
+    factors: Float[np.ndarray | Array, "*b 4"],
+) -> Float[np.ndarray | Array, "*b 3 4"]:
+    """The affine maps of RGB in [0, 1] that change hue (turns of the YIQ plane), saturation,
+    contrast (about mid grey) and brightness, in this order: one pass over a picture, and they do
+    not depend on it, so that two frames stay alike.
+
+    factors: brightness, contrast, saturation and hue (`Jitter`), in numpy or JAX.
+    """
+    xp = factors.__array_namespace__()
+    brightness, contrast, saturation, hue = (factors[..., k, None, None] for k in range(4))
+    angle = 2 * np.pi * hue
+    turned = xp.cos(angle) * _ALONG + xp.sin(angle) * _ACROSS
+    linear = brightness * contrast * (_GREY + saturation * turned)
+    shift = brightness * 0.5 * (1 - contrast) * np.ones((3, 1))
+    return xp.concatenate([linear, shift], axis=-1).astype(np.float32)
+
+
 def colour_matrix(
     brightness: float = 1.0, contrast: float = 1.0, saturation: float = 1.0, hue: float = 0.0
 ) -> Float[np.ndarray, "3 4"]:
-    """The affine map of RGB in [0, 1] that changes hue (turns of the YIQ plane), saturation,
-    contrast (about mid grey) and brightness, in this order: one pass over the picture, and it does
-    not depend on the picture, so that two frames stay alike."""
-    angle = 2 * np.pi * hue
-    turn = np.eye(3)
-    turn[1:, 1:] = saturation * np.array([[np.cos(angle), -np.sin(angle)],
-                                          [np.sin(angle), np.cos(angle)]])  # fmt: skip
-    linear = brightness * contrast * np.linalg.inv(YIQ) @ turn @ YIQ
-    shift = np.full((3, 1), brightness * 0.5 * (1 - contrast))
-    return np.concatenate([linear, shift], axis=1).astype(np.float32)
+    """One of `colour_matrices`."""
+    return colour_matrices(np.array([brightness, contrast, saturation, hue]))
+
+
+def colour_limits(jitter: Jitter) -> Float[np.ndarray, "2 4"]:
+    """Least and greatest brightness, contrast, saturation and hue."""
+    spread = np.array(jitter)
+    middle = np.array([1, 1, 1, 0])
+    return np.stack([middle - spread, middle + spread])
 
 
 def draw_colours(rng: np.random.Generator, jitter: Jitter) -> Float[np.ndarray, "3 4"]:
     """The colour matrix of one draw."""
-    low = [1 - v for v in jitter[:3]] + [-jitter.hue]
-    high = [1 + v for v in jitter[:3]] + [jitter.hue]
-    return colour_matrix(*rng.uniform(low, high))
+    return colour_matrices(rng.uniform(*colour_limits(jitter)))
 
 
 def recolour(image: PortraitArray, matrix: Float[np.ndarray, "3 4"]) -> PortraitArray:
@@ -63,7 +87,7 @@ def recolour(image: PortraitArray, matrix: Float[np.ndarray, "3 4"]) -> Portrait
 
 
 @lru_cache(maxsize=4)
-def _plate() -> tuple[np.ndarray, np.ndarray]:
+def plate_weights() -> tuple[np.ndarray, np.ndarray]:
     """What gives the warp out of displacements at the control points, and what takes their affine
     part away. Bookstein (1989): U(r) = r^2 log r and a plane, exact at the control points."""
     side = np.linspace(0, 1, CONTROL)
@@ -97,7 +121,7 @@ def thin_plate(displacement: Float[np.ndarray, "25 2"], size: int) -> Float[np.n
     """
     import cv2
 
-    weights, _ = _plate()
+    weights, _ = plate_weights()
     field = (weights @ displacement * size).reshape(LATTICE + 1, LATTICE + 1, 2)
     pixels, cells = _pixels(size)
     return pixels + cv2.remap(
@@ -116,7 +140,7 @@ def draw_warp(rng: np.random.Generator, spread: float) -> Float[np.ndarray, "25 
     """Random displacements of the control points, with standard deviation `spread` (shares of the
     picture), less their best affine fit: the shape of the face changes, the pose of the head and
     its place do not."""
-    return _plate()[1] @ rng.normal(0, spread, (CONTROL**2, 2))
+    return plate_weights()[1] @ rng.normal(0, spread, (CONTROL**2, 2))
 
 
 def warp(image: PortraitArray, places: Float[np.ndarray, "s s 2"]) -> PortraitArray:

@@ -1,11 +1,14 @@
-"""What a mirrored picture does to its labels: x changes its sign, left and right their names."""
+"""What a mirrored picture does to its labels: x changes its sign, left and right their names.
+
+For arrays of numpy and of JAX alike.
+"""
 
 import numpy as np
 
 from vasa_jax.angles import MIRRORED_ROTATION, MIRRORED_TRANSLATION
-from vasa_jax.typing import ARKIT, Float
+from vasa_jax.typing import ARKIT, Array, Float
 
-SWAPPED_POINTS = (1, 0, 2, 4, 3)
+SWAPPED_POINTS = np.array([1, 0, 2, 4, 3])
 
 
 def _mirrored(name: str) -> str:
@@ -15,28 +18,29 @@ def _mirrored(name: str) -> str:
     return name
 
 
-SWAPPED_ARKIT = tuple(ARKIT.index(_mirrored(name)) for name in ARKIT)
+SWAPPED_ARKIT = np.array([ARKIT.index(_mirrored(name)) for name in ARKIT])
 
 
-def flip_rotation(rotation: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+def flip_rotation(rotation: Float[np.ndarray | Array, "*n 3"]) -> Float[np.ndarray | Array, "*n 3"]:
     """(pitch, yaw, roll)."""
     return rotation * np.array(MIRRORED_ROTATION, rotation.dtype)
 
 
-def flip_translation(translation: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+def flip_translation(
+    translation: Float[np.ndarray | Array, "*n 3"],
+) -> Float[np.ndarray | Array, "*n 3"]:
     return translation * np.array(MIRRORED_TRANSLATION, translation.dtype)
 
 
-def flip_gaze(gaze: Float[np.ndarray, "*n 2"]) -> Float[np.ndarray, "*n 2"]:
+def flip_gaze(gaze: Float[np.ndarray | Array, "*n 2"]) -> Float[np.ndarray | Array, "*n 2"]:
     return gaze * np.array([-1, 1], gaze.dtype)
 
 
-def flip_points(points: Float[np.ndarray, "*n 5 2"]) -> Float[np.ndarray, "*n 5 2"]:
+def flip_points(points: Float[np.ndarray | Array, "*n 5 2"]) -> Float[np.ndarray | Array, "*n 5 2"]:
     """Five face points in ArcFace's order (left and right of the picture), as shares."""
-    mirrored = points[..., list(SWAPPED_POINTS), :].copy()
-    mirrored[..., 0] = 1 - mirrored[..., 0]
-    return mirrored
+    mirrored = points[..., SWAPPED_POINTS, :]
+    return mirrored * np.array([-1, 1], points.dtype) + np.array([1, 0], points.dtype)
 
 
-def flip_arkit(arkit: Float[np.ndarray, "*n 52"]) -> Float[np.ndarray, "*n 52"]:
-    return arkit[..., list(SWAPPED_ARKIT)]
+def flip_arkit(arkit: Float[np.ndarray | Array, "*n 52"]) -> Float[np.ndarray | Array, "*n 52"]:
+    return arkit[..., SWAPPED_ARKIT]

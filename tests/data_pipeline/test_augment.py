@@ -76,7 +76,7 @@ def test_the_spline_is_exact_on_the_lattice():
     spline = RBFInterpolator(control, displacement, kernel="thin_plate_spline")
     cells = np.linspace(0, 1, augment.LATTICE + 1)
     lattice = np.array([(x, y) for y in cells for x in cells])
-    weights, _ = augment._plate()
+    weights, _ = augment.plate_weights()
     np.testing.assert_allclose(weights @ displacement, spline(lattice), atol=1e-9)
 
 

@@ -89,11 +89,18 @@ def warp(
     pixel's colour, as `cv2.warpAffine` with WARP_INVERSE_MAP and BORDER_REPLICATE. The gradient
     reaches the images, in float32.
     """
-    height, width = images.shape[1:3]
     row, column = jnp.mgrid[:size, :size].astype(jnp.float32)
     chip = jnp.stack([column, row, jnp.ones_like(row)], -1)
     # Positions in float32 exactly: a tensor-float product would move samples by tenths of a pixel.
     points = jnp.einsum("bij,hwj->bhwi", matrix, chip, precision=jax.lax.Precision.HIGHEST)
+    return sample(images, points)
+
+
+def sample(
+    images: Float[Array, "b h w c"], points: Float[Array, "b i j 2"]
+) -> Float[Array, "b i j c"]:
+    """Bilinear samples of `images` at points (x, y) in pixels, as `warp` takes them."""
+    height, width = images.shape[1:3]
     x = jnp.clip(points[..., 0], 0.0, width - 1.0)
     y = jnp.clip(points[..., 1], 0.0, height - 1.0)
     left = jnp.clip(jnp.floor(x).astype(jnp.int32), 0, max(width - 2, 0))

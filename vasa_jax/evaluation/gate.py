@@ -6,6 +6,7 @@ whether a transfer of the expression alone beats copying the source.
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -17,7 +18,7 @@ from vasa_jax.evaluation.image import psnr
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.label_code import batch_motions
 from vasa_jax.face.model import FaceModel
-from vasa_jax.typing import ARKIT, Float, Motion
+from vasa_jax.typing import ARKIT, Float, Image, Motion
 
 LEAST_SPREAD = 0.02
 """Coefficients that move less than this (standard deviation) are not asked for."""
@@ -102,36 +103,38 @@ def measure(
     return figures
 
 
-def _encode(config, face, batches):
-    """Motion of all sources, then of all drivers; without "dyn" in `face`, of the head alone."""
+def encode(config: Config, face: Mapping[str, Any], image: Image) -> Motion:
+    """Motion of pictures; without "dyn" in `face`, of the head alone."""
     model = FaceModel(config.face, config.dtype)
+    if "dyn" in face:
+        return model.apply({"params": face}, image, method="encode_motion")
+    pose = model.apply({"params": face}, image, method="encode_pose")
+    return Motion(pose, jnp.zeros((len(image), config.face.dyn_dim)))
 
-    @jax.jit
-    def run(face, image):
-        if "dyn" in face:
-            return model.apply({"params": face}, image, method="encode_motion")
-        pose = model.apply({"params": face}, image, method="encode_pose")
-        return Motion(pose, jnp.zeros((len(image), config.face.dyn_dim)))
 
+def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict[str, Image]:
+    """The four pictures of every example by name, as `draw_gate` takes them."""
+    model = FaceModel(config.face, config.dtype)
+    a, b = batch_motions(
+        config, batch, lambda x: model.apply({"params": face}, x, method="encode_motion")
+    )
+    source = model.apply({"params": face}, batch.source, a, method="encode_source")
+    mixed = {"itself": a, "swap": b, "pose_only": Motion(b.pose, a.dyn),
+             "dyn_only": Motion(a.pose, b.dyn)}  # fmt: skip
+    draw = lambda m: model.apply({"params": face}, source, m, method="decode")  # noqa: E731
+    return {name: draw(motion) for name, motion in mixed.items()}
+
+
+def _encode(config, face, batches):
+    """Motion of all sources, then of all drivers."""
+    run = jax.jit(partial(encode, config))
     views = [batch.views for batch in batches]
     return [jax.tree.map(np.asarray, run(face, v[k])) for k in (0, 1) for v in views]
 
 
 def _draw(config, face, batches):
     """The four pictures of every example by name."""
-    model = FaceModel(config.face, config.dtype)
-
-    @jax.jit
-    def run(face, batch):
-        a, b = batch_motions(
-            config, batch, lambda x: model.apply({"params": face}, x, method="encode_motion")
-        )
-        source = model.apply({"params": face}, batch.source, a, method="encode_source")
-        mixed = {"itself": a, "swap": b, "pose_only": Motion(b.pose, a.dyn),
-                 "dyn_only": Motion(a.pose, b.dyn)}  # fmt: skip
-        draw = lambda m: model.apply({"params": face}, source, m, method="decode")  # noqa: E731
-        return {name: draw(motion) for name, motion in mixed.items()}
-
+    run = jax.jit(partial(transfers, config))
     return jax.tree.map(_join, *(jax.tree.map(np.asarray, run(face, b)) for b in batches))
 
 

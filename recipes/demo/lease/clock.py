@@ -1,0 +1,56 @@
+"""Parts of a run by the seconds that they may take, and rates that follow the clock."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+WARMUP = 0.05
+"""Share of a part's seconds in which its rate rises."""
+LAST = 1 / 30
+"""Of a part's rate, where it ends."""
+
+
+def ends_of(shares: Sequence[float], seconds: float) -> list[float]:
+    """When each part ends, seconds after the first begins; `seconds` are for all of them."""
+    total, ends, passed = sum(shares), [], 0.0
+    for share in shares:
+        passed += seconds * share / total
+        ends.append(passed)
+    return ends
+
+
+def rate_at(rate: float, share: float) -> float:
+    """The learning rate when a share of a part's time has passed: up linearly, then by a cosine to
+    LAST of it, where it stays."""
+    share = min(max(share, 0.0), 1.0)
+    if share < WARMUP:
+        return rate * max(share / WARMUP, 0.02)
+    fall = (share - WARMUP) / (1 - WARMUP)
+    return rate * (LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * fall)))
+
+
+@dataclass
+class Clock:
+    """Seconds since a run began, and how long it may take. now: a clock, for tests."""
+
+    seconds: float
+    now: Callable[[], float] = time.monotonic
+    began: float = field(init=False)
+    stopped: bool = False
+
+    def __post_init__(self):
+        self.began = self.now()
+
+    @property
+    def passed(self) -> float:
+        return self.now() - self.began
+
+    @property
+    def left(self) -> float:
+        """Nothing once `stop` was called."""
+        return 0.0 if self.stopped else self.seconds - self.passed
+
+    def stop(self, *_: object) -> None:
+        """End the run as if its time were over; also a handler of signals."""
+        self.stopped = True

@@ -1,0 +1,117 @@
+"""Programs of all parts, compiled in threads while heads are drawn and earlier parts train."""
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from recipes.demo.lease.parts import Scale
+from recipes.demo.lease.programs import Programs
+from vasa_jax.data_pipeline.on_device.pool import GroupArrays, group_struct
+
+SCALAR = {
+    name: jax.ShapeDtypeStruct((), kind)
+    for name, kind in (("count", jnp.int32), ("seed", jnp.int32), ("rate", jnp.float32))
+}
+
+
+class Shapes(NamedTuple):
+    """Of what a part's programs take. held: of the pool of people who are measured on."""
+
+    state: Any
+    frozen: Any
+    pool: GroupArrays
+    held: GroupArrays
+
+
+def shapes_of(scale: Scale, programs: Programs, frozen: Mapping[str, Any]) -> Shapes:
+    """Shapes alone: no memory is taken."""
+    task = programs.task(jnp.float32(0))
+    abstract = lambda tree: jax.tree.map(  # noqa: E731
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree
+    )
+    state = jax.eval_shape(lambda key: task.init(key, {}), jax.random.key(0))
+    pools = (
+        group_struct(groups, scale.picture, scale.swaps) for groups in (scale.groups, scale.held)
+    )
+    used = frozen if programs.part.kind == "generator" else {}
+    return Shapes(abstract(state), abstract(used), *pools)
+
+
+def lowered(programs: Programs, shapes: Shapes, **options: Any) -> dict[str, Any]:
+    """Every program that the part runs, traced and lowered. options: of `Traced.lower`."""
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    batch = jax.eval_shape(programs.held, shapes.held, SCALAR["count"], key)
+    face = _face(programs, shapes)
+    asked = {
+        "run": (shapes.state, shapes.frozen, shapes.pool, *SCALAR.values()),
+        "held": (shapes.held, SCALAR["count"], key),
+    }
+    if programs.part.kind == "generator":
+        asked["transfers"] = (face, batch)
+    else:
+        asked["encode"] = (face, batch.views[0])
+    return {
+        name: getattr(programs, name).trace(*inputs).lower(**options)
+        for name, inputs in asked.items()
+    }
+
+
+def _face(programs: Programs, shapes: Shapes) -> Any:
+    """Shapes of the face model's parameters that the gate of a part needs."""
+    face = shapes.state.params["face"]
+    if programs.part.kind != "dyn":
+        return face
+    # Its crops are held in place by the head pose that is read first.
+    from vasa_jax.face.model import FaceModel
+
+    image = jax.ShapeDtypeStruct(programs.config.fake_image().shape, jnp.float32)
+    model = FaceModel(programs.config.face, programs.config.dtype)
+    whole = jax.eval_shape(model.init, jax.random.key(0), image, image)["params"]
+    return {"pose": whole["pose"], **face}
+
+
+class Ready(NamedTuple):
+    """programs: with compiled ones in place of jitted. seconds: by program, tracing included.
+    memory: bytes that `run` takes beside its arguments; flops: of `run`; None where XLA says
+    nothing."""
+
+    programs: Programs
+    seconds: dict[str, float]
+    memory: int | None
+    flops: float | None
+
+
+def compile_all(programs: Programs, shapes: Shapes) -> Ready:
+    """Compile what a part runs."""
+    began = time.monotonic()
+    found = lowered(programs, shapes)
+    seconds, compiled = {"trace": time.monotonic() - began}, {}
+    for name, program in found.items():
+        began = time.monotonic()
+        compiled[name] = program.compile()
+        seconds[name] = time.monotonic() - began
+    memory = compiled["run"].memory_analysis()
+    costs = compiled["run"].cost_analysis() or {}
+    return Ready(
+        programs._replace(**compiled),
+        {name: round(value, 1) for name, value in seconds.items()},
+        getattr(memory, "temp_size_in_bytes", None),
+        costs.get("flops"),
+    )
+
+
+class Compiler:
+    """Compiles parts in threads, in their order."""
+
+    def __init__(self, threads: int):
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="compile")
+
+    def give(self, programs: Programs, shapes: Shapes) -> Future[Ready]:
+        return self._threads.submit(compile_all, programs, shapes)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,98 @@
+"""What the minutes of a lent accelerator are spent on, one part after another."""
+
+from typing import NamedTuple
+
+from recipes.demo.stages import FEATURES, FROZEN, LABELS, PIXELS, POSE, SETTINGS, SILENT, TRIES
+from vasa_jax.config import Config, get_config
+from vasa_jax.data_pipeline.loading.pairs import Augment
+
+ADVERSARIAL = (
+    "adversarial.weight=0.1", "adversarial.feature_matching=4", "adversarial.scales=1",
+    "adversarial.widths=32,64,128,256", "adversarial.face_patches=true",
+)  # fmt: skip
+AUGMENT = Augment(own=0.25, views=(), tries=TRIES)
+"""Of the generator's swaps, which come with exact codes."""
+
+
+class Part(NamedTuple):
+    """kind: "pose" or "dyn", that encoder alone, or "generator" on frozen encoders. share: of the
+    seconds that are for training. size: of the generator's pictures, px. batch: examples a step.
+    rate: AdamW's highest. steps: of one dispatch, about two seconds of the accelerator. losses: on
+    top of SILENT."""
+
+    name: str
+    kind: str
+    share: float
+    size: int
+    batch: int
+    rate: float
+    steps: int
+    losses: tuple[str, ...]
+    other: tuple[str, ...] = ()
+
+
+class Scale(NamedTuple):
+    """One size of the whole run. config, settings: of the model. picture: side of the pictures
+    drawn, px; groups: most of them that are kept; held: of people who are measured on alone; swaps:
+    chosen of each group; least: groups before training begins. precision: of the arithmetic."""
+
+    config: str
+    settings: tuple[str, ...]
+    picture: int
+    groups: int
+    held: int
+    swaps: int
+    least: int
+    precision: str
+    parts: tuple[Part, ...]
+
+
+LEASE = Scale(
+    "demo", SETTINGS, picture=256, groups=2400, held=8, swaps=12, least=32, precision="bf16",
+    parts=(
+        Part("pose", "pose", 0.10, 256, 256, 3e-4, 50, POSE),
+        Part("dyn", "dyn", 0.14, 256, 256, 3e-4, 50, LABELS),
+        Part("generator128", "generator", 0.32, 128, 64, 4e-4, 20, PIXELS + FEATURES, FROZEN),
+        Part("generator256", "generator", 0.44, 256, 32, 2e-4, 20,
+             PIXELS + FEATURES + ADVERSARIAL, FROZEN),
+    ),
+)  # fmt: skip
+"""Nine minutes of one accelerator of 141 GB. Shares follow the figures that lag most."""
+
+REHEARSAL = LEASE._replace(
+    config="debug",
+    settings=("face.dyn_crop=32", "face.dyn_dim=56"),
+    picture=64,
+    groups=24,
+    held=2,
+    swaps=4,
+    least=2,
+    precision="f32",
+    parts=tuple(
+        part._replace(size=size, batch=4, steps=2, losses=losses)
+        for part, size, losses in zip(
+            LEASE.parts,
+            (64, 64, 32, 64),
+            (POSE, LABELS, PIXELS, PIXELS + ADVERSARIAL[:2] + ADVERSARIAL[3:]),
+            strict=True,
+        )
+    ),
+)
+"""The same run in minutes of two CPU cores, on the config that tests use."""
+
+
+def config_of(scale: Scale, part: Part) -> Config:
+    """The model's config with a part's losses and optimiser."""
+    train = {
+        "batch": part.batch, "learning_rate": part.rate, "warmup": 0, "schedule": "constant",
+        "beta1": 0.9, "weight_decay": 1e-4, "clip": 5.0, "ema": 0.998,
+    }  # fmt: skip
+    stage = "pose" if part.kind == "pose" else "face"
+    return get_config(scale.config, [
+        *scale.settings,
+        f"precision={scale.precision}",
+        f"face.image_size={part.size}",
+        *(f"face_losses.{loss}" for loss in SILENT + part.losses),
+        *(f"train_{stage}.{key}={value}" for key, value in train.items()),
+        *part.other,
+    ])  # fmt: skip

@@ -1,0 +1,141 @@
+"""What the lease's programs cost, counted without an accelerator, and the seconds that follow.
+
+    python -m recipes.demo.lease.predict [--compile BATCH] [--parts NAME ...] [-o FILE.json]
+
+Every program is traced at its real size and lowered for CUDA, which shows that it can be. FLOPs are
+XLA's count of one step before optimisation. With --compile, `run` is also compiled here for batches
+of BATCH, and its bytes (of the optimised program) and memory are scaled to the part's batch.
+"""
+
+import argparse
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from recipes.demo.lease.clock import ends_of
+from recipes.demo.lease.compiling import lowered, shapes_of
+from recipes.demo.lease.parts import LEASE, Part, Scale
+from recipes.demo.lease.programs import Programs, programs_of
+from vasa_jax.training.mesh import single_device
+
+PEAK, BANDWIDTH = 790e12, 4.3e12
+"""Measured on one H200: bf16 matrix products, FLOP/s; copies, bytes/s."""
+OF_PEAK, OF_BANDWIDTH = 0.15, 0.5
+"""What convolutions of few channels and unfused passes may reach; assumed, not measured."""
+COMPILE = {"pose": 25, "dyn": 25, "generator": 100}
+"""Seconds that compiling a part for CUDA may take with autotuning; assumed, not measured."""
+SETUP, GATE = 25.0, 12.0
+"""Seconds before the first process draws and each part's two gates; assumed."""
+
+
+def frozen_shapes(scale: Scale) -> dict[str, Any]:
+    """Shapes of VGG-16's parameters, which losses of the generator compare by."""
+    del scale
+    import jax.numpy as jnp
+
+    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
+
+    image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    network = VGG(blocks=VGG16_BLOCKS)
+    return {"vgg": jax.eval_shape(network.init, jax.random.key(0), image)["params"]}
+
+
+def programs_at(scale: Scale, part: Part) -> Programs:
+    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
+    from vasa_jax.training.face_step import Perception
+
+    return programs_of(scale, part, Perception(vgg=VGG(blocks=VGG16_BLOCKS)), single_device())
+
+
+def count(scale: Scale, part: Part) -> dict[str, Any]:
+    """FLOPs of a step, operations of all programs, and how long tracing and lowering take."""
+    programs, began = programs_at(scale, part), time.monotonic()
+    found = lowered(programs, shapes_of(scale, programs, frozen_shapes(scale)),
+                    lowering_platforms=("cuda",))  # fmt: skip
+    seconds = time.monotonic() - began
+    # A loop's body is counted once, so this is one step; the pool's initial copy is no arithmetic.
+    flops = (found["run"].cost_analysis() or {}).get("flops")
+    texts = {name: program.as_text() for name, program in found.items()}
+    operations = {name: len(re.findall(r"= \"?stablehlo\.", text)) for name, text in texts.items()}
+    return {"flops": flops, "operations": operations, "lower_seconds": round(seconds, 1)}
+
+
+def compiled(scale: Scale, part: Part, batch: int) -> dict[str, Any]:
+    """Bytes and memory of a step of the part's batch, scaled from a smaller one compiled here."""
+    small = part._replace(batch=batch, steps=1)
+    programs = programs_at(scale, small)
+    shapes = shapes_of(scale._replace(groups=8), programs, frozen_shapes(scale))
+    began = time.monotonic()
+    program = lowered(programs, shapes)["run"].compile()
+    seconds, costs = time.monotonic() - began, program.cost_analysis() or {}
+    grow = part.batch / batch
+    return {
+        "compiled_batch": batch,
+        "compile_seconds_here": round(seconds, 1),
+        "bytes": costs.get("bytes accessed", 0.0) * grow,
+        "temporaries": program.memory_analysis().temp_size_in_bytes * grow,
+    }
+
+
+def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> list[dict[str, Any]]:
+    """Rows: a part's seconds, steps and examples, by the assumptions above."""
+    ready = SETUP + COMPILE["pose"]
+    seconds = 60 * minutes - ready - GATE * len(scale.parts)
+    spent, rows = 0.0, []
+    for part, end in zip(scale.parts, ends_of([p.share for p in scale.parts], seconds),
+                         strict=True):  # fmt: skip
+        costs = found[part.name]
+        by_flops = (costs["flops"] or 0.0) / (PEAK * OF_PEAK)
+        by_bytes = costs.get("bytes", 0.0) / (BANDWIDTH * OF_BANDWIDTH)
+        step, own = max(by_flops, by_bytes), end - spent
+        rows.append({
+            "part": part.name, "seconds": own, "step_seconds": step,
+            "bound": "bytes" if by_bytes > by_flops else "arithmetic",
+            "steps": own / step if step else None,
+            "examples": own / step * part.batch if step else None,
+            "compiled_by": ready if part.kind == "pose" else SETUP + COMPILE[part.kind],
+            "begins": ready + spent + GATE * len(rows),
+        })  # fmt: skip
+        spent = end
+    return rows
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--compile", type=int, metavar="BATCH", help="compile here, too")
+    parser.add_argument("--parts", nargs="+", default=[part.name for part in LEASE.parts])
+    parser.add_argument("--minutes", type=float, default=9.0)
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args(words)
+    scale = LEASE._replace(parts=tuple(p for p in LEASE.parts if p.name in arguments.parts))
+    found: dict[str, dict[str, Any]] = {}
+    for part in scale.parts:
+        found[part.name] = count(scale, part)
+        if arguments.compile:
+            found[part.name] |= compiled(scale, part, arguments.compile)
+        print(json.dumps({"part": part.name, **found[part.name]}), flush=True)
+    report = {
+        "question": "seconds of the lease's parts, counted and predicted",
+        "jax": jax.__version__,
+        "assumed": {"of_peak": OF_PEAK, "of_bandwidth": OF_BANDWIDTH, "compile": COMPILE,
+                    "setup": SETUP, "gate": GATE},
+        "counted": found,
+        "predicted": predict(scale, found, arguments.minutes),
+    }  # fmt: skip
+    text = json.dumps(report, indent=1)
+    print(text)
+    if arguments.output:
+        arguments.output.write_text(text + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    from vasa_jax.errors import exit_with
+
+    sys.exit(exit_with(main))

@@ -1,0 +1,156 @@
+"""The compiled programs of a part: many steps in one dispatch, and what its gate runs."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from recipes.demo.lease.parts import AUGMENT, Part, Scale, config_of
+from vasa_jax.config import Config
+from vasa_jax.data_pipeline.loading.pairs import PLAIN
+from vasa_jax.data_pipeline.on_device.crops import sample_crops
+from vasa_jax.data_pipeline.on_device.heads import sample_heads
+from vasa_jax.data_pipeline.on_device.pool import GroupArrays
+from vasa_jax.data_pipeline.on_device.swaps import sample_swaps
+from vasa_jax.evaluation import gate
+from vasa_jax.training.face_step import Perception, face_optimizer, face_task
+from vasa_jax.training.mesh import Layout
+from vasa_jax.training.pose_step import pose_task
+from vasa_jax.training.reader_step import reader_task
+from vasa_jax.training.state import TrainState, make_optimizer
+from vasa_jax.training.task import Task
+from vasa_jax.typing import Array, Float, Int, Key
+
+GATE_BATCH = 8
+
+
+class Programs(NamedTuple):
+    """run(state, frozen, pool, count, seed, rate) -> (state, means of the metrics): the part's
+    `steps` steps, `state` donated. held(pool, count, key) -> a `FaceBatch` of held-out swaps,
+    nothing changed. encode, transfers: `evaluation.gate`'s, of a batch. All are jitted, none is
+    compiled."""
+
+    part: Part
+    config: Config
+    task: Callable[[Float[Array, ""]], Task]
+    run: Any
+    held: Any
+    encode: Any
+    transfers: Any
+
+
+def programs_of(scale: Scale, part: Part, perception: Perception, layout: Layout) -> Programs:
+    """What a part runs; nothing is traced yet."""
+    config = config_of(scale, part)
+    sample = _sampler(part, config)
+    task = partial(_task, part, config, perception)
+
+    def run(
+        state: TrainState,
+        frozen: Mapping[str, Any],
+        pool: GroupArrays,
+        count: Int[Array, ""],
+        seed: Int[Array, ""],
+        rate: Float[Array, ""],
+    ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
+        def step(state, _):
+            key = jax.random.fold_in(jax.random.key(seed), state.step)
+            batch = sample(pool, count, key)
+            state, metrics = task(rate).step(layout, state, frozen, batch, key)
+            return state, metrics | {"learning_rate": rate}
+
+        state, metrics = jax.lax.scan(step, state, length=part.steps)
+        return state, jax.tree.map(jnp.mean, metrics)
+
+    def held(pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""]):
+        plain = PLAIN._replace(own=AUGMENT.own)
+        return sample_swaps(pool, count, key, GATE_BATCH, part.size, plain)
+
+    return Programs(
+        part, config, task, jax.jit(run, donate_argnums=0), jax.jit(held),
+        jax.jit(partial(gate.encode, config)), jax.jit(partial(gate.transfers, config)),
+    )  # fmt: skip
+
+
+def _sampler(part: Part, config: Config) -> Callable:
+    if part.kind == "pose":
+        return lambda pool, count, key: sample_heads(pool, count, key, part.batch, config)
+    if part.kind == "dyn":
+        return lambda pool, count, key: sample_crops(pool, count, key, part.batch, config)
+    return lambda pool, count, key: sample_swaps(pool, count, key, part.batch, part.size, AUGMENT)
+
+
+def _task(part: Part, config: Config, perception: Perception, rate: Float[Array, ""]) -> Task:
+    """The stage whose optimiser's rate is given with every dispatch."""
+    if part.kind == "pose":
+        return pose_task(config, optimizer=make_optimizer(config.train_pose, rate=rate))
+    if part.kind == "dyn":
+        return reader_task(config, make_optimizer(config.train_face, rate=rate))
+    return face_task(config, {}, perception, optimizer=face_optimizer(config, rate))
+
+
+def begin(programs: Programs, params: Mapping[str, Any]) -> TrainState:
+    """A fresh state around given parameters (`TrainState.params` of the part's task).
+
+    Only the discriminator is drawn; the rest is copied or zero, without a program.
+    """
+    task = programs.task(jnp.float32(0))
+    with jax.default_device(jax.devices("cpu")[0]):
+        shapes = jax.eval_shape(lambda key: task.init(key, {}), jax.random.key(0))
+        drawn = {}
+        if shapes.critic:
+            init = jax.jit(lambda key: task.init(key, {}).critic)
+            drawn = jax.device_get(init(jax.random.key(0)))
+    zeros = lambda tree: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), tree)  # noqa: E731
+    copy = lambda tree: jax.tree.map(lambda x: jnp.array(x, copy=True), tree)  # noqa: E731
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        params=copy(params),
+        opt_state=zeros(shapes.opt_state),
+        ema=copy(params),
+        critic=copy(drawn),
+        critic_opt=zeros(shapes.critic_opt),
+        constants={},
+    )
+
+
+def measure(
+    programs: Programs,
+    params: Mapping[str, Any],
+    pool: GroupArrays,
+    count: int,
+    batches: int = 8,
+) -> dict[str, float]:
+    """The gate's figures of a part on the same swaps of held-out people every time.
+
+    params: "face", with "arkit" and "gaze" for a part of the dynamics encoder.
+    """
+    part = programs.part
+    keys = jax.random.split(jax.random.key(0), batches)
+    held = [programs.held(pool, jnp.int32(count), key) for key in keys]
+    whole = jax.tree.map(lambda *x: np.concatenate([np.asarray(v) for v in x]), *held)
+    if part.kind == "generator":
+        drawn = [jax.device_get(programs.transfers(params["face"], batch)) for batch in held]
+        pictures = jax.tree.map(lambda *x: np.concatenate(x), *drawn)
+        return gate.draw_gate(pictures, whole)
+    views = [batch.views[side] for side in (0, 1) for batch in held]
+    read = [jax.device_get(programs.encode(params["face"], view)) for view in views]
+    motion = jax.tree.map(lambda *x: np.concatenate(x), *read)
+    rotation = np.concatenate([whole.source_pose.rotation, whole.driver_pose.rotation])
+    arkit = np.concatenate([whole.source_arkit, whole.driver_arkit])
+    heads = {name: params[name] for name in ("arkit", "gaze") if name in params}
+    return gate.read_gate(motion, heads, rotation, arkit)
+
+
+def better(kind: str, after: Mapping[str, float], before: Mapping[str, float]) -> bool:
+    """Whether a part has gained on held-out people."""
+    if kind == "pose":
+        return after["pose_deg"] < before["pose_deg"]
+    if kind == "dyn":
+        return after["arkit_r2"] > before["arkit_r2"]
+    # Perceptual and adversarial terms cost PSNR: a part may lose a little of it for the expression.
+    sharper = after["expression_missed"] < before["expression_missed"]
+    return sharper and after["swap_psnr"] > before["swap_psnr"] - 0.3

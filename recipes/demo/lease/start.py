@@ -1,0 +1,81 @@
+"""What every part begins with: shipped weights, and the read-outs of a code that labels settle."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from recipes.demo.lease.parts import Part, Scale, config_of
+from vasa_jax.bundle import resolve_bundle
+from vasa_jax.config import get_config
+from vasa_jax.face.label_code import SCALE, eyes_in_head, fold_read_outs
+from vasa_jax.face.readin import INPUTS
+from vasa_jax.typing import ARKIT, Float
+
+GENERATOR = "generator"
+
+
+def shipped_face(scale: Scale, checkpoint: Path | None) -> dict[str, Any]:
+    """The face model's parameters, float32: of a bundle, else as shipped, else drawn from a seed
+    where none are (the rehearsal)."""
+    bundle = resolve_bundle(scale.config, checkpoint, scale.settings)
+    return jax_to_numpy(bundle.params["face"])
+
+
+def jax_to_numpy(tree: Any) -> Any:
+    """A tree of arrays on the host, float32."""
+    return jax.tree.map(lambda x: np.asarray(x, np.float32), tree)
+
+
+def read_outs(
+    dim: int, gaze: Float[np.ndarray, "n 2"], rotation: Float[np.ndarray, "n 3"]
+) -> dict[str, Any]:
+    """Linear read-outs ("arkit", "gaze", as `training.face_step.HEADS`) of a z_dyn that is the
+    label code: its own inverse. What the head's rotation (radians) adds to the eyes' direction is
+    fitted to labels."""
+    eyes = np.asarray(eyes_in_head(jnp.asarray(gaze), jnp.asarray(rotation)))
+    ones = np.ones((len(gaze), 1), np.float32)
+    turned, *_ = np.linalg.lstsq(np.concatenate([rotation, ones], 1), gaze - eyes, rcond=None)
+    back = np.eye(dim, dtype=np.float32) / SCALE
+    count = len(ARKIT)
+    arkit = {"kernel": back[:, :count], "bias": np.zeros(count, np.float32)}
+    kernel = np.concatenate([back[:, count:INPUTS], turned[:3]]).astype(np.float32)
+    return {
+        "arkit": {"Dense_0": arkit},
+        "gaze": {"Dense_0": {"kernel": kernel, "bias": turned[3].astype(np.float32)}},
+    }
+
+
+def params_of(part: Part, face: Mapping[str, Any], heads: Mapping[str, Any]) -> dict[str, Any]:
+    """`TrainState.params` of a part's task. heads: `read_outs`."""
+    if part.kind == GENERATOR:
+        return {"face": dict(face)}
+    return {"face": {part.kind: face[part.kind]}, **(heads if part.kind == "dyn" else {})}
+
+
+def gate_params(part: Part, face: Mapping[str, Any], ema: Mapping[str, Any]) -> dict[str, Any]:
+    """What the gate of a part measures. face: of the whole; ema: averages of what it trains."""
+    if part.kind == "dyn":
+        dyn = {"pose": face["pose"], "dyn": ema["face"]["dyn"]}
+        return {"face": dyn, "arkit": ema["arkit"], "gaze": ema["gaze"]}
+    return {"face": ema["face"]}
+
+
+def laid_over(part: Part, face: Mapping[str, Any], ema: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole face model with what a part trained, numpy float32."""
+    trained = jax_to_numpy(ema)
+    if part.kind == "dyn":
+        trained = fold_read_outs(trained)
+    return {**face, **trained["face"]}
+
+
+def loss_configs(scale: Scale) -> list[Any]:
+    """Configs of the parts whose losses need frozen networks."""
+    return [config_of(scale, part) for part in scale.parts if part.kind == GENERATOR]
+
+
+def code_size(scale: Scale) -> int:
+    return get_config(scale.config, scale.settings).face.dyn_dim

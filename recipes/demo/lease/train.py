@@ -1,0 +1,190 @@
+"""The demo's training on a lent accelerator, in wall-clock minutes: from a bare machine to weights.
+
+    python -m recipes.demo.lease.train --minutes 9 -o OUT [--assets DIR] [--vgg FILE]
+    python -m recipes.demo.lease.train --rehearse -o OUT       # the same on two cores, toy sizes
+
+Processes draw heads, threads compile, and the parts (`parts.py`) train one after another out of the
+device's memory. Each begins with what is best so far and is kept only if it has gained on people
+who are held out. OUT holds `face-*.safetensors` (what is kept), `latest-*` (averages of the part
+that is running, not judged yet) and `log.jsonl`; see docs/accelerator.md.
+"""
+
+import argparse
+import math
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+KEEP_EVERY = 60.0
+"""Seconds between copies of a running part's averages."""
+RESERVE = 20.0
+"""Seconds kept for the last gate and what is written; a rehearsal needs no more."""
+WAIT = 0.2
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, help="of all (default: 9; a rehearsal: 4)")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--assets", type=Path, help="MakeHuman's assets, for two thirds of people")
+    parser.add_argument("--vgg", type=Path, help="VGG-16 in place of the zoo's")
+    parser.add_argument("--checkpoint", type=Path, help="a bundle to begin with (default: shipped)")
+    parser.add_argument("--workers", type=int, help="drawing processes (default: cores less one)")
+    parser.add_argument("--seed", type=int, default=900)
+    parser.add_argument("--rehearse", action="store_true", help="toy sizes, for two CPU cores")
+    arguments = parser.parse_args(words)
+    from recipes.demo.lease.clock import Clock
+    from recipes.demo.lease.parts import LEASE, REHEARSAL
+
+    scale = REHEARSAL if arguments.rehearse else LEASE
+    clock = Clock(60 * (arguments.minutes or (4 if arguments.rehearse else 9)))
+    before = {number: signal.signal(number, clock.stop) for number in (signal.SIGTERM,)}
+    try:
+        return _Run(scale, arguments, clock).all()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Run:
+    """One run: what it holds while parts come and go."""
+
+    def __init__(self, scale, arguments, clock):
+        from recipes.demo.lease.compiling import Compiler, shapes_of
+        from recipes.demo.lease.drawing import Drawing, plans_of
+        from recipes.demo.lease.filling import Pools
+        from recipes.demo.lease.output import Output
+        from recipes.demo.lease.programs import programs_of
+        from recipes.demo.lease.start import loss_configs, shipped_face
+        from recipes.demo.stages import TRIES
+        from vasa_jax.commands.train import loss_networks
+        from vasa_jax.compile_cache import enable_compile_cache
+        from vasa_jax.training.face_step import Perception
+        from vasa_jax.training.mesh import single_device
+
+        self.scale, self.clock, self.seed = scale, clock, arguments.seed
+        self.output = Output(arguments.output)
+        workers = arguments.workers or max(1, (os.cpu_count() or 2) - 1)
+        plans = plans_of(scale, arguments.seed, arguments.assets)
+        self.drawing = Drawing(plans, scale.swaps, TRIES, workers)
+        enable_compile_cache()
+        perception, self.frozen = Perception(), {}
+        for config in loss_configs(scale):
+            found, networks = loss_networks(config, arguments.vgg)
+            if networks:
+                perception, self.frozen = found, networks
+        layout = single_device()
+        self.compiler, self.ready = Compiler(len(scale.parts)), []
+        for part in scale.parts:
+            programs = programs_of(scale, part, perception, layout)
+            shapes = shapes_of(scale, programs, self.frozen)
+            self.ready.append(self.compiler.give(programs, shapes))
+        self.face = shipped_face(scale, arguments.checkpoint)
+        self.pools = Pools(scale)
+        self.output.log(at=self._at(), note="begun", workers=workers, device=_device())
+
+    def _at(self) -> float:
+        return round(self.clock.passed, 1)
+
+    def all(self) -> int:
+        """All parts in their order; the exit status."""
+        from recipes.demo.lease.clock import ends_of
+
+        try:
+            self._wait(lambda: self.pools.counts[0] >= self.scale.least and self.pools.whole)
+            seconds = self.clock.seconds - self.clock.passed - RESERVE
+            begin = self.clock.passed
+            ends = [begin + end for end in ends_of([p.share for p in self.scale.parts], seconds)]
+            for number, (part, end) in enumerate(zip(self.scale.parts, ends, strict=True)):
+                self._wait(self.ready[number].done)
+                if self.clock.left <= 0 or not self.ready[number].done():
+                    self.output.log(at=self._at(), note="no time is left", part=part.name)
+                    break
+                self._part(number, part, end)
+        finally:
+            self.drawing.close()
+            self.compiler.close()
+            self.output.log(at=self._at(), note="ended", groups=self.pools.counts[0])
+        return 0
+
+    def _wait(self, done) -> None:
+        while not done() and self.clock.left > 0:
+            self.pools.fill(self.drawing)
+            time.sleep(WAIT)
+
+    def _part(self, number: int, part, end: float) -> None:
+        import jax
+
+        from recipes.demo.lease import programs as steps
+        from recipes.demo.lease.start import code_size, gate_params, laid_over, params_of, read_outs
+
+        ready = self.ready[number].result()
+        programs, held = ready.programs, (self.pools.held, self.pools.counts[1])
+        self.output.log(at=self._at(), part=part.name, compiled=ready.seconds,
+                        bytes=ready.memory, flops=ready.flops)  # fmt: skip
+        heads = read_outs(code_size(self.scale), *self.pools.looks()) if part.kind == "dyn" else {}
+        params = params_of(part, self.face, heads)
+        first = steps.measure(programs, gate_params(part, self.face, params), *held)
+        state = steps.begin(programs, params)
+        state, fine = self._train(number, part, programs, state, end)
+        ema = jax.device_get(state.ema)
+        last = steps.measure(programs, gate_params(part, self.face, ema), *held)
+        keep = fine and steps.better(part.kind, last, first)
+        self.output.log(at=self._at(), part=part.name, steps=int(state.step), kept=keep,
+                        before=first, after=last)  # fmt: skip
+        if keep:
+            self.face = laid_over(part, self.face, ema)
+            self.output.save("face", self.face, {"part": part.name, "figures": last})
+
+    def _train(self, number, part, programs, state, end):
+        """Dispatches until `end`, and on while the next part is not compiled; the state, and
+        whether its losses stayed finite."""
+        import jax
+        import jax.numpy as jnp
+
+        from recipes.demo.lease.clock import rate_at
+        from recipes.demo.lease.start import laid_over
+
+        begin, kept, took, frozen = self.clock.passed, self.clock.passed, 0.0, self.frozen
+        frozen = frozen if part.kind == "generator" else {}
+        waiting = self.ready[number + 1 :][:1]
+        while self.clock.left > RESERVE / 2 + took:
+            over = self.clock.passed + took > end
+            if over and took and all(one.done() for one in waiting):
+                break
+            self.pools.fill(self.drawing)
+            share = (self.clock.passed - begin) / max(end - begin, 1e-6)
+            rate, before = rate_at(part.rate, share), time.monotonic()
+            state, metrics = programs.run(
+                state, frozen, self.pools.train, jnp.int32(self.pools.counts[0]),
+                jnp.int32(self.seed + number), jnp.float32(rate),
+            )  # fmt: skip
+            values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+            took = time.monotonic() - before
+            about = {"part": part.name, "step": int(state.step), "took": round(took, 3)}
+            self.output.log(at=self._at(), **about, groups=self.pools.counts[0], **values)
+            if not all(map(math.isfinite, values.values())):
+                self.output.log(at=self._at(), part=part.name, note="a loss is not finite")
+                return state, False
+            if self.clock.passed - kept > KEEP_EVERY:
+                kept = self.clock.passed
+                whole = laid_over(part, self.face, jax.device_get(state.ema))
+                self.output.save("latest", whole, {"part": part.name, "step": int(state.step)})
+        return state, True
+
+
+def _device() -> str:
+    import jax
+
+    return f"{jax.devices()[0].device_kind}, jax {jax.__version__}"
+
+
+if __name__ == "__main__":
+    from vasa_jax.errors import exit_with
+
+    sys.exit(exit_with(main))

@@ -12,9 +12,16 @@
 #            goes on.
 # --dry N    N steps of 2 examples in every stage, in WORK/dry, on a tiny corpus if there is none.
 #
+#   scripts/train_demo.sh --scale lease --minutes 9 [-o OUT] [--rehearse]
+#
+# trains on a lent accelerator by the clock instead, from the shipped weights on: docs/accelerator.md.
+#
 # Training itself needs jax, flax, optax, orbax and OpenCV alone.
 set -e
 cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 [ -x "$python" ] || python=python3
+case " $* " in
+*" --scale lease "*) exec "$python" -m recipes.demo.lease.train "$@" ;;
+esac
 exec "$python" -m recipes.demo.train "$@"

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vasa_jax import bundle
+from vasa_jax import bundle, bundle_places
 from vasa_jax.config import get_config
 from vasa_jax.evaluation.image import psnr
 from vasa_jax.face.label_code import SCALE, label_code
@@ -31,7 +31,7 @@ def shipped():
 def test_demo_loads_trained_weights_of_its_own_size(shipped):
     assert shipped.trained
     assert shipped.config == get_config("demo")
-    folder = bundle.shipped_folder("demo")
+    folder = bundle_places.shipped_folder("demo")
     size = sum(file.stat().st_size for file in folder.iterdir())
     assert 20e6 < size <= 40e6
     for leaf in jax.tree.leaves(shipped.params):

@@ -17,6 +17,7 @@ import numpy as np
 import vasa_jax
 from vasa_jax import int8
 from vasa_jax.audio import build_audio_encoder
+from vasa_jax.bundle_places import FILES, resolve_folder
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import DEFAULT_NAME, Config, from_dict, get_config
 from vasa_jax.config_text import apply_overrides, to_dict
@@ -96,9 +97,6 @@ def init_bundle(config: Config, seed: int = 0) -> Bundle:
     std = np.ones(config.face.motion_dim, np.float32)
     std[:POSE_DIM] = _UNTRAINED_POSE_STD
     return Bundle(config, params, MotionStats(np.zeros_like(std), std), trained=False)
-
-
-FILES = ("config.json", "model.safetensors")
 
 
 def check_bundle_place(folder: Path) -> None:
@@ -187,19 +185,6 @@ def load_bundle(folder: Path, name: str | None = None, overrides: Sequence[str] 
     # All at once: one by one they would take a second of each start.
     seen = from_json(json.loads((folder / "config.json").read_text()).get("labels"))
     return Bundle(config, jax.device_put(tree), stats, trained=trained, seen=seen)
-
-
-def shipped_folder(name: str) -> Path:
-    """Where the package carries trained weights of a named config, if it does."""
-    return Path(vasa_jax.__file__).parent / "weights" / name
-
-
-def resolve_folder(name: str | None, checkpoint: Path | None) -> Path | None:
-    """Where a run's weights lie: the given checkpoint, else the shipped ones, else nowhere."""
-    if checkpoint is not None:
-        return Path(checkpoint)
-    shipped = shipped_folder(name or DEFAULT_NAME)
-    return shipped if shipped.is_dir() else None
 
 
 def resolve_config(

@@ -71,7 +71,7 @@ class Plan:
 
 
 def spread_out(people: Int[np.ndarray, " b"]) -> Int[np.ndarray, " b"]:
-    """An order in which no one is half a batch from himself, in a ring (`face.losses.partner`); as
+    """An order in which no one is half a batch from himself, in a ring (`face.forward.partner`); as
     good as can be where one person is more than half of the batch. What comes first among equals
     stays first."""
     _, first, codes, counts = np.unique(

@@ -10,7 +10,7 @@ import pytest
 from tests.face.toy import NETWORKS, SIZE, Toy, variables
 from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.face import batch as face_batch
-from vasa_jax.face import losses
+from vasa_jax.face import forward, losses
 from vasa_jax.face.compose import Composed
 from vasa_jax.loss_config import (
     AdversarialLoss,
@@ -71,7 +71,7 @@ LAYERS, SHARES = draws(SIZE, SIZE, 3, 3), draws(SIZE, SIZE, 3)
 
 def outputs(params, batch):
     """The toy's, with what read-outs and a composing decoder would say."""
-    out = losses.draw(CONFIG, losses.bind(Toy(), {"params": params}), batch)
+    out = forward.forward(CONFIG, forward.bind(Toy(), {"params": params}), batch)
 
     def part(made):
         one = made.picture

@@ -11,7 +11,7 @@ import pytest
 from tests.face.toy import BATCH, NETWORKS, RNG, SIZE, B, Toy, only, value_and_grad, variables
 from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
-from vasa_jax.face import losses
+from vasa_jax.face import forward, losses
 from vasa_jax.face.compose import shrink
 from vasa_jax.face.exact import choice_loss, from_swaps, moved_loss
 from vasa_jax.face.flow import flow_loss, hidden_loss, share_loss
@@ -21,8 +21,8 @@ from vasa_jax.typing import Motion, Pose
 def test_exact_transfers_are_measured_against_their_own_renders():
     batch, config = BATCH._replace(source_view=None, driver_view=None), only(exact=1.0)
     toy = Toy(entangled=False)
-    face = losses.bind(toy, variables(toy))
-    out = losses.draw(config, face, batch)
+    face = forward.bind(toy, variables(toy))
+    out = forward.forward(config, face, batch)
     assert out.consist_a is None
     # What the model draws, with each factor from the right frame, is what a perfect render equals.
     a, b = face.encode_motion(batch.source), face.encode_motion(batch.driver)
@@ -50,7 +50,7 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
     # Nothing outside of what moves counts.
     noise = jnp.where(lips > 0, 0.0, 0.3)
     assert float(moved_loss(batch, *(x + noise for x in right)).value) == 0
-    out = losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(only(exact=1.0), forward.bind(Toy(), variables(Toy())), BATCH)
     config = only(exact=1.0)
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, moved=2.0))
     total, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
@@ -65,9 +65,11 @@ def test_what_the_decoder_draws_alone_has_the_same_targets():
     bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
     config = only(exact=1.0)
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, drawn=2.0))
-    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), BATCH)
     half = SIZE // 2
-    assert losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH).parts is None
+    assert (
+        forward.forward(only(exact=1.0), forward.bind(Toy(), variables(Toy())), BATCH).parts is None
+    )
     for part, picture in zip(out.parts, (out.same, out.pose_only, out.dyn_only), strict=True):
         np.testing.assert_array_equal(part.picture, picture)
         np.testing.assert_allclose(part.drawn, 1 - nn.avg_pool(picture, (2, 2), (2, 2)), atol=1e-6)
@@ -117,7 +119,7 @@ def test_shares_are_drawn_to_the_layer_that_is_right():
 def test_the_choice_counts_for_each_exact_render():
     config = only(exact=1.0)
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, choice=3.0))
-    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), BATCH)
     _, metrics = losses.face_loss(config, BATCH, out, NETWORKS)
     assert "loss/choice" not in metrics  # a decoder that draws everything has nothing to choose
     layers = jnp.asarray(RNG.uniform(size=(B, SIZE, SIZE, 3, 3)), jnp.float32)
@@ -137,7 +139,7 @@ def test_flows_and_shares_count_for_each_exact_render():
     config = dataclasses.replace(
         config, exact=dataclasses.replace(config.exact, flow=3.0, shares=2.0, drawn=1.0)
     )
-    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), BATCH)
     flow = jnp.asarray(RNG.uniform(-1, 1, size=(B, SIZE, SIZE, 2)), jnp.float32)
     shares = jnp.asarray(RNG.normal(size=(B, SIZE, SIZE, 3)), jnp.float32)
     parts = tuple(p._replace(flow=flow * k, shares=shares * k, drawn=p.picture)

@@ -22,7 +22,7 @@ from tests.face.toy import (
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
-from vasa_jax.face import losses
+from vasa_jax.face import forward, losses
 from vasa_jax.face.compose import Composed
 from vasa_jax.face.discriminator import Discriminator
 from vasa_jax.face.model import FaceModel
@@ -65,7 +65,7 @@ def test_each_loss_moves_its_parts(name, parts):
 
 
 def test_zero_weights_draw_nothing_extra():
-    out = losses.draw(only(pixel=1.0), losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(only(pixel=1.0), forward.bind(Toy(), variables(Toy())), BATCH)
     assert out.itself is out.cross is out.consist_a is out.dyn_cross is None
 
 
@@ -82,16 +82,16 @@ def test_consistency_vanishes_only_for_factored_models():
 
 def test_known_motion_takes_the_encoders_place():
     toy = Toy()
-    face = losses.bind(toy, variables(toy))
+    face = forward.bind(toy, variables(toy))
     known = tuple(face.encode_motion(x) for x in (BATCH.driver, BATCH.source))
     blind = face._replace(encode_motion=None)
-    out = losses.draw(only(pixel=1.0), blind, BATCH, known)
+    out = forward.forward(only(pixel=1.0), blind, BATCH, known)
     want = face.decode(face.encode_source(BATCH.source, known[0]), known[1])
     np.testing.assert_allclose(out.same, want, rtol=1e-6)
 
 
 def test_same_person_makes_no_cross_pair():
-    assert losses.strangers(jnp.asarray([0, 2, 0, 1])).tolist() == [0, 1, 0, 1]
+    assert forward.strangers(jnp.asarray([0, 2, 0, 1])).tolist() == [0, 1, 0, 1]
     batch = BATCH._replace(identity=jnp.zeros(B, jnp.int32))
     (total, _), grads = value_and_grad(only(contrast=1.0, cross_identity=1.0), batch)
     assert float(total) == 0
@@ -100,7 +100,7 @@ def test_same_person_makes_no_cross_pair():
 
 def test_cross_pairs_carry_the_right_motion():
     """dyn_cross of whom it was lent to belongs to the driver of the same row, as L_cos needs."""
-    face = losses.FaceFunctions(
+    face = forward.FaceFunctions(
         encode_motion=lambda x: Motion(
             Pose(jnp.zeros((B, 3)), jnp.zeros((B, 3)), jnp.zeros((B, 1))), x[:, 0, 0, :1]
         ),
@@ -109,10 +109,10 @@ def test_cross_pairs_carry_the_right_motion():
         decode_parts=lambda s, m: Composed(*2 * (s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn),)),
     )
     batch = BATCH._replace(driver_view=None, source_view=None)
-    out = losses.draw(CONFIG, face, batch)
+    out = forward.forward(CONFIG, face, batch)
     z = batch.driver[:, 0, 0, :1]
     np.testing.assert_array_equal(out.dyn_same, z)
-    np.testing.assert_array_equal(losses.partner(out.dyn_cross, back=True), z)
+    np.testing.assert_array_equal(forward.partner(out.dyn_cross, back=True), z)
     np.testing.assert_array_equal(out.cross[:, 1, 1], batch.source[:, 1, 1])
 
 
@@ -127,7 +127,7 @@ def test_background_is_not_drawn():
     mask = jnp.zeros((B, SIZE, SIZE, 1)).at[:, 8:24, 8:24].set(1.0)
     batch = BATCH._replace(driver_mask=mask, source_mask=mask)
     config = only(pixel=1.0, perceptual=1.0, face_features=1.0, eyes=1.0, mouth=1.0)
-    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), batch)
+    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), batch)
 
     def loss(same, masked):
         new = dataclasses.replace(config, masked=masked)
@@ -161,13 +161,13 @@ def test_adversarial_terms_reach_the_drawn_image():
 
 
 def test_what_is_missing_is_named():
-    out = losses.draw(CONFIG, losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(CONFIG, forward.bind(Toy(), variables(Toy())), BATCH)
 
     def fail(match, batch=BATCH, networks=NETWORKS, config=CONFIG):
         with pytest.raises(UserError, match=match):
             losses.face_loss(config, batch, out, networks)
 
-    fail("perceptual.weight=0", networks=losses.FaceNetworks())
+    fail("perceptual.weight=0", networks=forward.FaceNetworks())
     fail("driver_points", BATCH._replace(driver_points=None))
     fail("source_points", BATCH._replace(source_points=None))
     fail(
@@ -186,7 +186,7 @@ def test_pictures_and_faces_have_a_network_each():
         return (images[:, ::2], images[:, :, ::4] * 3.0)
 
     config = only(perceptual=1.0, face_features=1.0)
-    out = losses.draw(config, losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), BATCH)
     both = NETWORKS._replace(face=face)
     _, metrics = losses.face_loss(config, BATCH, out, both)
     _, plain = losses.face_loss(config, BATCH, out, NETWORKS)
@@ -233,7 +233,7 @@ def test_the_real_model_fits_at_full_size():
     spectral = jax.eval_shape(judge.init, jax.random.key(0), fake.source)
 
     def loss(params, spectral, batch):
-        out = losses.draw(config.face_losses, losses.bind(model, params), batch)
+        out = forward.forward(config.face_losses, forward.bind(model, params), batch)
         networks = NETWORKS._replace(judge=lambda x: judge.apply(spectral, x))
         return losses.face_loss(config.face_losses, batch, out, networks, jnp.zeros((), int))
 

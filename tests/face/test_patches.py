@@ -10,7 +10,7 @@ from scipy.ndimage import map_coordinates
 
 from tests.face.toy import BATCH, NETWORKS, Toy, only, variables
 from vasa_jax.errors import UserError
-from vasa_jax.face import losses
+from vasa_jax.face import forward, losses
 from vasa_jax.face.patches import EYES_SIDE, MOUTH_SIDE, PATCH, face_patches, patch_loss
 
 POINTS = np.array([[.4, .42], [.58, .38], [.5, .5], [.44, .62], [.6, .58]], np.float32)  # fmt: skip
@@ -64,7 +64,7 @@ def test_the_loss_sees_eyes_and_mouth_alone_and_its_gradient_reaches_them():
 
 
 def test_all_three_transfers_count_and_vgg_is_asked_for():
-    out = losses.draw(only(exact=1.0), losses.bind(Toy(), variables(Toy())), BATCH)
+    out = forward.forward(only(exact=1.0), forward.bind(Toy(), variables(Toy())), BATCH)
     config = only(exact=1.0)
     config = dataclasses.replace(config, exact=dataclasses.replace(config.exact, patches=2.0))
     total, metrics = losses.face_loss(config, BATCH, out, NETWORKS)

@@ -9,7 +9,7 @@ import numpy as np
 
 from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.face import batch as face_batch
-from vasa_jax.face import losses
+from vasa_jax.face import forward, losses
 from vasa_jax.face.compose import Composed
 from vasa_jax.loss_config import FaceLossConfig
 from vasa_jax.perception.align import Alignment
@@ -24,7 +24,7 @@ IDENTITY = IdentityNetwork(
     lambda chips: (chips.reshape(chips.shape[0], -1) @ EYE, (chips[:, ::2, ::2] * 2,)),
     Alignment(TEMPLATE, 16),
 )
-NETWORKS = losses.FaceNetworks(
+NETWORKS = forward.FaceNetworks(
     vgg=lambda x: tuple(nn.avg_pool(x, (n, n), (n, n)) for n in (1, 2, 4, 8, 16)),
     identity=IDENTITY,
     judge=None,
@@ -96,8 +96,8 @@ def value_and_grad(config, batch=BATCH, toy=None, networks=NETWORKS, step=None):
     toy = toy or Toy(entangled=True)
 
     def loss(params):
-        face = losses.bind(toy, {"params": params})
-        out = losses.draw(config, face, batch)
+        face = forward.bind(toy, {"params": params})
+        out = forward.forward(config, face, batch)
         return losses.face_loss(config, batch, out, networks, step)
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables(toy)["params"])

@@ -10,7 +10,8 @@ import pytest
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import get_config
 from vasa_jax.face.batch import random as random_batch
-from vasa_jax.face.losses import FaceNetworks, draw, face_loss
+from vasa_jax.face.forward import FaceNetworks, forward
+from vasa_jax.face.losses import face_loss
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import motion_to_vector
 from vasa_jax.loss_config import (
@@ -91,7 +92,7 @@ def test_contrast_moves_the_generator_under_a_frozen_encoder(params):
 
     def gradients(config):
         def loss(params):
-            outputs = draw(CONTRAST, face_functions(config, params), batch)
+            outputs = forward(CONTRAST, face_functions(config, params), batch)
             return face_loss(CONTRAST, batch, outputs, FaceNetworks())[0]
 
         return jax.jit(jax.grad(loss), compiler_options=QUICK_COMPILE)(params)["face"]

@@ -11,8 +11,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument("--config", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: "
                        f"{DEFAULT_NAME}, or the checkpoint's own)")  # fmt: skip
-    group.add_argument("--checkpoint", metavar="DIR", type=Path, help="weights to use instead of "
-                       "the shipped ones")  # fmt: skip
+    group.add_argument("--checkpoint", metavar="DIR", type=Path, help="weights instead of the "
+                       "shipped ones: a folder, or hf://OWNER/NAME on the hub")  # fmt: skip
     group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
                        help="override a config key, for example diffusion.eta=1.0; may be "
                        "repeated")  # fmt: skip

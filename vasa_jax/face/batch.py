@@ -16,8 +16,8 @@ Pictures = Float[Array | np.ndarray, "b h w 3"]
 class FaceBatch(NamedTuple):
     """Pairs of frames: `source` and `driver` come from one clip of one person.
 
-    Cross pairs are made of samples half a batch apart (`face.losses.partner`), each with the motion
-    of the other; `identity` masks pairs that happen to be the same person. Whatever a data set does
+    Cross pairs are made of samples half a batch apart (`forward.partner`), each with the motion of
+    the other; `identity` masks pairs that happen to be the same person. Whatever a data set does
     not have is None (for the whole data set); a label that only some samples have comes with a
     `present` flag, and its values elsewhere are ignored (but must be finite).
 

@@ -1,32 +1,28 @@
-"""Stage 1's objective: what to draw from a batch, and the weighted sum of all losses on it.
+"""Stage 1's objective: the weighted sum of all losses on what was drawn from a batch.
 
 Reconstruction, perceptual, adversarial and contrast terms are MegaPortraits'; l_consist and
-l_cross_id are VASA-1's (section 3.1). The trainer calls `draw` inside its loss function, then
-`face_terms`, and trains the discriminator on `judged_pair`.
+l_cross_id are VASA-1's (section 3.1). The trainer calls
+`vasa_jax.face.forward.forward` inside its loss function, then `face_terms`, and trains the
+discriminator on `judged_pair`.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Sequence
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.face.compose import Composed, shrink
+from vasa_jax.face.compose import shrink
 from vasa_jax.face.discriminator import (
-    Judge,
     discriminator_loss,
     feature_matching,
     generator_loss,
 )
 from vasa_jax.face.exact import choice_loss, exact_loss, moved_loss
 from vasa_jax.face.flow import flow_loss, hidden_loss, share_loss
+from vasa_jax.face.forward import FaceNetworks, FaceOutputs, partner, strangers
 from vasa_jax.face.image_losses import (
-    FeatureNet,
-    Features,
     feature_loss,
     masked,
     perceptual_loss,
@@ -46,136 +42,11 @@ from vasa_jax.face.patches import face_patches, patch_loss
 from vasa_jax.face.plate import person_loss
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
 from vasa_jax.means import Means, Term, add_up, uniform
-from vasa_jax.perception.identity import IdentityNetwork
-from vasa_jax.typing import Array, Float, Image, Int, Motion, Source
+from vasa_jax.typing import Array, Float, Image, Int
 
-__all__ = [
-    "FaceFunctions", "FaceNetworks", "FaceOutputs", "bind", "discriminator_loss", "draw",
-    "face_loss", "face_terms", "judged_pair", "needs_partners", "partner", "strangers",
-]  # fmt: skip
+__all__ = ["discriminator_loss", "face_loss", "face_terms", "judged_pair"]  # fmt: skip
 
 Scalar = Float[Array, ""]
-
-
-class FaceFunctions(NamedTuple):
-    """The face model as functions of arrays, its parameters bound."""
-
-    encode_motion: Callable[[Image], Motion]
-    encode_source: Callable[[Image, Motion], Source]
-    decode_parts: Callable[[Source, Motion], Composed]
-
-    def decode(self, source: Source, motion: Motion) -> Image:
-        """The picture alone."""
-        return self.decode_parts(source, motion).picture
-
-
-class FaceNetworks(NamedTuple):
-    """Frozen networks and the discriminator; None where all losses that use it have weight 0.
-
-    face: feature maps of aligned faces for the loss `face_features`; None: those of `identity`.
-    """
-
-    vgg: FeatureNet | None = None
-    face: Callable[[Image, Float[Array, "b 5 2"]], Features] | None = None
-    identity: IdentityNetwork | None = None
-    judge: Judge | None = None
-
-
-class FaceOutputs(NamedTuple):
-    """What the model drew and encoded for one batch; None where no loss asked for it.
-
-    same: D(V_s, id_s, pose_d, dyn_d), to equal the driver. itself: D(V_s, id_s, pose_s, dyn_s), to
-    equal the source. cross: D(V_s, id_s, pose_o, dyn_o), o the driver of the sample's `partner`.
-    consist_a = D(V_j, id_j, pose_i, dyn_j) and consist_b = D(V_i, id_i, pose_i, dyn_j), with i the
-    source and j the driver. dyn_same and dyn_cross: dynamics codes of the drawn images.
-    pose_only = D(V_s, id_s, pose_d, dyn_s) and dyn_only = D(V_s, id_s, pose_s, dyn_d).
-    parts: what same, pose_only and dyn_only are made of.
-    source_gaze and driver_gaze: for a gaze head of the trainer's, radians; source_arkit and
-    driver_arkit: for an ARKit head of the trainer's.
-    """
-
-    same: Image
-    source_motion: Motion
-    driver_motion: Motion
-    itself: Image | None = None
-    cross: Image | None = None
-    consist_a: Image | None = None
-    consist_b: Image | None = None
-    dyn_same: Float[Array, "b dyn"] | None = None
-    dyn_cross: Float[Array, "b dyn"] | None = None
-    pose_only: Image | None = None
-    dyn_only: Image | None = None
-    parts: tuple[Composed, Composed, Composed] | None = None
-    source_gaze: Float[Array, "b 2"] | None = None
-    driver_gaze: Float[Array, "b 2"] | None = None
-    source_arkit: Float[Array, "b 52"] | None = None
-    driver_arkit: Float[Array, "b 52"] | None = None
-
-
-def bind(model: nn.Module, variables: dict) -> FaceFunctions:
-    """The functions of a module that has the three methods, as FaceModel does."""
-    return FaceFunctions(
-        *(partial(model.apply, variables, method=name) for name in FaceFunctions._fields)
-    )
-
-
-def draw(
-    config: FaceLossConfig,
-    face: FaceFunctions,
-    batch: FaceBatch,
-    motions: tuple[Motion, Motion] | None = None,
-) -> FaceOutputs:
-    """Run the face model for the losses whose weight is not 0; at most six decodes.
-
-    motions: of source and driver where they are known; else they are encoded.
-    """
-    if motions is None:
-        motions = tuple(face.encode_motion(view) for view in batch.views)
-    motion_s, motion_d = motions
-    source = face.encode_source(batch.source, motion_s)
-    same = face.decode_parts(source, motion_d)
-    out = FaceOutputs(same.picture, motion_s, motion_d)
-    if config.self_drive.weight:
-        out = out._replace(itself=face.decode(source, motion_s))
-    if needs_partners(config):
-        out = out._replace(cross=face.decode(source, jax.tree.map(partner, motion_d)))
-    if config.contrast.weight:
-        out = out._replace(
-            dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
-        )
-    if config.exact.weight and batch.pose_only is not None:
-        pose_only = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
-        dyn_only = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
-        exact = config.exact
-        wanted = exact.drawn or exact.choice or exact.flow or exact.shares or exact.person
-        parts = (same, pose_only, dyn_only) if wanted else None
-        out = out._replace(pose_only=pose_only.picture, dyn_only=dyn_only.picture, parts=parts)
-    if config.consistency.weight:
-        other = face.encode_source(batch.driver, motion_d)
-        mixed = Motion(motion_s.pose, motion_d.dyn)
-        b = face.decode(source, mixed) if out.dyn_only is None else out.dyn_only
-        out = out._replace(consist_a=face.decode(other, mixed), consist_b=b)
-    return out
-
-
-def partner(x: Array, back: bool = False) -> Array:
-    """Each sample gets what belongs to the sample half a batch before it, or with `back` after it.
-
-    In a batch of even size that is one and the same, and a microbatch of every n-th sample holds
-    both of each pair: so accumulation changes no pair.
-    """
-    half = len(x) // 2
-    return jnp.roll(x, -half if back else half, 0)
-
-
-def strangers(identity: Int[Array, " b"]) -> Float[Array, " b"]:
-    """1 where a sample's `partner` shows another person."""
-    return (identity != partner(identity)).astype(jnp.float32)
-
-
-def needs_partners(config: FaceLossConfig) -> bool:
-    """Whether a loss compares samples of two people."""
-    return bool(config.contrast.weight or config.cross_identity.weight)
 
 
 def judged_pair(

@@ -15,17 +15,15 @@ from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.batch import fake as fake_batch
 from vasa_jax.face.discriminator import Discriminator
-from vasa_jax.face.label_code import batch_motions
-from vasa_jax.face.losses import (
+from vasa_jax.face.forward import (
     FaceFunctions,
     FaceNetworks,
     FaceOutputs,
-    discriminator_loss,
-    draw,
-    face_terms,
-    judged_pair,
+    forward,
     needs_partners,
 )
+from vasa_jax.face.label_code import batch_motions
+from vasa_jax.face.losses import discriminator_loss, face_terms, judged_pair
 from vasa_jax.face.model import FaceModel
 from vasa_jax.means import Counts, add_up, counts_of
 from vasa_jax.perception.align import VGGFACE, aligned_crop
@@ -262,7 +260,7 @@ def _outputs(config: Config, layout: Layout, params: Any, batch: FaceBatch) -> F
     """What the face model and the read-outs say of a batch."""
     face = face_functions(config, params, layout)
     motions = batch_motions(config, batch, face.encode_motion)
-    outputs = draw(config.face_losses, face, batch, motions)
+    outputs = forward(config.face_losses, face, batch, motions)
     for name, head in _heads(config).items():
         read = partial(head.apply, {"params": params[name]})
         motions = {"source": outputs.source_motion, "driver": outputs.driver_motion}

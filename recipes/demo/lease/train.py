@@ -1,7 +1,7 @@
 """The demo's training on a lent accelerator, in wall-clock minutes: from a bare machine to weights.
 
-    python -m recipes.demo.lease.train --minutes 9 -o OUT [--assets DIR] [--vgg FILE]
-    python -m recipes.demo.lease.train --rehearse -o OUT       # the same on two cores, toy sizes
+    scripts/train_demo.sh --scale lease --minutes 9 -o OUT [--assets DIR] [--vgg FILE]
+    scripts/train_demo.sh --scale lease --rehearse -o OUT       # the same on two cores, toy sizes
 
 Processes draw heads, threads compile, and the parts (`parts.py`) train one after another out of the
 device's memory. Each begins with what is best so far and is kept only if it has gained on people
@@ -30,7 +30,8 @@ def main(words: list[str] | None = None) -> int:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, help="of all (default: 9; a rehearsal: 4)")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, default=Path("results/lease"))
+    parser.add_argument("--scale", choices=("lease",), default="lease", help=argparse.SUPPRESS)
     parser.add_argument("--assets", type=Path, help="MakeHuman's assets, for two thirds of people")
     parser.add_argument("--vgg", type=Path, help="VGG-16 in place of the zoo's")
     parser.add_argument("--checkpoint", type=Path, help="a bundle to begin with (default: shipped)")

@@ -1,5 +1,6 @@
 """What is installed is what is in the tree, and it imports where data packages are missing."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,11 @@ def _modules():
         for path in folder.rglob("*.py"):
             parts = path.relative_to(folder).with_suffix("").parts
             yield ".".join([prefix, *(p for p in parts if p != "__init__")])
+
+
+def _recipes():
+    for path in (ROOT / "recipes").rglob("*.py"):
+        yield ".".join(p for p in path.relative_to(ROOT).with_suffix("").parts if p != "__init__")
 
 
 def test_every_package_of_the_tree_is_in_the_wheel():
@@ -52,13 +58,21 @@ for name in sys.argv[1:]:
 
 
 def test_every_module_imports_without_data_packages():
+    words = [sys.executable, "-W", "error::DeprecationWarning:vasa_jax"]
     done = subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:vasa_jax", "-c", IMPORT_ALL, *_modules()],
+        [*words, "-c", IMPORT_ALL, *_modules(), *_recipes()],
         capture_output=True,
         text=True,
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_package_knows_nothing_of_recipes():
+    """They use it and are not installed with it."""
+    for folder in ("vasa_jax", "configs", "data_pipeline"):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not re.search(r"^\s*(from|import) recipes\b", path.read_text(), re.M), path
 
 
 HEAVY = """
@@ -74,7 +88,11 @@ def test_the_command_line_parses_before_anything_heavy_is_loaded():
     assert done.stdout.strip() == "", done.stderr
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "vasa_jax").rglob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "path",
+    sorted(p for name in ("vasa_jax", "recipes") for p in (ROOT / name).rglob("*.py")),
+    ids=lambda p: p.name,
+)
 def test_house_rules(path):
     text = path.read_text()
     assert "from __future__ import annotations" not in text

@@ -7,7 +7,7 @@ import torch
 from jax import lax
 from torch.utils.flop_counter import FlopCounterMode
 
-from vasa_jax.benchmark.work import Work, count_jaxpr, count_work
+from vasa_jax.benchmark.work import Work, count_jaxpr, count_work, work_by_kind
 from vasa_jax.config import get_config
 from vasa_jax.face.sampling import sample_volume
 from vasa_jax.motion.dit import build, init_params
@@ -109,3 +109,26 @@ def test_a_window_is_its_steps_times_one_evaluation():
     one = xla(network.denoise, params, embedded, x_t, t)
     assert whole.flops == pytest.approx(plan.steps * one, rel=0.05)
     assert whole.open_loops == 0
+
+
+def test_kinds_of_work_add_up_to_the_whole():
+    def step(x, k, w, at):
+        def body(carry, _):
+            return conv(carry, k), carry[at]
+
+        x, seen = lax.scan(body, x, length=3)
+        return (jax.nn.relu(x.reshape(-1, 4) @ w)).sum(), seen
+
+    inputs = f32(5, 8, 8, 4), f32(3, 3, 4, 4), f32(4, 7), jax.ShapeDtypeStruct((2,), jnp.int32)
+    closed = jax.jit(step).trace(*inputs).jaxpr
+    kinds = work_by_kind(closed)
+    assert set(kinds) == {"conv 2-D", "dot", "gather"}
+    assert sum(work.flops for work in kinds.values()) == count_jaxpr(closed).flops
+    assert kinds["conv 2-D"].flops == 3 * count_work(conv, *inputs[:2]).flops
+    assert kinds["dot"] == count_work(jnp.matmul, f32(320, 4), inputs[2])
+    grad = jax.jit(jax.grad(lambda x: x[jnp.array([1, 1])].sum())).trace(f32(5, 3)).jaxpr
+    assert "scatter" in work_by_kind(grad)
+    volume = jax.jit(lambda v, k: lax.conv_general_dilated(
+        v, k, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+    )).trace(f32(1, 4, 4, 4, 2), f32(3, 3, 3, 2, 2)).jaxpr  # fmt: skip
+    assert set(work_by_kind(volume)) == {"conv 3-D"}

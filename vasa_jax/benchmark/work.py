@@ -62,6 +62,39 @@ def count_jaxpr(closed: Any) -> Work:
     return _walk(jaxpr) + Work(0, plain)
 
 
+def work_by_kind(closed: Any) -> dict[str, Work]:
+    """The work of a closed jaxpr by what does it: "dot", "conv 2-D", "conv 3-D", "gather",
+    "scatter". Arrays that only pass through are left out."""
+    return _kinds(closed.jaxpr)
+
+
+def _kinds(jaxpr) -> dict[str, Work]:
+    total: dict[str, Work] = {}
+
+    def add(found: dict[str, Work], trips: int = 1) -> None:
+        for kind, work in found.items():
+            total[kind] = total.get(kind, NOTHING) + work.times(trips)
+
+    for equation in jaxpr.eqns:
+        name, params = equation.primitive.name, equation.params
+        inner = [_kinds(body) for body in _inner(params)]
+        if name == "dot_general":
+            add({"dot": _equation(equation)})
+        elif name == "conv_general_dilated":
+            axes = len(equation.outvars[0].aval.shape) - 2
+            add({f"conv {axes}-D": _equation(equation)})
+        elif name == "gather" or name.startswith("scatter"):
+            add({name.split("-")[0].split("_")[0]: _equation(equation)})
+        elif name == "scan":
+            add(inner[0], params["length"])
+        elif name == "cond":
+            add(max(inner, key=lambda found: sum(found.values(), NOTHING)))
+        else:
+            for found in inner:
+                add(found)
+    return total
+
+
 def _walk(jaxpr) -> Work:
     total = NOTHING
     for equation in jaxpr.eqns:

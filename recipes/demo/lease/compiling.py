@@ -41,8 +41,8 @@ def shapes_of(scale: Scale, programs: Programs, frozen: Mapping[str, Any]) -> Sh
     return Shapes(abstract(state), abstract(used), *pools)
 
 
-def lowered(programs: Programs, shapes: Shapes, **options: Any) -> dict[str, Any]:
-    """Every program that the part runs, traced and lowered. options: of `Traced.lower`."""
+def traces(programs: Programs, shapes: Shapes) -> dict[str, Any]:
+    """Every program that the part runs, traced."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     batch = jax.eval_shape(programs.held, shapes.held, SCALAR["count"], key)
     face = _face(programs, shapes)
@@ -54,10 +54,7 @@ def lowered(programs: Programs, shapes: Shapes, **options: Any) -> dict[str, Any
         asked["transfers"] = (face, batch)
     else:
         asked["encode"] = (face, batch.views[0])
-    return {
-        name: getattr(programs, name).trace(*inputs).lower(**options)
-        for name, inputs in asked.items()
-    }
+    return {name: getattr(programs, name).trace(*inputs) for name, inputs in asked.items()}
 
 
 def _face(programs: Programs, shapes: Shapes) -> Any:
@@ -88,7 +85,7 @@ class Ready(NamedTuple):
 def compile_all(programs: Programs, shapes: Shapes) -> Ready:
     """Compile what a part runs."""
     began = time.monotonic()
-    found = lowered(programs, shapes)
+    found = {name: traced.lower() for name, traced in traces(programs, shapes).items()}
     seconds, compiled = {"trace": time.monotonic() - began}, {}
     for name, program in found.items():
         began = time.monotonic()

@@ -2,9 +2,10 @@
 
     python -m recipes.demo.lease.predict [--compile BATCH] [--parts NAME ...] [-o FILE.json]
 
-Every program is traced at its real size and lowered for CUDA, which shows that it can be. FLOPs are
-XLA's count of one step before optimisation. With --compile, `run` is also compiled here for batches
-of BATCH, and its bytes (of the optimised program) and memory are scaled to the part's batch.
+Every program is traced at its real size and lowered for CUDA, which shows that it can be. FLOPs and
+bytes are counted (`vasa_jax.benchmark.work`): products, convolutions, gathers and scatters, each
+operand once, elementwise work fused into them. With --compile, `run` is also compiled here for
+batches of BATCH, and its bytes and memory, by XLA's own account, are scaled to the part's batch.
 """
 
 import argparse
@@ -16,11 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from recipes.demo.lease.clock import ends_of
-from recipes.demo.lease.compiling import lowered, shapes_of
+from recipes.demo.lease.compiling import shapes_of, traces
 from recipes.demo.lease.parts import LEASE, Part, Scale
 from recipes.demo.lease.programs import Programs, programs_of
+from vasa_jax.benchmark.work import work_by_kind
+from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
+from vasa_jax.training.face_step import Perception
 from vasa_jax.training.mesh import single_device
 
 PEAK, BANDWIDTH = 790e12, 4.3e12
@@ -33,45 +38,49 @@ SETUP, GATE = 25.0, 12.0
 """Seconds before the first process draws and each part's two gates; assumed."""
 
 
-def frozen_shapes(scale: Scale) -> dict[str, Any]:
+def frozen_shapes() -> dict[str, Any]:
     """Shapes of VGG-16's parameters, which losses of the generator compare by."""
-    del scale
-    import jax.numpy as jnp
-
-    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
-
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     network = VGG(blocks=VGG16_BLOCKS)
     return {"vgg": jax.eval_shape(network.init, jax.random.key(0), image)["params"]}
 
 
 def programs_at(scale: Scale, part: Part) -> Programs:
-    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
-    from vasa_jax.training.face_step import Perception
-
+    """A part's programs with the networks that its losses have there."""
     return programs_of(scale, part, Perception(vgg=VGG(blocks=VGG16_BLOCKS)), single_device())
 
 
 def count(scale: Scale, part: Part) -> dict[str, Any]:
-    """FLOPs of a step, operations of all programs, and how long tracing and lowering take."""
+    """FLOPs and bytes of a step, by kind, operations of all programs, and seconds of lowering."""
     programs, began = programs_at(scale, part), time.monotonic()
-    found = lowered(programs, shapes_of(scale, programs, frozen_shapes(scale)),
-                    lowering_platforms=("cuda",))  # fmt: skip
-    seconds = time.monotonic() - began
-    # A loop's body is counted once, so this is one step; the pool's initial copy is no arithmetic.
-    flops = (found["run"].cost_analysis() or {}).get("flops")
-    texts = {name: program.as_text() for name, program in found.items()}
-    operations = {name: len(re.findall(r"= \"?stablehlo\.", text)) for name, text in texts.items()}
-    return {"flops": flops, "operations": operations, "lower_seconds": round(seconds, 1)}
+    shapes = shapes_of(scale, programs, frozen_shapes())
+    traced = traces(programs, shapes)
+    kinds = work_by_kind(traced["run"].jaxpr)
+    texts = {
+        name: program.lower(lowering_platforms=("cuda",)).as_text()
+        for name, program in traced.items()
+    }
+    return {
+        "flops": sum(work.flops for work in kinds.values()) / part.steps,
+        "least_bytes": sum(work.bytes for work in kinds.values()) / part.steps,
+        "kinds": {
+            kind: {"flops": work.flops / part.steps, "bytes": work.bytes / part.steps}
+            for kind, work in kinds.items()
+        },
+        "operations": {
+            name: len(re.findall(r"= \"?stablehlo\.", text)) for name, text in texts.items()
+        },
+        "lower_seconds": round(time.monotonic() - began, 1),
+    }
 
 
 def compiled(scale: Scale, part: Part, batch: int) -> dict[str, Any]:
     """Bytes and memory of a step of the part's batch, scaled from a smaller one compiled here."""
     small = part._replace(batch=batch, steps=1)
     programs = programs_at(scale, small)
-    shapes = shapes_of(scale._replace(groups=8), programs, frozen_shapes(scale))
+    shapes = shapes_of(scale._replace(groups=8), programs, frozen_shapes())
     began = time.monotonic()
-    program = lowered(programs, shapes)["run"].compile()
+    program = traces(programs, shapes)["run"].lower().compile()
     seconds, costs = time.monotonic() - began, program.cost_analysis() or {}
     grow = part.batch / batch
     return {
@@ -90,14 +99,15 @@ def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> l
     for part, end in zip(scale.parts, ends_of([p.share for p in scale.parts], seconds),
                          strict=True):  # fmt: skip
         costs = found[part.name]
-        by_flops = (costs["flops"] or 0.0) / (PEAK * OF_PEAK)
-        by_bytes = costs.get("bytes", 0.0) / (BANDWIDTH * OF_BANDWIDTH)
+        by_flops = costs["flops"] / (PEAK * OF_PEAK)
+        # Norms, activations and losses pass over memory besides; how often, XLA tells here.
+        by_bytes = costs.get("bytes", 3 * costs["least_bytes"]) / (BANDWIDTH * OF_BANDWIDTH)
         step, own = max(by_flops, by_bytes), end - spent
         rows.append({
             "part": part.name, "seconds": own, "step_seconds": step,
             "bound": "bytes" if by_bytes > by_flops else "arithmetic",
-            "steps": own / step if step else None,
-            "examples": own / step * part.batch if step else None,
+            "steps": own / step,
+            "examples": own / step * part.batch,
             "compiled_by": ready if part.kind == "pose" else SETUP + COMPILE[part.kind],
             "begins": ready + spent + GATE * len(rows),
         })  # fmt: skip

@@ -44,3 +44,10 @@ def flip_points(points: Float[np.ndarray | Array, "*n 5 2"]) -> Float[np.ndarray
 
 def flip_arkit(arkit: Float[np.ndarray | Array, "*n 52"]) -> Float[np.ndarray | Array, "*n 52"]:
     return arkit[..., SWAPPED_ARKIT]
+
+
+def flip_flow(flow: Float[np.ndarray | Array, "*n h w c"]) -> Float[np.ndarray | Array, "*n h w c"]:
+    """Pictures whose first two channels are places (x, y) in another, as shares; both mirrored."""
+    signs, ones = np.ones(flow.shape[-1], flow.dtype), np.zeros(flow.shape[-1], flow.dtype)
+    signs[0], ones[0] = -1, 1
+    return flow[..., ::-1, :] * signs + ones

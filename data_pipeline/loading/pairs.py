@@ -16,7 +16,7 @@ from vasa_jax.data_pipeline.augment_flip import (
 from vasa_jax.data_pipeline.clip import EYE_SPAN, PER_FRAME
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.loading.wire import byte_lists
-from vasa_jax.typing import Float
+from vasa_jax.typing import Array, Float, PortraitArray
 
 POSE = ("rotation", "translation", "log_scale")
 FRAME_LABELS = (*POSE, "gaze", "points", "arkit")
@@ -128,47 +128,85 @@ def make_pair(
             example[f"{side}_mask"] = greys[place]
         row = {name: value[place] for name, value in labels.items()}
         if side in how.views:
-            example[f"{side}_view"] = make_view(pictures[place], row, how, rng)
+            example[f"{side}_view"] = make_view(pictures[place], row, how, draw_view(rng, how))
         for name in FRAME_LABELS:
             if name in row:
                 example[f"{side}_{name}"] = row[name].astype(np.float32)
     return example
 
 
-def make_view(
-    image: np.ndarray, labels: Mapping[str, np.ndarray], how: Augment, rng: np.random.Generator
-) -> np.ndarray:
-    """A frame as the motion encoder sees it: warped, recoloured, painted over around the face."""
-    if how.view_warp:
-        displacement = augment.draw_warp(rng, how.view_warp)
-        image = augment.warp(image, augment.thin_plate(displacement, image.shape[0]))
-    if how.view_colours is not None:
-        image = augment.recolour(image, augment.draw_colours(rng, how.view_colours))
-    box = face_box(labels) if how.view_crop else None
-    shift, grow = rng.uniform(-0.05, 0.05, 2), rng.uniform(1.0, 1.25)
-    fill = rng.uniform(0, 255, 3)
-    if box is None:
-        return image
-    centre, side = box
-    middle, half = centre + shift * side, grow * side / 2
-    return augment.keep_box(image, np.concatenate([middle - half, middle + half]), fill)
+class ViewDraws(NamedTuple):
+    """What is drawn for one view, or for a batch of them.
 
-
-def face_box(labels: Mapping[str, np.ndarray]) -> tuple[Float[np.ndarray, "2"], float] | None:
-    """Centre and side, as shares of the picture, of a square around brows, chin and both cheeks;
-    None where neither points nor pose say where the face is.
-
-    From face points: the larger of what the eyes' distance and the way from eyes to mouth say, as
-    one of the two shrinks when the head turns.
+    displacement: of `augment.thin_plate`; colours: a colour matrix; None: nothing of that. shift,
+    grow: of the square around the face, shares of its side. fill: of what lies outside, of 255.
     """
+
+    displacement: Float[np.ndarray | Array, "*b 25 2"] | None
+    colours: Float[np.ndarray | Array, "*b 3 4"] | None
+    shift: Float[np.ndarray | Array, "*b 2"]
+    grow: Float[np.ndarray | Array, "*b 1"]
+    fill: Float[np.ndarray | Array, "*b 3"]
+
+
+SHIFT, GROW = 0.05, 1.25
+"""The square around the face: how far it is shifted at most, and how much it grows at most."""
+
+
+def draw_view(rng: np.random.Generator, how: Augment) -> ViewDraws:
+    """What `make_view` needs for one view."""
+    return ViewDraws(
+        augment.draw_warp(rng, how.view_warp) if how.view_warp else None,
+        None if how.view_colours is None else augment.draw_colours(rng, how.view_colours),
+        rng.uniform(-SHIFT, SHIFT, 2),
+        rng.uniform(1.0, GROW, 1),
+        rng.uniform(0, 255, 3),
+    )
+
+
+def make_view(
+    image: PortraitArray, labels: Mapping[str, np.ndarray], how: Augment, draws: ViewDraws
+) -> PortraitArray:
+    """A frame as the motion encoder sees it: warped, recoloured, painted over around the face."""
+    if draws.displacement is not None:
+        image = augment.warp(image, augment.thin_plate(draws.displacement, image.shape[0]))
+    if draws.colours is not None:
+        image = augment.recolour(image, draws.colours)
+    box = face_box(labels) if how.view_crop else None
+    return image if box is None else augment.keep_box(image, shown_box(*box, draws), draws.fill)
+
+
+def shown_box(
+    centre: Float[np.ndarray | Array, "*b 2"],
+    side: Float[np.ndarray | Array, "*b 1"],
+    draws: ViewDraws,
+) -> Float[np.ndarray | Array, "*b 4"]:
+    """Left, top, right and bottom (shares) of what a view shows, from `face_box`."""
+    middle, half = centre + draws.shift * side, draws.grow * side / 2
+    return side.__array_namespace__().concatenate([middle - half, middle + half], axis=-1)
+
+
+def face_box(
+    labels: Mapping[str, np.ndarray],
+) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "1"]] | None:
+    """Centre and side, as shares of the picture, of a square around brows, chin and both cheeks;
+    None where neither points nor pose say where the face is."""
     if "points" in labels:
-        points = labels["points"].astype(np.float64)
-        eyes, mouth = points[:2].mean(0), points[3:].mean(0)
-        across = np.linalg.norm(points[1] - points[0])
-        down = np.linalg.norm(mouth - eyes)
-        return (eyes + mouth) / 2, float(max(3.1 * across, 2.75 * down))
+        return points_box(labels["points"].astype(np.float64))
     if "translation" in labels and "log_scale" in labels:
-        side = 2.1 * EYE_SPAN * float(np.exp(labels["log_scale"][0]))
+        side = 2.1 * EYE_SPAN * np.exp(labels["log_scale"].astype(np.float64))
         middle = (labels["translation"][:2].astype(np.float64) + 1) / 2
-        return middle + np.array([0, 0.2 * side]), side
+        return middle + np.array([0, 0.2]) * side, side
     return None
+
+
+def points_box(
+    points: Float[np.ndarray | Array, "*b 5 2"],
+) -> tuple[Float[np.ndarray | Array, "*b 2"], Float[np.ndarray | Array, "*b 1"]]:
+    """`face_box` from face points, of numpy or JAX: the larger of what the eyes' distance and the
+    way from eyes to mouth say, as one of the two shrinks when the head turns."""
+    xp = points.__array_namespace__()
+    eyes, mouth = points[..., :2, :].mean(-2), points[..., 3:, :].mean(-2)
+    spans = xp.stack([points[..., 1, :] - points[..., 0, :], mouth - eyes], axis=-2)
+    across_down = xp.sqrt((spans**2).sum(-1)) * np.array([3.1, 2.75], points.dtype)
+    return (eyes + mouth) / 2, across_down.max(-1, keepdims=True)

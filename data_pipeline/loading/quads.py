@@ -7,10 +7,10 @@ import numpy as np
 
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
-from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, make_view
+from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, ViewDraws, draw_view, make_view
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.swaps import SwapGroup
-from vasa_jax.typing import ARKIT, Float
+from vasa_jax.typing import ARKIT, Array, Bool, Float
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
 TARGETS = ("swap", "pose_only", "dyn_only")
@@ -61,10 +61,14 @@ def quad_places(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
 def raw_quad(
     group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, how: Augment
 ) -> RawQuad:
-    """The pictures of one swap of a group (`quad_places`). how: its `tries`."""
-    counts, swap = group.counts(), choose_swap(group, rng, how.tries)
-    a, b = swap[:2]
-    names = people[group.identity[a]], people[group.identity[b]]
+    """The pictures of one swap of a group. how: its `tries`."""
+    return raw_places(group, people, choose_swap(group, rng, how.tries))
+
+
+def raw_places(group: SwapGroup, people: Mapping[str, int], swap: Sequence[int]) -> RawQuad:
+    """`raw_quad` of a swap that is chosen already."""
+    counts = group.counts()
+    names = people[group.identity[swap[0]]], people[group.identity[swap[1]]]
     return RawQuad(names, tuple(_picture(group, counts, place) for place in quad_places(swap)))
 
 
@@ -92,6 +96,27 @@ def _picture(group, counts, place):
     return Picture(group.images[number], mask, labels, places)
 
 
+class QuadDraws(NamedTuple):
+    """What is drawn for one quad, or for a batch of them: whether it is mirrored, its colour
+    matrix, whether it is meant for self-reenactment, and for each of `Augment.views` what that
+    needs."""
+
+    flip: Bool[np.ndarray | Array, "*b"]
+    colours: Float[np.ndarray | Array, "*b 3 4"] | None
+    own: Bool[np.ndarray | Array, "*b"]
+    views: dict[str, ViewDraws]
+
+
+def draw_quad(rng: np.random.Generator, how: Augment) -> QuadDraws:
+    """What `quad_of` needs for one quad."""
+    return QuadDraws(
+        np.array(rng.random() < how.flip),
+        None if how.colours is None else augment.draw_colours(rng, how.colours),
+        np.array(rng.random() < how.own),
+        {name: draw_view(rng, how) for name in PICTURES if name in how.views},
+    )
+
+
 def make_quad(
     raw: RawQuad,
     size: int,
@@ -108,34 +133,39 @@ def make_quad(
     One mirroring and one mild recolouring for the whole quad: the targets stay true.
     """
     stored = size if stored is None else stored
-    flip = rng.random() < how.flip
-    matrix = None if how.colours is None else augment.draw_colours(rng, how.colours)
+    return quad_of(raw, size, how, draw_quad(rng, how), masks, flows, stored)
+
+
+def quad_of(
+    raw: RawQuad, size: int, how: Augment, draws: QuadDraws, masks: bool, flows: bool, stored: int
+) -> dict[str, np.ndarray]:
+    """`make_quad` for what is drawn already."""
     example: dict[str, np.ndarray] = {
         "source_identity": np.array(raw.identity[0], np.int32),
         "driver_identity": np.array(raw.identity[1], np.int32),
-        "own": np.array(rng.random() < how.own),
+        "own": draws.own,
     }
     for name, picture in zip(PICTURES, raw.pictures, strict=True):
         image, labels = shrink(decode_rgb(picture.image, stored), size), picture.labels
         mask = None
         if masks and picture.mask is not None:
             mask = shrink(decode_grey(picture.mask, stored), size)
-        if flip:
+        if draws.flip:
             image = np.ascontiguousarray(image[:, ::-1])
             mask = None if mask is None else mask[:, ::-1]
             labels = {k: FLIPS[k](v) for k, v in labels.items()}
-        if matrix is not None:
-            image = augment.recolour(image, matrix)
+        if draws.colours is not None:
+            image = augment.recolour(image, draws.colours)
         example[name] = image
         if mask is not None:
             example[f"{name}_mask"] = mask
-        if name in how.views:
-            example[f"{name}_view"] = make_view(image, labels, how, rng)
+        if name in draws.views:
+            example[f"{name}_view"] = make_view(image, labels, how, draws.views[name])
         for key, value in labels.items():
             example[f"{name}_{key}"] = value.astype(np.float32)
     if flows:
         found = dict(zip(PICTURES, (picture.places for picture in raw.pictures), strict=True))
-        source, *targets = (_places(found[name], flip) for name in ("source", *TARGETS))
+        source, *targets = (_places(found[name], bool(draws.flip)) for name in ("source", *TARGETS))
         for name, flow in zip(TARGETS, correspond(source, targets), strict=True):
             example[f"{name}_flow"] = flow
     return example

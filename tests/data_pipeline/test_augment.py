@@ -16,7 +16,7 @@ from vasa_jax.data_pipeline.augment_flip import (
     flip_rotation,
     flip_translation,
 )
-from vasa_jax.data_pipeline.loading.pairs import Augment, face_box, make_view
+from vasa_jax.data_pipeline.loading.pairs import Augment, draw_view, face_box, make_view
 from vasa_jax.typing import ARKIT
 
 
@@ -155,7 +155,9 @@ def test_the_face_stays_in_the_drivers_view_and_the_corners_go():
     image = np.full((64, 64, 3), 200, np.uint8)
     how = Augment(view_colours=None, view_warp=0.0)
     for seed in range(10):
-        view = make_view(image, {"points": points}, how, np.random.default_rng(seed))
+        view = make_view(
+            image, {"points": points}, how, draw_view(np.random.default_rng(seed), how)
+        )
         inside = (points * 64).astype(int)
         assert (view[inside[:, 1], inside[:, 0]] == 200).all()
         assert (view[0, 0] == view[-1, -1]).all()

@@ -27,8 +27,8 @@ NEAREST = 0.02
 """Errors (means of RGB in [0, 1]) that differ by this are told apart."""
 
 
-def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
-    """The face batch of exact swaps, in numpy on the host.
+def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray | Array, " b"]) -> FaceBatch:
+    """The face batch of exact swaps, in numpy on the host or in JAX on a device.
 
     own: samples whose motion is read from the source's own person (self-reenactment), not from
     the driver's.
@@ -36,14 +36,15 @@ def from_swaps(swaps: SwapBatch, own: Bool[np.ndarray, " b"]) -> FaceBatch:
     seen = swaps.driver.image if swaps.driver_view is None else swaps.driver_view
     own_view = swaps.swap.image if swaps.swap_view is None else swaps.swap_view
     source, driver = swaps.source, swaps.swap
-    ones = np.ones(len(own), np.float32)
+    xp = own.__array_namespace__()
+    ones = xp.ones(len(own), xp.float32)
     has_gaze = source.gaze is not None and driver.gaze is not None
     return FaceBatch(
         source=source.image,
         driver=driver.image,
         identity=swaps.source_identity,
         source_view=swaps.source_view,
-        driver_view=np.where(own[:, None, None, None], own_view, seen),
+        driver_view=xp.where(own[:, None, None, None], own_view, seen),
         source_mask=source.mask,
         driver_mask=driver.mask,
         source_points=source.points,

@@ -1,19 +1,22 @@
 """Single pictures of swap groups as crops held in place by their exact pose, with their labels."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.loading.group_reader import GroupReader, draw_picture
+from vasa_jax.data_pipeline.loading.heads import Turn, applied
 from vasa_jax.data_pipeline.loading.pairs import FLIPS
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.face.motion import FACE_CENTRE, FACE_HALF
 from vasa_jax.training.reader_step import ReaderBatch, reader_struct
-from vasa_jax.typing import Float, PortraitArray
+from vasa_jax.typing import Array, Bool, Float, PortraitArray
 
 JITTER = np.array([0.05, 0.02, 0.02, 0.06])
 """Spread of roll (rad), x, y (half pictures) and log scale: what a pose encoder gets wrong."""
@@ -25,29 +28,50 @@ and then takes a stranger's high brows for raised ones; this puts that off."""
 NAMES = ("rotation", "gaze", "arkit")
 
 
+class CropDraws(NamedTuple):
+    """What is drawn for one crop, or for a batch of them. off: added to roll, x, y and log scale.
+    moves: of the warp's control points (`symmetric`)."""
+
+    off: Float[np.ndarray | Array, "*b 4"]
+    moves: Float[np.ndarray | Array, "*b 4 4 2"]
+    colours: Float[np.ndarray | Array, "*b 3 4"]
+    flip: Bool[np.ndarray | Array, "*b"]
+
+
+def draw_crop(rng: np.random.Generator) -> CropDraws:
+    """What `make_crop` needs for one crop; half of them are mirrored."""
+    off = rng.normal(size=4) * JITTER
+    moves = rng.normal(size=(POINTS, POINTS, 2))
+    colours = augment.draw_colours(rng, COLOURS)
+    return CropDraws(off, moves, colours, np.array(rng.random() < 0.5))
+
+
+def cut_sampling(where: Turn, stored: int, size: int) -> Float[np.ndarray | Array, "*b 2 3"]:
+    """From pixels of a crop of `size` px to pixels of a picture of `stored` px in which the head
+    stands as `where` says."""
+    xp = where.shift.__array_namespace__()
+    turn, half = where.matrix(), (stored - 1) / 2
+    # Crop pixel k -> canonical position -> picture in [-1, 1] -> picture pixel.
+    step = 2 * FACE_HALF / (size - 1)
+    corner = (np.array(FACE_CENTRE) - FACE_HALF).astype(turn.dtype)
+    offset = half * (applied(turn, corner) + where.shift + 1)
+    return xp.concatenate([half * step * turn, offset[..., None]], axis=-1)
+
+
 def cut(
     image: PortraitArray,
-    roll: float,
-    place: Float[np.ndarray, "2"],
-    log_scale: float,
+    where: Turn,
     size: int,
     warp: Float[np.ndarray, "size size 2"] | None = None,
 ) -> PortraitArray:
     """What `vasa_jax.face.motion.face_crop` cuts, by OpenCV on the host.
 
-    warp: added to where each pixel of the crop comes from, in pixels of the crop.
+    where: roll, place and log scale of the head. warp: added to where each pixel of the crop comes
+    from, in pixels of the crop.
     """
     import cv2
 
-    grow, half = np.exp(log_scale), (image.shape[0] - 1) / 2
-    turn = grow * np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    # Crop pixel k -> canonical position -> picture in [-1, 1] -> picture pixel.
-    step = 2 * FACE_HALF / (size - 1)
-    matrix = np.empty((2, 3))
-    matrix[:, :2] = half * step * turn
-    corner = np.array(FACE_CENTRE) - FACE_HALF
-    matrix[:, 2] = half * (turn @ corner + place + 1)
-    border = cv2.BORDER_REPLICATE
+    matrix, border = cut_sampling(where, image.shape[0], size), cv2.BORDER_REPLICATE
     if warp is None:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(image, matrix, (size, size), flags=flags, borderMode=border)
@@ -56,13 +80,44 @@ def cut(
     return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=border)
 
 
-def draw_warp(rng: np.random.Generator, size: int) -> Float[np.ndarray, "size size 2"]:
-    """A smooth displacement (x, y) in pixels, the mirror image of itself."""
+def symmetric(
+    moves: Float[np.ndarray | Array, "*b 4 4 2"], size: int
+) -> Float[np.ndarray | Array, "*b 4 4 2"]:
+    """Displacements (x, y) of the warp's control points in pixels of the crop, each the mirror
+    image of its other side's, out of standard normal ones."""
+    few = moves * (WARP * size)
+    sides = np.array([-1, 1], few.dtype)
+    return (few + few[..., ::-1, :] * sides) / math.sqrt(2)
+
+
+def smooth_warp(moves: Float[np.ndarray, "4 4 2"], size: int) -> Float[np.ndarray, "size size 2"]:
+    """A smooth displacement (x, y) in pixels, the mirror image of itself, out of standard normal
+    ones of its control points."""
     import cv2
 
-    few = rng.normal(size=(POINTS, POINTS, 2)) * WARP * size
-    few = (few + few[:, ::-1] * (-1, 1)) / np.sqrt(2)
-    return cv2.resize(few.astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
+    few = symmetric(moves, size).astype(np.float32)
+    return cv2.resize(few, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def make_crop(
+    image: PortraitArray,
+    pose: Float[np.ndarray, "7"],
+    labels: dict[str, np.ndarray],
+    size: int,
+    draws: CropDraws | None,
+) -> tuple[PortraitArray, dict[str, np.ndarray]]:
+    """The crop of a picture whose head has `pose`, and its labels; draws None: nothing is changed
+    in it."""
+    if draws is None:
+        return cut(image, Turn(pose[2], pose[3:5], pose[6]), size), labels
+    off = draws.off
+    where = Turn(pose[2] + off[0], pose[3:5] + off[1:3], pose[6] + off[3])
+    crop = cut(image, where, size, smooth_warp(draws.moves, size))
+    crop = augment.recolour(crop, draws.colours)
+    if draws.flip:  # the crop is about the face's middle: mirroring keeps it there
+        crop = np.ascontiguousarray(crop[:, ::-1])
+        labels = {name: FLIPS[name](value) for name, value in labels.items()}
+    return crop, labels
 
 
 class CropFiles(GroupReader, Iterator[ReaderBatch]):
@@ -92,16 +147,11 @@ class CropFiles(GroupReader, Iterator[ReaderBatch]):
     def _example(self, group: SwapGroup, rng: np.random.Generator):
         image, (i, p, d) = draw_picture(group, rng)
         pose = np.concatenate(
-            [group.rotation[i, p], group.translation[i, p], group.log_scale[i, p]]
+            [group.rotation[i, p], group.translation[i, p], group.log_scale[i, p]], dtype=np.float64
         )
-        labels = {"rotation": pose[:3], "gaze": group.gaze[p, d], "arkit": group.arkit[d]}
-        off = np.zeros(4) if self._plain else rng.normal(size=4) * JITTER
-        roll, grow = float(pose[2] + off[0]), float(pose[6] + off[3])
-        warp = None if self._plain else draw_warp(rng, self._size)
-        crop = cut(image, roll, pose[3:5] + off[1:3], grow, self._size, warp)
-        if not self._plain:
-            crop = augment.recolour(crop, augment.draw_colours(rng, COLOURS))
-            if rng.random() < 0.5:  # the crop is about the face's middle: mirroring keeps it there
-                crop = np.ascontiguousarray(crop[:, ::-1])
-                labels = {name: FLIPS[name](value) for name, value in labels.items()}
-        return crop, labels
+        labels = {
+            "rotation": group.rotation[i, p],
+            "gaze": group.gaze[p, d],
+            "arkit": group.arkit[d],
+        }
+        return make_crop(image, pose, labels, self._size, None if self._plain else draw_crop(rng))

@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.data_pipeline.swaps import LABELS
 from vasa_jax.typing import Array, Float, Int, UInt8
 
-__all__ = ["GroupArrays", "group_struct", "labels_of", "rows_at"]
+__all__ = ["GroupArrays", "group_struct", "rows_at"]
 
 
 class GroupArrays(NamedTuple):
@@ -72,18 +71,3 @@ def group_struct(
 def rows_at(array: Array, *index: Int[Array, " b"]) -> Array:
     """`array[index]`: what lies at b places, without a check whether they are inside."""
     return array.at[index].get(mode="promise_in_bounds")
-
-
-def labels_of(
-    pool: GroupArrays,
-    group: Int[Array, " b"],
-    person: Int[Array, " b"],
-    pose: Int[Array, " b"],
-    expression: Int[Array, " b"],
-) -> dict[str, Float[Array, "b ..."]]:
-    """The labels of b pictures by the names of `loading.pairs.FLIPS`."""
-    where = {"g": group, "i": person, "p": pose, "d": expression}
-    return {
-        name: rows_at(getattr(pool, name), group, *(where[axis] for axis in axes))
-        for name, (axes, _) in LABELS.items()
-    }

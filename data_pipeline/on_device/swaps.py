@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from vasa_jax.data_pipeline.augment_flip import flip_flow
 from vasa_jax.data_pipeline.loading.batches import FLOWS, VIEWS
 from vasa_jax.data_pipeline.loading.pairs import (
-    FLIPS,
     GROW,
     POSE,
     SHIFT,
@@ -17,10 +16,11 @@ from vasa_jax.data_pipeline.loading.pairs import (
 )
 from vasa_jax.data_pipeline.loading.quads import PICTURES, QuadDraws, quad_places
 from vasa_jax.data_pipeline.on_device import pictures
-from vasa_jax.data_pipeline.on_device.pool import GroupArrays, labels_of, rows_at
+from vasa_jax.data_pipeline.on_device.labels import labels_of, mirrored
+from vasa_jax.data_pipeline.on_device.pool import GroupArrays, rows_at
 from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
 from vasa_jax.face.exact import from_swaps
-from vasa_jax.typing import Array, Bool, Float, Image, Int, Key, Pose
+from vasa_jax.typing import Array, Float, Image, Int, Key, Pose
 
 __all__ = ["draw_quads", "make_views", "quads_of", "sample_swaps"]
 
@@ -137,15 +137,6 @@ def _picture(pool, place, draws, size) -> tuple[Image, Rendered]:
         mask=pictures.shrink(mask[..., None], size),
         **labels,
     )
-
-
-def mirrored(labels: dict[str, Array], where: Bool[Array, " b"]) -> dict[str, Array]:
-    """Labels by name, as of the mirrored pictures where asked."""
-
-    def choose(name, value):
-        return jnp.where(where.reshape(-1, *[1] * (value.ndim - 1)), FLIPS[name](value), value)
-
-    return {name: choose(name, value) for name, value in labels.items()}
 
 
 def _flows(pool, group, number, flip) -> Float[Array, "b 3 f f 4"]:

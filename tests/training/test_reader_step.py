@@ -7,7 +7,8 @@ import pytest
 
 from tests.data_pipeline.made import picture, write_groups
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading.crops import WARP, CropFiles, cut, draw_warp
+from vasa_jax.data_pipeline.loading.crops import WARP, CropFiles, cut, smooth_warp
+from vasa_jax.data_pipeline.loading.heads import Turn
 from vasa_jax.errors import UserError
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.motion import face_crop
@@ -37,7 +38,7 @@ def test_crops_by_opencv_are_the_models_own():
         scale = rng.uniform(-0.3, 0.3, (1, 1)).astype(np.float32)
         pose = Pose(jnp.asarray(rotation), jnp.asarray(place), jnp.asarray(scale))
         theirs = face_crop(jnp.asarray(image[None] / np.float32(255)), pose, 32)[0]
-        ours = cut(image, float(rotation[0, 2]), place[0, :2], float(scale[0, 0]), 32)
+        ours = cut(image, Turn(float(rotation[0, 2]), place[0, :2], float(scale[0, 0])), 32)
         assert np.abs(np.asarray(theirs) * 255 - ours).max() < 8  # OpenCV's weights have 5 bits
         assert np.abs(np.asarray(theirs) * 255 - ours).mean() < 1
 
@@ -62,20 +63,23 @@ def test_what_the_pose_says_is_taken_away():
     assert min(spots[0]) > 5
 
 
+WHERE = Turn(0.2, np.array([0.1, 0.0]), 0.1)
+
+
 def test_a_warp_moves_where_pixels_come_from():
     image = picture(128, 3, 1)
-    still = cut(image, 0.2, np.array([0.1, 0.0]), 0.1, 32)
+    still = cut(image, WHERE, 32)
     shift = np.zeros((32, 32, 2))
-    warped = cut(image, 0.2, np.array([0.1, 0.0]), 0.1, 32, shift)
+    warped = cut(image, WHERE, 32, shift)
     assert np.abs(warped.astype(int) - still).max() <= 1
     shift[..., 0] = 5
-    moved = cut(image, 0.2, np.array([0.1, 0.0]), 0.1, 32, shift)
+    moved = cut(image, WHERE, 32, shift)
     assert np.abs(moved[:, :-5].astype(int) - still[:, 5:]).max() <= 1
 
 
 def test_warps_are_smooth_symmetric_and_as_large_as_they_say():
     rng = np.random.default_rng(0)
-    warps = np.stack([draw_warp(rng, 96) for _ in range(400)])
+    warps = np.stack([smooth_warp(rng.normal(size=(4, 4, 2)), 96) for _ in range(400)])
     np.testing.assert_allclose(warps, warps[:, :, ::-1] * (-1, 1), atol=1e-4)
     # Interpolation lowers the spread between control points.
     assert 0.6 * WARP * 96 < warps[..., 1].std() < 1.1 * WARP * 96

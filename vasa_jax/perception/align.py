@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.typing import Array, Float, Image
+from vasa_jax.typing import Array, Float, Image, UInt8
 
 
 class Alignment(NamedTuple):
@@ -97,9 +97,10 @@ def warp(
 
 
 def sample(
-    images: Float[Array, "b h w c"], points: Float[Array, "b i j 2"]
+    images: Float[Array, "b h w c"] | UInt8[Array, "b h w c"], points: Float[Array, "b i j 2"]
 ) -> Float[Array, "b i j c"]:
-    """Bilinear samples of `images` at points (x, y) in pixels, as `warp` takes them."""
+    """Bilinear samples of `images` at points (x, y) in pixels, as `warp` takes them: float32, also
+    of bytes."""
     height, width = images.shape[1:3]
     x = jnp.clip(points[..., 0], 0.0, width - 1.0)
     y = jnp.clip(points[..., 1], 0.0, height - 1.0)

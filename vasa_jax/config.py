@@ -177,8 +177,10 @@ class TrainConfig:
     `final_learning_rate` at `steps` (schedule="constant": stay). clip=0 and ema=0 switch clipping
     and averaging off; ema's decay starts low and rises to its value. remat trades compute for
     memory: "none", "full" (keep only the inputs of each part of the network) or "dots" (also keep
-    the results of convolutions and matrix products). Defaults are stage 1's (MegaPortraits, section
-    4 and appendix).
+    the results of convolutions and matrix products). Two switches change how fast a step is
+    compiled and dispatched, and no number: flat, AdamW on all parameters as one vector (not with
+    `mesh.fsdp` or `mesh.tensor`); scan_decodes, stage 1 decodes in a loop
+    (`face.forward.decode_each`). Defaults are stage 1's (MegaPortraits, section 4 and appendix).
     """
 
     steps: int = 300_000
@@ -195,6 +197,8 @@ class TrainConfig:
     clip: float = 0.0
     ema: float = 0.999
     remat: str = "none"
+    flat: bool = False
+    scan_decodes: bool = False
     seed: int = 0
     log_every: int = 100
     sample_every: int = 2_000
@@ -292,6 +296,12 @@ class Config:
             not (self.motion.prior and self.diffusion.guidance_context),
             "diffusion.guidance_context needs motion.prior=false: without the context there is "
             "another prior, and residuals of two priors do not mix",
+        )
+        flat = any(t.flat for t in (self.train_pose, self.train_face, self.train_motion))
+        require(
+            not flat or self.mesh.fsdp * self.mesh.tensor == 1,
+            "train_*.flat keeps parameters as one vector, which mesh.fsdp and mesh.tensor would "
+            "split: set both to 1, or flat=false",
         )
 
     @property

@@ -80,6 +80,28 @@ def test_consistency_vanishes_only_for_factored_models():
     assert float(entangled) > 1e-2
 
 
+def test_decoding_in_a_loop_changes_no_loss_and_no_gradient():
+    config = dataclasses.replace(CONFIG, self_drive=FaceLossConfig().self_drive)
+    config = dataclasses.replace(
+        config, exact=dataclasses.replace(config.exact, weight=1.0, perceptual=0.0, drawn=1.0)
+    )
+    toy, params = Toy(entangled=True), variables(Toy(entangled=True))["params"]
+
+    def loss(params, scan):
+        out = forward.forward(config, forward.bind(toy, {"params": params}), BATCH, scan=scan)
+        return losses.face_loss(config, BATCH, out, NETWORKS)
+
+    run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
+    (one, terms), grads = run(params, False)
+    (two, again), looped = run(params, True)
+    assert {"loss/self_pixel", "loss/drawn", "loss/contrast", "loss/consistency"} <= set(terms)
+    np.testing.assert_allclose(two, one, rtol=1e-5)
+    for name, value in terms.items():
+        np.testing.assert_allclose(again[name], value, rtol=1e-4, atol=1e-6)
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)  # noqa: E731
+    jax.tree.map(close, looped, grads)
+
+
 def test_known_motion_takes_the_encoders_place():
     toy = Toy()
     face = forward.bind(toy, variables(toy))

@@ -22,7 +22,8 @@ from vasa_jax.training.state import accumulate, averaged, learning_rate, make_op
 TRAIN = TrainConfig(steps=50, learning_rate=2e-2, final_learning_rate=1e-4, clip=0.5)
 
 
-def test_optimizer_is_torch_adamw_with_clipping_and_cosine():
+@pytest.mark.parametrize("flat", [False, True])
+def test_optimizer_is_torch_adamw_with_clipping_and_cosine(flat):
     rng = np.random.default_rng(0)
     shapes = {"a": {"kernel": (4, 5), "bias": (5,)}, "norm": {"scale": (5,)}}
     params = jax.tree.map(
@@ -34,7 +35,7 @@ def test_optimizer_is_torch_adamw_with_clipping_and_cosine():
               {"params": plain, "weight_decay": 0.0}]  # fmt: skip
     theirs = torch.optim.AdamW(groups, lr=2e-2, betas=(0.5, 0.999), eps=1e-8)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, 50, eta_min=1e-4)
-    ours = make_optimizer(TRAIN)
+    ours = make_optimizer(replace(TRAIN, flat=flat))
     state = ours.init(params)
     for _ in range(10):
         grads = jax.tree.map(lambda x: rng.normal(size=x.shape).astype(np.float32), params)
@@ -56,12 +57,36 @@ def test_warmup_then_constant():
     np.testing.assert_allclose([rate(i) for i in (0, 1, 3, 4, 40)], want, rtol=1e-6)
 
 
-def test_frozen_parameters_never_move():
+@pytest.mark.parametrize("flat", [False, True])
+def test_frozen_parameters_never_move(flat):
     params = {"pose": {"kernel": jnp.ones((2, 2))}, "dyn": {"kernel": jnp.ones((2, 2))}}
-    optimizer = make_optimizer(TRAIN, frozen="^pose/")
+    optimizer = make_optimizer(replace(TRAIN, flat=flat), frozen="^pose/")
     updates, _ = optimizer.update(params, optimizer.init(params), params)
     assert not np.any(updates["pose"]["kernel"])
     assert np.all(updates["dyn"]["kernel"])
+
+
+def test_one_vector_of_parameters_is_not_split():
+    with pytest.raises(UserError, match="flat keeps parameters as one vector"):
+        get_config("debug", ["train_face.flat=true", "mesh.fsdp=2"])
+
+
+def test_one_vector_makes_the_same_step_with_the_same_norms():
+    steps = []
+    for flat in (False, True):
+        state, metrics = one_step(toy_task({"flat": flat, "clip": 0.5, "batch": 8}), 1)[2:]
+        steps.append((state.params, state.ema, metrics))
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)  # noqa: E731
+    jax.tree.map(close, *steps)
+
+
+def test_a_step_can_be_given_its_rate():
+    params = {"kernel": jnp.ones((2, 2))}
+    half, whole = (
+        make_optimizer(replace(TRAIN, clip=0.0), rate=jnp.float32(rate)) for rate in (0.5, 1.0)
+    )
+    a, b = (o.update(params, o.init(params), params)[0]["kernel"] for o in (half, whole))
+    np.testing.assert_allclose(2 * a, b, rtol=1e-6)
 
 
 def test_average_is_torchs_with_the_rising_decay():

@@ -3,7 +3,7 @@
 The trainer calls `forward` inside its loss function, then `vasa_jax.face.losses.face_terms`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ __all__ = [
     "FaceNetworks",
     "FaceOutputs",
     "bind",
+    "decode_each",
     "forward",
     "needs_partners",
     "partner",
@@ -98,38 +99,62 @@ def forward(
     face: FaceFunctions,
     batch: FaceBatch,
     motions: tuple[Motion, Motion] | None = None,
+    scan: bool = False,
 ) -> FaceOutputs:
     """Run the face model for the losses whose weight is not 0; at most six decodes.
 
-    motions: of source and driver where they are known; else they are encoded.
+    motions: of source and driver where they are known; else they are encoded. scan: as in
+    `decode_each`.
     """
     if motions is None:
         motions = tuple(face.encode_motion(view) for view in batch.views)
     motion_s, motion_d = motions
     source = face.encode_source(batch.source, motion_s)
-    same = face.decode_parts(source, motion_d)
-    out = FaceOutputs(same.picture, motion_s, motion_d)
+    exact = config.exact
+    swapped = bool(exact.weight) and batch.pose_only is not None
+    wanted = {"same": motion_d}
     if config.self_drive.weight:
-        out = out._replace(itself=face.decode(source, motion_s))
+        wanted["itself"] = motion_s
     if needs_partners(config):
-        out = out._replace(cross=face.decode(source, jax.tree.map(partner, motion_d)))
+        wanted["cross"] = jax.tree.map(partner, motion_d)
+    if swapped:
+        wanted["pose_only"] = Motion(motion_d.pose, motion_s.dyn)
+    if swapped or config.consistency.weight:
+        wanted["dyn_only"] = Motion(motion_s.pose, motion_d.dyn)
+    drawn = decode_each(face, source, wanted, scan)
+    pictures = {name: parts.picture for name, parts in drawn.items()}
+    out = FaceOutputs(pictures["same"], motion_s, motion_d)
+    out = out._replace(itself=pictures.get("itself"), cross=pictures.get("cross"))
     if config.contrast.weight:
         out = out._replace(
             dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
         )
-    if config.exact.weight and batch.pose_only is not None:
-        pose_only = face.decode_parts(source, Motion(motion_d.pose, motion_s.dyn))
-        dyn_only = face.decode_parts(source, Motion(motion_s.pose, motion_d.dyn))
-        exact = config.exact
-        wanted = exact.drawn or exact.choice or exact.flow or exact.shares or exact.person
-        parts = (same, pose_only, dyn_only) if wanted else None
-        out = out._replace(pose_only=pose_only.picture, dyn_only=dyn_only.picture, parts=parts)
+    if swapped:
+        layered = exact.drawn or exact.choice or exact.flow or exact.shares or exact.person
+        parts = (drawn["same"], drawn["pose_only"], drawn["dyn_only"]) if layered else None
+        out = out._replace(
+            pose_only=pictures["pose_only"], dyn_only=pictures["dyn_only"], parts=parts
+        )
     if config.consistency.weight:
         other = face.encode_source(batch.driver, motion_d)
-        mixed = Motion(motion_s.pose, motion_d.dyn)
-        b = face.decode(source, mixed) if out.dyn_only is None else out.dyn_only
-        out = out._replace(consist_a=face.decode(other, mixed), consist_b=b)
+        a = face.decode(other, wanted["dyn_only"])
+        out = out._replace(consist_a=a, consist_b=pictures["dyn_only"])
     return out
+
+
+def decode_each(
+    face: FaceFunctions, source: Source, motions: Mapping[str, Motion], scan: bool
+) -> dict[str, Composed]:
+    """One person in several motions, by name.
+
+    scan: in a loop, so that the decoder and its gradient are compiled once. Not on a CPU, whose
+    convolutions inside of loops use one core.
+    """
+    if not scan or len(motions) == 1:
+        return {name: face.decode_parts(source, motion) for name, motion in motions.items()}
+    together = jax.tree.map(lambda *x: jnp.stack(x), *motions.values())
+    _, drawn = jax.lax.scan(lambda _, m: (None, face.decode_parts(source, m)), None, together)
+    return {name: jax.tree.map(lambda x, k=k: x[k], drawn) for k, name in enumerate(motions)}
 
 
 def partner(x: Array, back: bool = False) -> Array:

@@ -260,7 +260,7 @@ def _outputs(config: Config, layout: Layout, params: Any, batch: FaceBatch) -> F
     """What the face model and the read-outs say of a batch."""
     face = face_functions(config, params, layout)
     motions = batch_motions(config, batch, face.encode_motion)
-    outputs = forward(config.face_losses, face, batch, motions)
+    outputs = forward(config.face_losses, face, batch, motions, config.train_face.scan_decodes)
     for name, head in _heads(config).items():
         read = partial(head.apply, {"params": params[name]})
         motions = {"source": outputs.source_motion, "driver": outputs.driver_motion}

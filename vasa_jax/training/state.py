@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from vasa_jax.config import TrainConfig
+from vasa_jax.training.flat import flat_adamw, ravel
 from vasa_jax.training.mesh import Layout, path_name
 from vasa_jax.typing import Array, Float, Int
 
@@ -63,36 +64,37 @@ def make_optimizer(
 
     rate: learning rate of this step, for schedules that steps do not settle; None: the config's.
     """
-    parts = [optax.clip_by_global_norm(train.clip)] if train.clip else []
-    parts.append(
-        optax.adamw(
-            learning_rate(train) if rate is None else rate, train.beta1, train.beta2, train.eps,
-            weight_decay=train.weight_decay, mask=decayed,
+
+    def held(params):
+        return jax.tree_util.tree_map_with_path(
+            lambda path, _: re.search(frozen, path_name(path)) is not None, params
         )
-    )  # fmt: skip
+
+    rate = learning_rate(train) if rate is None else rate
+    betas = train.beta1, train.beta2, train.eps
+    if train.flat:
+        masks = (decayed, train.clip, held if frozen else None)
+        return flat_adamw(rate, *betas, train.weight_decay, *masks)
+    parts = [optax.clip_by_global_norm(train.clip)] if train.clip else []
+    parts.append(optax.adamw(rate, *betas, weight_decay=train.weight_decay, mask=decayed))
     if frozen:
-
-        def held(params):
-            return jax.tree_util.tree_map_with_path(
-                lambda path, _: re.search(frozen, path_name(path)) is not None, params
-            )
-
         parts.append(optax.masked(optax.set_to_zero(), held))
     return optax.chain(*parts)
 
 
 def update(
-    optimizer: optax.GradientTransformation, grads: Any, opt_state: Any, params: Any
+    optimizer: optax.GradientTransformation,
+    grads: Any,
+    opt_state: Any,
+    params: Any,
+    flat: bool = False,
 ) -> tuple[Any, Any, dict[str, Float[Array, ""]]]:
-    """(params, opt_state, norms) after one step of the optimiser."""
+    """(params, opt_state, norms) after one step of the optimiser. flat: `TrainConfig.flat`."""
     updates, opt_state = optimizer.update(grads, opt_state, params)
     params = optax.apply_updates(params, updates)
-    norms = {
-        "grad_norm": optax.tree.norm(grads),
-        "update_norm": optax.tree.norm(updates),
-        "param_norm": optax.tree.norm(params),
-    }
-    return params, opt_state, norms
+    named = {"grad_norm": grads, "update_norm": updates, "param_norm": params}
+    norm = (lambda tree: jnp.linalg.norm(ravel(tree))) if flat else optax.tree.norm
+    return params, opt_state, {name: norm(tree) for name, tree in named.items()}
 
 
 def advanced(
@@ -103,7 +105,7 @@ def advanced(
     Also returns the norms of `update` and the learning rate of this step. All stages end here, so
     that they count alike.
     """
-    params, opt_state, norms = update(optimizer, grads, state.opt_state, state.params)
+    params, opt_state, norms = update(optimizer, grads, state.opt_state, state.params, train.flat)
     rate = jnp.asarray(learning_rate(train)(state.step), jnp.float32)
     ema = averaged(state.ema, params, state.step + 1, train.ema)
     state = state._replace(step=state.step + 1, params=params, opt_state=opt_state, ema=ema)

@@ -85,8 +85,10 @@ def config_of(scale: Scale, part: Part) -> Config:
     """The model's config with a part's losses and optimiser."""
     train = {
         "batch": part.batch, "learning_rate": part.rate, "warmup": 0, "schedule": "constant",
-        "beta1": 0.9, "weight_decay": 1e-4, "clip": 5.0, "ema": 0.998,
+        "beta1": 0.9, "weight_decay": 1e-4, "clip": 5.0, "ema": 0.998, "flat": "true",
     }  # fmt: skip
+    if part.kind == "generator":
+        train["scan_decodes"] = "true"
     stage = "pose" if part.kind == "pose" else "face"
     return get_config(scale.config, [
         *scale.settings,

@@ -32,8 +32,13 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="of all (default: 9; a rehearsal: 4)")
     parser.add_argument("-o", "--output", type=Path, default=Path("results/lease"))
     parser.add_argument("--scale", choices=("lease",), default="lease", help=argparse.SUPPRESS)
-    parser.add_argument("--assets", type=Path, help="MakeHuman's assets, for two thirds of people")
-    parser.add_argument("--vgg", type=Path, help="VGG-16 in place of the zoo's")
+    # What setup.sh sets on a machine that everything was carried to.
+    given = {name: os.environ.get(f"LEASE_{name}") for name in ("ASSETS", "VGG")}
+    given = {name: Path(value) if value else None for name, value in given.items()}
+    text = "MakeHuman's assets (default: $LEASE_ASSETS, else painted skins)"
+    parser.add_argument("--assets", type=Path, default=given["ASSETS"], help=text)
+    text = "VGG-16 in place of the zoo's (default: $LEASE_VGG)"
+    parser.add_argument("--vgg", type=Path, default=given["VGG"], help=text)
     parser.add_argument("--checkpoint", type=Path, help="a bundle to begin with (default: shipped)")
     parser.add_argument("--workers", type=int, help="drawing processes (default: cores less one)")
     parser.add_argument("--seed", type=int, default=900)

@@ -1,21 +1,28 @@
 """The lease's run in its parts: clock, drawing, output, what each part begins with."""
 
 import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recipes.demo.lease import drawing, output, parts, start
+from recipes.demo.lease import bundle, drawing, output, parts, predict, start
 from recipes.demo.lease.clock import LAST, Clock, ends_of, rate_at
 from recipes.demo.lease.drawing import Drawing, Job, plans_of
 from tests.data_pipeline.made import make_group
+from vasa_jax.bundle import load_bundle, save_bundle
 from vasa_jax.data_pipeline.synthetic.plan import swap_jobs
 from vasa_jax.errors import UserError
 from vasa_jax.face.label_code import SCALE, eyes_in_head, fold_read_outs, label_code
 from vasa_jax.typing import ARKIT
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_parts_share_the_seconds_and_rates_follow_the_clock():
@@ -127,3 +134,56 @@ def test_every_part_has_a_config(scale):
         assert config.precision == scale.precision
         train = config.train_pose if part.kind == "pose" else config.train_face
         assert (train.batch, train.learning_rate) == (part.batch, part.rate)
+
+
+def test_what_comes_home_and_stage_2_make_a_bundle(debug_bundle, tmp_path):
+    save_bundle(tmp_path / "before", debug_bundle)
+    face = jax.tree.map(lambda x: np.asarray(x) + 1, debug_bundle.params["face"])
+    output.Output(tmp_path / "out").save("face", face, {"part": "x"})
+    words = [str(tmp_path / "out"), "-o", str(tmp_path / "after"), "--config", "debug"]
+    assert bundle.main([*words, "--checkpoint", str(tmp_path / "before")]) == 0
+    after = load_bundle(tmp_path / "after")
+    # bfloat16 on the way, int8 kernels at its end.
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=0.01, atol=0.02)  # noqa: E731
+    jax.tree.map(close, jax.tree.map(np.asarray, after.params["face"]), face)
+    one, two = (x["motion"] for x in (after.params, debug_bundle.params))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0.02, atol=0.01), one, two)
+    broken = {**face, "decoder": {}}
+    output.Output(tmp_path / "other").save("face", broken, {"part": "x"})
+    with pytest.raises(UserError, match="lacks"):
+        bundle.main([str(tmp_path / "other"), *words[1:], "--checkpoint", str(tmp_path / "before")])
+
+
+@pytest.mark.slow
+def test_the_rehearsal_trains_every_part_and_its_weights_make_a_bundle(tmp_path):
+    """As on the accelerator, but for sizes: drawing processes, compiling threads, all parts."""
+    pytest.importorskip("moderngl")
+    out = tmp_path / "out"
+    words = ["--rehearse", "--minutes", "12", "-o", str(out), "--workers", "1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "recipes.demo.lease.train", *words], cwd=ROOT, capture_output=True,
+        text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (out / output.LOG).read_text().splitlines()]
+    ended = {line["part"]: line for line in lines if "kept" in line}
+    assert list(ended) == [part.name for part in parts.REHEARSAL.parts]
+    assert all(line["steps"] > 0 and line["before"] and line["after"] for line in ended.values())
+    assert lines[-1]["groups"] > parts.REHEARSAL.least
+    assert max(file.stat().st_size for file in out.iterdir()) <= 16 * 2**20
+    if any(line["kept"] for line in ended.values()):
+        face = output.load(out, "face")
+        assert {"pose", "dyn", "decoder"} <= set(face)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(parts.LEASE.parts)))
+def test_programs_of_the_lease_lower_for_cuda_at_their_real_sizes(number):
+    scale = parts.LEASE
+    found = predict.count(scale, scale.parts[number])
+    (row,) = predict.predict(
+        scale._replace(parts=(scale.parts[number],)), {scale.parts[number].name: found}, 9.0
+    )
+    assert found["flops"] > 1e11
+    assert 0 < row["step_seconds"] < 1
+    assert found["operations"]["run"] < 70_000  # what is compiled in the first two minutes

@@ -16,6 +16,7 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.evaluation.image import psnr
 from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.forward import bind, decode_each
 from vasa_jax.face.label_code import batch_motions
 from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import ARKIT, Float, Image, Motion
@@ -114,15 +115,17 @@ def encode(config: Config, face: Mapping[str, Any], image: Image) -> Motion:
 
 def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict[str, Image]:
     """The four pictures of every example by name, as `draw_gate` takes them."""
-    model = FaceModel(config.face, config.dtype)
-    a, b = batch_motions(
-        config, batch, lambda x: model.apply({"params": face}, x, method="encode_motion")
-    )
-    source = model.apply({"params": face}, batch.source, a, method="encode_source")
-    mixed = {"itself": a, "swap": b, "pose_only": Motion(b.pose, a.dyn),
-             "dyn_only": Motion(a.pose, b.dyn)}  # fmt: skip
-    draw = lambda m: model.apply({"params": face}, source, m, method="decode")  # noqa: E731
-    return {name: draw(motion) for name, motion in mixed.items()}
+    run = bind(FaceModel(config.face, config.dtype), {"params": face})
+    a, b = batch_motions(config, batch, run.encode_motion)
+    mixed = {
+        "itself": a,
+        "swap": b,
+        "pose_only": Motion(b.pose, a.dyn),
+        "dyn_only": Motion(a.pose, b.dyn),
+    }
+    source, scan = run.encode_source(batch.source, a), config.train_face.scan_decodes
+    drawn = decode_each(run, source, mixed, scan)
+    return {name: parts.picture for name, parts in drawn.items()}
 
 
 def _encode(config, face, batches):

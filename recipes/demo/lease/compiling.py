@@ -82,14 +82,14 @@ class Ready(NamedTuple):
     flops: float | None
 
 
-def compile_all(programs: Programs, shapes: Shapes) -> Ready:
-    """Compile what a part runs."""
+def compile_all(programs: Programs, shapes: Shapes, options: Mapping[str, Any]) -> Ready:
+    """Compile what a part runs. options: the compiler's."""
     began = time.monotonic()
     found = {name: traced.lower() for name, traced in traces(programs, shapes).items()}
     seconds, compiled = {"trace": time.monotonic() - began}, {}
     for name, program in found.items():
         began = time.monotonic()
-        compiled[name] = program.compile()
+        compiled[name] = program.compile(compiler_options=dict(options) or None)
         seconds[name] = time.monotonic() - began
     memory = compiled["run"].memory_analysis()
     costs = compiled["run"].cost_analysis() or {}
@@ -102,13 +102,17 @@ def compile_all(programs: Programs, shapes: Shapes) -> Ready:
 
 
 class Compiler:
-    """Compiles parts in threads, in their order."""
+    """Compiles parts in threads, in their order. options: the compiler's."""
 
-    def __init__(self, threads: int):
+    def __init__(self, threads: int, options: Mapping[str, Any]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="compile")
+        self._options, self._given = options, []
 
     def give(self, programs: Programs, shapes: Shapes) -> Future[Ready]:
-        return self._threads.submit(compile_all, programs, shapes)
+        self._given.append(self._threads.submit(compile_all, programs, shapes, self._options))
+        return self._given[-1]
 
-    def close(self) -> None:
+    def close(self) -> bool:
+        """Whether nothing is being compiled any more; what has not begun never will."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        return all(one.done() for one in self._given)

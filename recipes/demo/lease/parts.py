@@ -1,8 +1,9 @@
 """What the minutes of a lent accelerator are spent on, one part after another."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from recipes.demo.stages import FEATURES, FROZEN, LABELS, PIXELS, POSE, SETTINGS, SILENT, TRIES
+from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import Config, get_config
 from vasa_jax.data_pipeline.loading.pairs import Augment
 
@@ -34,7 +35,8 @@ class Part(NamedTuple):
 class Scale(NamedTuple):
     """One size of the whole run. config, settings: of the model. picture: side of the pictures
     drawn, px; groups: most of them that are kept; held: of people who are measured on alone; swaps:
-    chosen of each group; least: groups before training begins. precision: of the arithmetic."""
+    chosen of each group; least: groups before training begins. precision: of the arithmetic.
+    options: the compiler's."""
 
     config: str
     settings: tuple[str, ...]
@@ -45,13 +47,14 @@ class Scale(NamedTuple):
     least: int
     precision: str
     parts: tuple[Part, ...]
+    options: tuple[tuple[str, Any], ...] = ()
 
 
 LEASE = Scale(
     "demo", SETTINGS, picture=256, groups=2400, held=8, swaps=12, least=32, precision="bf16",
     parts=(
-        Part("pose", "pose", 0.10, 256, 256, 3e-4, 50, POSE),
-        Part("dyn", "dyn", 0.14, 256, 256, 3e-4, 50, LABELS),
+        Part("pose", "pose", 0.10, 256, 256, 3e-4, 200, POSE),
+        Part("dyn", "dyn", 0.14, 256, 256, 3e-4, 200, LABELS),
         Part("generator128", "generator", 0.32, 128, 64, 4e-4, 20, PIXELS + FEATURES, FROZEN),
         Part("generator256", "generator", 0.44, 256, 32, 2e-4, 20,
              PIXELS + FEATURES + ADVERSARIAL, FROZEN),
@@ -68,6 +71,7 @@ REHEARSAL = LEASE._replace(
     swaps=4,
     least=2,
     precision="f32",
+    options=tuple(QUICK_COMPILE.items()),
     parts=tuple(
         part._replace(size=size, batch=4, steps=2, losses=losses)
         for part, size, losses in zip(

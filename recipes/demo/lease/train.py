@@ -23,7 +23,8 @@ KEEP_EVERY = 60.0
 """Seconds between copies of a running part's averages."""
 RESERVE = 20.0
 """Seconds kept for the last gate and what is written; a rehearsal needs no more."""
-WAIT = 0.2
+WAIT, TELL_EVERY = 0.2, 2.0
+"""Seconds between looks at what is drawn, and between lines of the log."""
 
 
 def main(words: list[str] | None = None) -> int:
@@ -51,10 +52,15 @@ def main(words: list[str] | None = None) -> int:
     clock = Clock(60 * (arguments.minutes or (4 if arguments.rehearse else 9)))
     before = {number: signal.signal(number, clock.stop) for number in (signal.SIGTERM,)}
     try:
-        return _Run(scale, arguments, clock).all()
+        idle = _Run(scale, arguments, clock).all()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if not idle:
+        # The compiler cannot be stopped, and a lent machine's minutes would go by.
+        sys.stdout.flush()
+        os._exit(0)
+    return 0
 
 
 class _Run:
@@ -84,21 +90,21 @@ class _Run:
             found, networks = loss_networks(config, arguments.vgg)
             if networks:
                 perception, self.frozen = found, networks
+        self.face = shipped_face(scale, arguments.checkpoint)
         layout = single_device()
-        self.compiler, self.ready = Compiler(len(scale.parts)), []
+        self.compiler, self.ready = Compiler(len(scale.parts), dict(scale.options)), []
         for part in scale.parts:
             programs = programs_of(scale, part, perception, layout)
             shapes = shapes_of(scale, programs, self.frozen)
             self.ready.append(self.compiler.give(programs, shapes))
-        self.face = shipped_face(scale, arguments.checkpoint)
         self.pools = Pools(scale)
         self.output.log(at=self._at(), note="begun", workers=workers, device=_device())
 
     def _at(self) -> float:
         return round(self.clock.passed, 1)
 
-    def all(self) -> int:
-        """All parts in their order; the exit status."""
+    def all(self) -> bool:
+        """All parts in their order; whether no thread compiles any more."""
         from recipes.demo.lease.clock import ends_of
 
         try:
@@ -114,9 +120,9 @@ class _Run:
                 self._part(number, part, end)
         finally:
             self.drawing.close()
-            self.compiler.close()
-            self.output.log(at=self._at(), note="ended", groups=self.pools.counts[0])
-        return 0
+            idle = self.compiler.close()
+            self.output.log(at=self._at(), note="ended", groups=self.pools.counts[0], idle=idle)
+        return idle
 
     def _wait(self, done) -> None:
         while not done() and self.clock.left > 0:
@@ -158,7 +164,7 @@ class _Run:
 
         begin, kept, took, frozen = self.clock.passed, self.clock.passed, 0.0, self.frozen
         frozen = frozen if part.kind == "generator" else {}
-        waiting = self.ready[number + 1 :][:1]
+        told, waiting = -TELL_EVERY, self.ready[number + 1 :][:1]
         while self.clock.left > RESERVE / 2 + took:
             over = self.clock.passed + took > end
             if over and took and all(one.done() for one in waiting):
@@ -172,8 +178,10 @@ class _Run:
             )  # fmt: skip
             values = {name: float(value) for name, value in jax.device_get(metrics).items()}
             took = time.monotonic() - before
-            about = {"part": part.name, "step": int(state.step), "took": round(took, 3)}
-            self.output.log(at=self._at(), **about, groups=self.pools.counts[0], **values)
+            if self.clock.passed - told > TELL_EVERY:
+                told = self.clock.passed
+                about = {"part": part.name, "step": int(state.step), "took": round(took, 3)}
+                self.output.log(at=self._at(), **about, groups=self.pools.counts[0], **values)
             if not all(map(math.isfinite, values.values())):
                 self.output.log(at=self._at(), part=part.name, note="a loss is not finite")
                 return state, False

@@ -15,7 +15,7 @@ from vasa_jax.config_text import apply_overrides, build, nearest
 from vasa_jax.errors import UserError, require
 from vasa_jax.face_config import FaceConfig
 from vasa_jax.loss_config import FaceLossConfig
-from vasa_jax.typing import EMOTIONS, SAMPLE_RATE
+from vasa_jax.typing import ARKIT, EMOTIONS, SAMPLE_RATE
 
 NAMES = ("vasa1", "base256", "demo", "debug")
 DEFAULT_NAME = "demo"
@@ -120,6 +120,8 @@ class DiffusionConfig:
     rest_share: of the windows that training begins after a portrait at rest
     (`vasa_jax/training/rest_start.py`), where it reads whole clips; generated clips then begin so.
     0, as in the paper: they begin with the null context.
+    lips_weight: of the loss on the lips' opening (`vasa_jax/motion/lip_loss.py`), for a z_dyn that
+    is the label code; 0, as in the paper.
     """
 
     timesteps: int = 1000
@@ -136,6 +138,7 @@ class DiffusionConfig:
     guidance_context: float = 0.0
     velocity_weight: float = 0.0
     smoothness_weight: float = 0.0
+    lips_weight: float = 0.0
     drop_condition: float = 0.1
     drop_context: float = 0.5
     drop_tail: float = 0.1
@@ -296,6 +299,11 @@ class Config:
             not (self.motion.prior and self.diffusion.guidance_context),
             "diffusion.guidance_context needs motion.prior=false: without the context there is "
             "another prior, and residuals of two priors do not mix",
+        )
+        require(
+            not self.diffusion.lips_weight or self.face.dyn_dim >= len(ARKIT),
+            f"diffusion.lips_weight reads ARKit coefficients off z_dyn, and face.dyn_dim="
+            f"{self.face.dyn_dim} holds no {len(ARKIT)} of them",
         )
         flat = any(t.flat for t in (self.train_pose, self.train_face, self.train_motion))
         require(

@@ -10,14 +10,12 @@ from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_pla
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, ViewDraws, draw_view, make_view
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.swaps import SwapGroup
-from vasa_jax.typing import ARKIT, Array, Bool, Float
+from vasa_jax.lips import lips_apart
+from vasa_jax.typing import Array, Bool, Float
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
 TARGETS = ("swap", "pose_only", "dyn_only")
 """Those of the source's own person."""
-_CORNERS = ("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight")
-_SHARES = {"jawOpen": 1.0, "mouthClose": -1.0, **dict.fromkeys(_CORNERS, 0.25)}
-_PARTING = np.array([_SHARES.get(name, 0.0) for name in ARKIT], np.float32)
 
 
 class Picture(NamedTuple):
@@ -70,11 +68,6 @@ def raw_places(group: SwapGroup, people: Mapping[str, int], swap: Sequence[int])
     counts = group.counts()
     names = people[group.identity[swap[0]]], people[group.identity[swap[1]]]
     return RawQuad(names, tuple(_picture(group, counts, place) for place in quad_places(swap)))
-
-
-def lips_apart(arkit: Float[np.ndarray, "d 52"]) -> Float[np.ndarray, " d"]:
-    """How far the coefficients part the lips: 0 shut, about 1 at a jaw wide open."""
-    return np.maximum(arkit @ _PARTING, 0)
 
 
 def _picture(group, counts, place):

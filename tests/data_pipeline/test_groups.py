@@ -12,9 +12,9 @@ from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_pla
 from vasa_jax.data_pipeline.loading.groups import GroupFiles
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.data_pipeline.loading.pictures import decode_rgb
-from vasa_jax.data_pipeline.loading.quads import lips_apart
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
+from vasa_jax.lips import lips_apart
 from vasa_jax.typing import ARKIT
 
 SIZE = 64

@@ -56,7 +56,8 @@ def ragged(batch):
 
 @pytest.mark.parametrize("prior", ["false", "true"])
 def test_accumulated_and_rematerialised_are_the_plain_step(prior):
-    more = ("diffusion.velocity_weight=3", "diffusion.smoothness_weight=2", f"motion.prior={prior}")
+    losses = ("velocity_weight=3", "smoothness_weight=2", "lips_weight=1")
+    more = (*(f"diffusion.{loss}" for loss in losses), f"motion.prior={prior}", "face.dyn_dim=56")
     steps = [
         one_step(motion_task(config_of(*more, *settings), optimizer=SGD), 1, change=ragged)
         for settings in (
@@ -67,7 +68,7 @@ def test_accumulated_and_rematerialised_are_the_plain_step(prior):
     ]
     for other in steps[1:]:
         assert relative_error(changes(other), changes(steps[0])) < 1e-5
-        for name in ("loss", "x0", "velocity", "smoothness"):
+        for name in ("loss", "x0", "velocity", "smoothness", "lips"):
             np.testing.assert_allclose(other[3][name], steps[0][3][name], rtol=2e-6)
 
 

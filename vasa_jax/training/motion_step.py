@@ -15,6 +15,7 @@ from vasa_jax.means import add_up, counts_of
 from vasa_jax.motion.conditions import Conditions, drop_conditions
 from vasa_jax.motion.diffusion import Schedule, q_sample, x0_terms
 from vasa_jax.motion.dit import PRIOR, build, init_params
+from vasa_jax.motion.lip_loss import lip_terms
 from vasa_jax.motion.prior import prior_of, spread_of
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.mesh import Layout
@@ -145,10 +146,10 @@ def motion_step(
     drawn = _draw(config, stats, layout.spread(batch), key)
     counts = None
     if train.accumulate > 1:
-        target, *rest = _target(config, params, drawn.batch, drawn.conditions)
-        terms = x0_terms(jnp.zeros_like(target), target, *rest)
-        counts = counts_of(terms)  # the data alone says so: no prediction is needed
-    loss = partial(_loss, config, layout, counts)
+        target = _target(config, params, drawn.batch, drawn.conditions)
+        # The data alone says so: no prediction is needed.
+        counts = counts_of(_terms(config, stats, drawn.batch, target, jnp.zeros_like(target.x0)))
+    loss = partial(_loss, config, layout, stats, counts)
 
     def microbatch(part):
         (_, parts), grads = jax.value_and_grad(remat(loss, train.remat), has_aux=True)(params, part)
@@ -186,28 +187,46 @@ def _draw(config, stats, batch, key):
     )
 
 
+class _Target(NamedTuple):
+    """What a prediction is compared with. spread: normalised motion of one unit of x0. before: the
+    frames before the window and whether they are known, where differences go on from them."""
+
+    x0: Float[Array, "b w m"]
+    spread: Float[Array, "b w m"]
+    valid: Bool[Array, "b w"]
+    before: tuple[Any, ...]
+
+
 def _target(config, params, batch, conditions):
-    """What `x0_terms` compares a prediction with: x0, its valid frames, and the rest."""
     k = config.motion.context
     x0, valid = batch.motion[:, k:], batch.valid[:, k:]
-    before = (conditions.motion_context, conditions.has_context)
-    if config.motion.prior:
-        x0 = prior_of(jax.lax.stop_gradient(params["motion"][PRIOR]), conditions).residual(x0)
-        before = ()  # residuals start anew at each window
-    return x0, valid, config.diffusion, *before
+    if not config.motion.prior:
+        before = (conditions.motion_context, conditions.has_context)
+        return _Target(x0, jnp.ones_like(x0), valid, before)
+    prior = prior_of(jax.lax.stop_gradient(params["motion"][PRIOR]), conditions)
+    # Residuals start anew at each window.
+    return _Target(prior.residual(x0), prior.std, valid, ())
 
 
-def _loss(config, layout, counts, params, drawn):
+def _terms(config, stats, batch, target, x0_hat):
+    """The losses of a prediction."""
+    terms = x0_terms(x0_hat, target.x0, target.valid, config.diffusion, *target.before)
+    error = (x0_hat - target.x0) * target.spread
+    motion = batch.motion[:, config.motion.context :]
+    return terms + lip_terms(config.diffusion.lips_weight, stats, error, motion, target.valid)
+
+
+def _loss(config, layout, stats, counts, params, drawn):
     k = config.motion.context
     batch = drawn.batch
     audio = window_features(config, layout, params, batch)
     conditions = drawn.conditions._replace(audio_context=audio[:, :k], audio=audio[:, k:])
-    x0, valid, *rest = _target(config, params, batch, conditions)
+    target = _target(config, params, batch, conditions)
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
-    x_t = q_sample(schedule, x0, drawn.t, drawn.noise)
+    x_t = q_sample(schedule, target.x0, drawn.t, drawn.noise)
     network = layout.by_example(lambda p, *inputs: build(config).apply({"params": p}, *inputs))
-    x0_hat = network(params["motion"], x_t, drawn.t, conditions, valid)
-    loss, parts = add_up(x0_terms(x0_hat, x0, valid, *rest), counts)
+    x0_hat = network(params["motion"], x_t, drawn.t, conditions, target.valid)
+    loss, parts = add_up(_terms(config, stats, batch, target, x0_hat), counts)
     return loss, {"loss": loss} | parts
 
 

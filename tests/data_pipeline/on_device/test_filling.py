@@ -7,10 +7,11 @@ from tests.data_pipeline.made import make_group, with_jaw
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
-from vasa_jax.data_pipeline.loading.quads import lips_apart, raw_quad
+from vasa_jax.data_pipeline.loading.quads import raw_quad
 from vasa_jax.data_pipeline.on_device.filling import rows_of, to_arrays
 from vasa_jax.data_pipeline.on_device.pool import group_struct
 from vasa_jax.errors import UserError
+from vasa_jax.lips import lips_apart
 
 SIZE, PLACES = 32, 16
 

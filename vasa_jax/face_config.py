@@ -33,8 +33,11 @@ class FaceConfig:
     the paper dynamics act by warps alone.
     dyn_maps: height and width of learned maps, one for each entry of z_dyn, of what it displaces
     and changes in the canonical volume (`face/dyn_maps.py`); 0 (the paper): none.
+    compose_mouth: rows of the textures of a mouth's inside (`face/mouth.py`; needs compose); 0 (the
+    paper): none.
     freeze_pose, freeze_dyn: whether training leaves the parameters of that encoder as they are.
-    Gradients still pass through it to the picture that it reads.
+    Gradients still pass through it to the picture that it reads. trained: the parts of the model
+    that training moves, by their names in its parameters; empty: all.
     """
 
     image_size: int = 512
@@ -64,11 +67,13 @@ class FaceConfig:
     compose: bool = False
     compose_context: int = 0
     compose_plate: bool = False
+    compose_mouth: int = 0
     decoder_dyn: bool = False
     dyn_maps: int = 0
     norm_groups: int = 32
     freeze_pose: bool = False
     freeze_dyn: bool = False
+    trained: tuple[str, ...] = ()
 
     def __post_init__(self):
         down = 2 ** len(self.appearance_widths)
@@ -87,6 +92,11 @@ class FaceConfig:
             self.compose or not self.compose_context,
             f"face.compose_context={self.compose_context} needs face.compose=true: without it the "
             "decoder draws every pixel itself; set face.compose_context=0 too",
+        )
+        require(
+            self.compose or not self.compose_mouth,
+            f"face.compose_mouth={self.compose_mouth} needs face.compose=true: it lies over what "
+            "the decoder draws where lips part; set face.compose_mouth=0 too",
         )
         require(
             self.compose or not self.compose_plate,

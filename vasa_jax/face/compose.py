@@ -97,10 +97,12 @@ def compose(
     places: Float[Array, "b d i j 3"],
     portrait: Float[Array, "p h w 3"],
     plate: Float[Array, "p h w 3"] | None = None,
+    inside: Float[Array, "b h w 4"] | None = None,
 ) -> Composed:
     """The picture, as large as the portrait.
 
-    plate: given if and only if the layers have a share for it.
+    plate: given if and only if the layers have a share for it. inside: of a mouth, with its opacity
+    (`vasa_jax.face.mouth`), over what the decoder draws.
     places: where in the portrait's posed volume each voxel of the driven volume comes from.
     portrait: batch b or 1, of the layers' size or larger: the places of moved pixels and the shares
     are smooth, so a portrait of more pixels gives a sharper picture for a resample's price.
@@ -110,6 +112,8 @@ def compose(
         x if x.shape[1] == size else enlarge(x.astype(jnp.float32), size)
         for x in (layers.drawn, layers.shares, layers.shift, layers.follow)
     )
+    if inside is not None:
+        drawn = drawn + inside[..., 3:] * (inside[..., :3] - drawn)
     seen = jax.nn.softmax(layers.depth.astype(jnp.float32), -1)
     flow = jnp.einsum("bijd,bdijk->bijk", seen, places[..., :2], precision="highest")
     own = identity_grid(1, size, size)[0, ..., :2]

@@ -16,6 +16,7 @@ from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
+from vasa_jax.face.mouth import MouthTexture
 from vasa_jax.face.plate import Person, own_background, take_out
 from vasa_jax.face.pose import mirror_pose
 from vasa_jax.face.sampling import sample_volume
@@ -56,6 +57,8 @@ class FaceModel(nn.Module):
             self.context = Context(c.compose_context, style)
         if c.compose_plate:
             self.person = Person(style)
+        if c.compose_mouth:
+            self.mouth = MouthTexture(c.compose_mouth)
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
 
@@ -138,7 +141,10 @@ class FaceModel(nn.Module):
             told = hint(source.context, places, seen)
         layers = self.decoder(volume, embed, told)
         layers = layers._replace(depth=layers.depth + seen)
-        made = compose(layers, places, source.portrait, source.plate)
+        inside = None
+        if self.config.compose_mouth:
+            inside = self.mouth(motion, source.identity, source.portrait.shape[1])
+        made = compose(layers, places, source.portrait, source.plate, inside)
         return made._replace(person=source.person)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
@@ -166,7 +172,7 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
         "embed": ("embed",),
         "warps": ("warp_source", "warp_driver", "maps_source", "maps_driver"),
         "canonical": ("canonical",),
-        "decoder": ("decoder", "surface"),
+        "decoder": ("decoder", "surface", "mouth"),
     }
     table = {
         name: sum(

@@ -1,6 +1,7 @@
 """Stage 1: one step of the face model and its discriminator (VASA-1 3.1, MegaPortraits)."""
 
 import math
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -90,9 +91,13 @@ def _discriminator(config: Config) -> Discriminator:
     return Discriminator(adversarial.scales, adversarial.widths, config.dtype)
 
 
-def _frozen(config: Config) -> tuple[str, ...]:
-    """Parts of the face model whose parameters stay as they are."""
-    return tuple(name for name in ("pose", "dyn") if getattr(config.face, f"freeze_{name}"))
+def _frozen(config: Config) -> str:
+    """A pattern of the names of the face model's parts whose parameters stay as they are, or ""."""
+    face = config.face
+    held = [name for name in ("pose", "dyn") if getattr(face, f"freeze_{name}")]
+    if face.trained:
+        held.append(f"(?!({'|'.join(face.trained)})$).*")
+    return "|".join(held)
 
 
 def face_optimizer(
@@ -103,7 +108,9 @@ def face_optimizer(
     rate: as in `make_optimizer`.
     """
     held = _frozen(config)
-    return make_optimizer(config.train_face, f"^face/({'|'.join(held)})/" if held else "", rate)
+    # Parts are the names up to the second stroke.
+    pattern = f"^face/({held.replace('$', '/').replace('.*', '[^/]*')})/" if held else ""
+    return make_optimizer(config.train_face, pattern, rate)
 
 
 def face_init(
@@ -244,7 +251,11 @@ def face_functions(config: Config, params: Any, layout: Layout | None = None) ->
     Parameters of frozen parts get no gradient; the pictures that these parts read do.
     """
     model, face = FaceModel(config.face, config.dtype), params["face"]
-    face = {**face, **{name: jax.lax.stop_gradient(face[name]) for name in _frozen(config)}}
+    held = _frozen(config)
+    face = {
+        name: jax.lax.stop_gradient(part) if held and re.fullmatch(held, name) else part
+        for name, part in face.items()
+    }
 
     def part(name):
         def apply(params, *inputs):

@@ -239,7 +239,7 @@ def _kept_labels(workdir: Path) -> SeenLabels | None:
 
 def _as_trained(config, then):
     """The config with the parts of a run's own that rule training and not the model."""
-    frozen = {key: getattr(then.face, key) for key in ("freeze_pose", "freeze_dyn")}
+    frozen = {key: getattr(then.face, key) for key in ("freeze_pose", "freeze_dyn", "trained")}
     trains = {key: getattr(then, key) for key in ("train_pose", "train_face", "train_motion")}
     losses = then.face_losses
     return replace(config, face=replace(config.face, **frozen), face_losses=losses, **trains)

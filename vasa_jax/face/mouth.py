@@ -1,0 +1,81 @@
+"""The inside of a mouth as a texture that is fixed to the skull: teeth, tongue, the dark behind.
+
+Not from the paper, whose decoder draws teeth from the volume. Where the networks draw 128 px, a
+mouth is 5 x 2 cells of the volume, and what L1 leaves of teeth is grey. Here a few textures of all
+people are blended by what the face does and by who it is, and laid where the head's pose puts the
+upper jaw, at the picture's own size: upper teeth stay where the skull is, however lips move.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vasa_jax.face.pose import pose_matrix
+from vasa_jax.face.sampling import sample_volume
+from vasa_jax.typing import Array, Float, Motion, Pose
+
+__all__ = ["MouthTexture", "mouth_grid"]
+
+MIDDLE, HALF = (0.0, 0.50), (0.24, 0.22)
+"""x and y of the texture's middle in the canonical cube, and half its width and height. Mouths of
+synthetic heads at rest lie at (0.01, 0.44) +- (0.05, 0.06) and are 0.35 wide; they open down."""
+DEPTH = -0.05
+"""z of the plane that it lies in: the mean front of a head there."""
+WIDTH, TEXTURES = 64, 32
+"""Units of the layer that says how they are blended; how many there are."""
+AT_START = -4.0
+"""Logit of its opacity: it joins a trained model unseen."""
+REACH = 0.1
+"""Of what is told of a person's mouth: how far it lies from the mean's, and in colour."""
+
+
+class MouthTexture(nn.Module):
+    """(z_pose, z_dyn, z_id) -> what may be seen of the inside of the mouth: RGB in [0, 1] and how
+    opaque, at `size` x `size` pixels. rows: of a texture; it has 6/5 as many columns."""
+
+    rows: int
+
+    @nn.compact
+    def __call__(
+        self, motion: Motion, identity: Float[Array, "p s s c"], size: int
+    ) -> Float[Array, "b size size 4"]:
+        person = identity.astype(jnp.float32).mean((1, 2))
+        person = nn.tanh(nn.Dense(WIDTH, name="person")(person))
+        person = jnp.broadcast_to(person, (len(motion.dyn), WIDTH))
+        face = nn.Dense(WIDTH, name="face")(motion.dyn.astype(jnp.float32))
+        blend = nn.Dense(TEXTURES, name="blend")(nn.relu(face + nn.Dense(WIDTH, name="by")(person)))
+        zeros = nn.initializers.zeros
+        place = REACH * nn.Dense(3, kernel_init=zeros, name="place")(person)
+        shape = (TEXTURES, self.rows, self.rows * 6 // 5, 4)
+        textures = self.param("textures", nn.initializers.normal(0.05), shape)
+        mean = self.param("mean", zeros, shape[1:])
+        logits = mean + jnp.einsum("bk,khwc->bhwc", blend, textures)
+        light = nn.Dense(3, kernel_init=zeros, name="light")(person)
+        colour = jax.nn.sigmoid(logits[..., :3] + light[:, None, None])
+        opaque = jax.nn.sigmoid(logits[..., 3:] + AT_START)
+        texture = jnp.concatenate([colour * opaque, opaque], -1)
+        grid = mouth_grid(motion.pose, place, size)
+        # Outside of it nothing is seen; colours are premultiplied, so that borders keep theirs.
+        seen = sample_volume(texture[:, None], grid[:, None], "zeros")[:, 0]
+        return jnp.concatenate([seen[..., :3] / (seen[..., 3:] + 1e-4), seen[..., 3:]], -1)
+
+
+def mouth_grid(pose: Pose, place: Float[Array, "b 3"], size: int) -> Float[Array, "b size size 3"]:
+    """Where in the texture each pixel looks: (x, y, 0), the texture being [-1, 1].
+
+    place: what a person's mouth differs by from the mean: x and y (canonical units), log scale.
+    """
+    matrix = pose_matrix(pose)
+    # Orthographic: pixel (u, v) = A (x, y) + b, for points of the plane z = DEPTH.
+    linear, offset = matrix[:, :2, :2], matrix[:, :2, 2] * DEPTH + matrix[:, :2, 3]
+    (a, b), (c, d) = (jnp.moveaxis(linear[:, k], -1, 0) for k in range(2))
+    inverse = jnp.stack([jnp.stack([d, -b], -1), jnp.stack([-c, a], -1)], -2)
+    # A head from the side would stretch it without end.
+    inverse = inverse / jnp.maximum(a * d - b * c, 0.1)[:, None, None]
+    axis = jnp.linspace(-1.0, 1.0, size)
+    pixels = jnp.stack(jnp.meshgrid(axis, axis), -1) - offset[:, None, None]
+    points = jnp.einsum("bij,bhwj->bhwi", inverse, pixels, precision="highest")
+    middle = jnp.array(MIDDLE) + place[:, :2]
+    half = jnp.array(HALF) * jnp.exp(place[:, 2:])
+    inside = (points - middle[:, None, None]) / half[:, None, None]
+    return jnp.concatenate([inside, jnp.zeros_like(inside[..., :1])], -1)

@@ -33,7 +33,7 @@ EVERYTHING = (
 FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 GENERATOR = (
     "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
-    "maps_driver", "canonical", "decoder", "surface", "context", "person",
+    "maps_driver", "canonical", "decoder", "surface", "context", "person", "mouth",
 )  # fmt: skip
 
 CONFIG = "demo"

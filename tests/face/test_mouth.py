@@ -51,7 +51,7 @@ def test_it_joins_a_trained_model_unseen_and_outside_of_it_is_nothing():
     params = module.init(jax.random.key(0), motion, identity, 32)
     made = module.apply(params, motion, identity, 32)
     assert made.shape == (2, 32, 32, 4)
-    assert 0 < float(made[..., 3].max()) < 0.05
+    assert 0 < float(made[..., 3].max()) < 0.1
     assert not made[:, 0, :, 3].any()
     # One person serves many motions.
     alone = module.apply(params, jax.tree.map(lambda x: x[1:], motion), identity, 32)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recipes.demo.lease import bundle, drawing, output, parts, predict, start
+from recipes.demo.lease import bundle, drawing, output, parts, predict, start, train
 from recipes.demo.lease.clock import LAST, Clock, ends_of, rate_at
 from recipes.demo.lease.drawing import Drawing, Job, plans_of
 from tests.data_pipeline.made import make_group
@@ -134,6 +135,31 @@ def test_every_part_has_a_config(scale):
         assert config.precision == scale.precision
         train = config.train_pose if part.kind == "pose" else config.train_face
         assert (train.batch, train.learning_rate) == (part.batch, part.rate)
+
+
+def test_a_part_that_fails_costs_itself_and_one_without_room_gets_half_the_batch(
+    tmp_path, monkeypatch
+):
+    run = train._Run.__new__(train._Run)
+    run.output, run.clock = output.Output(tmp_path), Clock(100.0)
+    done: Future = Future()
+    done.set_result(None)
+    run.ready, asked, tried = [done], [], []
+    part = parts.LEASE.parts[2]
+    monkeypatch.setattr(run, "_compile", lambda smaller: asked.append(smaller.batch) or done)
+
+    def fail(number, part, end):
+        tried.append(part.batch)
+        if part.batch > 20:
+            raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        raise ValueError("something else")
+
+    monkeypatch.setattr(run, "_part", fail)
+    run._try(0, part, 50.0)
+    assert tried == [64, 32, 16]
+    assert asked == [32, 16]
+    lines = [json.loads(line) for line in (tmp_path / output.LOG).read_text().splitlines()]
+    assert [line["failed"] for line in lines][-1] == "something else"
 
 
 def test_what_comes_home_and_stage_2_make_a_bundle(debug_bundle, tmp_path):

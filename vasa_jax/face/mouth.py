@@ -23,8 +23,11 @@ DEPTH = -0.05
 """z of the plane that it lies in: the mean front of a head there."""
 WIDTH, TEXTURES = 64, 32
 """Units of the layer that says how they are blended; how many there are."""
-AT_START = -4.0
-"""Logit of its opacity: it joins a trained model unseen."""
+AT_START = -3.0
+"""Logit of its opacity: it joins a trained model hardly seen."""
+SPEED = 10.0
+"""Of the textures' parameters, what acts: Adam moves each by a learning rate a step, and logits of
+colours have units to go."""
 REACH = 0.1
 """Of what is told of a person's mouth: how far it lies from the mean's, and in colour."""
 
@@ -47,9 +50,9 @@ class MouthTexture(nn.Module):
         zeros = nn.initializers.zeros
         place = REACH * nn.Dense(3, kernel_init=zeros, name="place")(person)
         shape = (TEXTURES, self.rows, self.rows * 6 // 5, 4)
-        textures = self.param("textures", nn.initializers.normal(0.05), shape)
+        textures = self.param("textures", nn.initializers.normal(0.001), shape)
         mean = self.param("mean", zeros, shape[1:])
-        logits = mean + jnp.einsum("bk,khwc->bhwc", blend, textures)
+        logits = SPEED * (mean + jnp.einsum("bk,khwc->bhwc", blend, textures))
         light = nn.Dense(3, kernel_init=zeros, name="light")(person)
         colour = jax.nn.sigmoid(logits[..., :3] + light[:, None, None])
         opaque = jax.nn.sigmoid(logits[..., 3:] + AT_START)

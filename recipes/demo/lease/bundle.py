@@ -7,7 +7,6 @@ that was cut off, which no gate has judged.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
 
@@ -40,4 +39,4 @@ def main(words: list[str] | None = None) -> int:
 if __name__ == "__main__":
     from vasa_jax.errors import exit_with
 
-    sys.exit(exit_with(main))
+    exit_with(main)

@@ -51,7 +51,7 @@ class Scale(NamedTuple):
 
 
 LEASE = Scale(
-    "demo", SETTINGS, picture=256, groups=2400, held=8, swaps=12, least=32, precision="bf16",
+    "demo", SETTINGS, picture=256, groups=2000, held=8, swaps=12, least=32, precision="bf16",
     parts=(
         Part("pose", "pose", 0.10, 256, 256, 3e-4, 200, POSE),
         Part("dyn", "dyn", 0.14, 256, 256, 3e-4, 200, LABELS),

@@ -11,7 +11,6 @@ batches of BATCH, and its bytes and memory, by XLA's own account, are scaled to 
 import argparse
 import json
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -148,4 +147,4 @@ def main(words: list[str] | None = None) -> int:
 if __name__ == "__main__":
     from vasa_jax.errors import exit_with
 
-    sys.exit(exit_with(main))
+    exit_with(main)

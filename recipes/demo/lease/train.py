@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from vasa_jax.errors import UserError
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 KEEP_EVERY = 60.0
@@ -67,17 +69,15 @@ class _Run:
     """One run: what it holds while parts come and go."""
 
     def __init__(self, scale, arguments, clock):
-        from recipes.demo.lease.compiling import Compiler, shapes_of
+        from recipes.demo.lease.compiling import Compiler
         from recipes.demo.lease.drawing import Drawing, plans_of
         from recipes.demo.lease.filling import Pools
         from recipes.demo.lease.output import Output
-        from recipes.demo.lease.programs import programs_of
         from recipes.demo.lease.start import loss_configs, shipped_face
         from recipes.demo.stages import TRIES
         from vasa_jax.commands.train import loss_networks
         from vasa_jax.compile_cache import enable_compile_cache
         from vasa_jax.training.face_step import Perception
-        from vasa_jax.training.mesh import single_device
 
         self.scale, self.clock, self.seed = scale, clock, arguments.seed
         self.output = Output(arguments.output)
@@ -85,18 +85,14 @@ class _Run:
         plans = plans_of(scale, arguments.seed, arguments.assets)
         self.drawing = Drawing(plans, scale.swaps, TRIES, workers)
         enable_compile_cache()
-        perception, self.frozen = Perception(), {}
+        self.perception, self.frozen = Perception(), {}
         for config in loss_configs(scale):
             found, networks = loss_networks(config, arguments.vgg)
             if networks:
-                perception, self.frozen = found, networks
+                self.perception, self.frozen = found, networks
         self.face = shipped_face(scale, arguments.checkpoint)
-        layout = single_device()
-        self.compiler, self.ready = Compiler(len(scale.parts), dict(scale.options)), []
-        for part in scale.parts:
-            programs = programs_of(scale, part, perception, layout)
-            shapes = shapes_of(scale, programs, self.frozen)
-            self.ready.append(self.compiler.give(programs, shapes))
+        self.compiler = Compiler(len(scale.parts), dict(scale.options))
+        self.ready = [self._compile(part) for part in scale.parts]
         self.pools = Pools(scale)
         self.output.log(at=self._at(), note="begun", workers=workers, device=_device())
 
@@ -109,15 +105,15 @@ class _Run:
 
         try:
             self._wait(lambda: self.pools.counts[0] >= self.scale.least and self.pools.whole)
-            seconds = self.clock.seconds - self.clock.passed - RESERVE
-            begin = self.clock.passed
-            ends = [begin + end for end in ends_of([p.share for p in self.scale.parts], seconds)]
-            for number, (part, end) in enumerate(zip(self.scale.parts, ends, strict=True)):
+            for number, part in enumerate(self.scale.parts):
                 self._wait(self.ready[number].done)
-                if self.clock.left <= 0 or not self.ready[number].done():
+                left = self.clock.left - RESERVE
+                if left <= 0 or not self.ready[number].done():
                     self.output.log(at=self._at(), note="no time is left", part=part.name)
                     break
-                self._part(number, part, end)
+                # Shares of what is left: a program that came late costs all parts alike.
+                shares = [other.share for other in self.scale.parts[number:]]
+                self._try(number, part, self.clock.passed + ends_of(shares, left)[0])
         finally:
             self.drawing.close()
             idle = self.compiler.close()
@@ -128,6 +124,32 @@ class _Run:
         while not done() and self.clock.left > 0:
             self.pools.fill(self.drawing)
             time.sleep(WAIT)
+
+    def _try(self, number: int, part, end: float) -> None:
+        """One part, or a line of why it failed: the others go on. Where memory was too small, once
+        more with half the batch."""
+        try:
+            self._part(number, part, end)
+        except UserError:
+            raise
+        except Exception as error:  # XLA's errors have no common kind
+            why = str(error).strip()[:500] or type(error).__name__
+            self.output.log(at=self._at(), part=part.name, failed=why)
+            if "RESOURCE_EXHAUSTED" not in why or part.batch < 2:
+                return
+            smaller = part._replace(batch=part.batch // 2)
+            self.ready[number] = self._compile(smaller)
+            self._wait(self.ready[number].done)
+            if self.ready[number].done():
+                self._try(number, smaller, end)
+
+    def _compile(self, part):
+        from recipes.demo.lease.compiling import shapes_of
+        from recipes.demo.lease.programs import programs_of
+        from vasa_jax.training.mesh import single_device
+
+        programs = programs_of(self.scale, part, self.perception, single_device())
+        return self.compiler.give(programs, shapes_of(self.scale, programs, self.frozen))
 
     def _part(self, number: int, part, end: float) -> None:
         import jax
@@ -201,4 +223,4 @@ def _device() -> str:
 if __name__ == "__main__":
     from vasa_jax.errors import exit_with
 
-    sys.exit(exit_with(main))
+    exit_with(main)

@@ -25,9 +25,9 @@ WIDTH, TEXTURES = 64, 32
 """Units of the layer that says how they are blended; how many there are."""
 AT_START = -3.0
 """Logit of its opacity: it joins a trained model hardly seen."""
-SPEED = 10.0
-"""Of the textures' parameters, what acts: Adam moves each by a learning rate a step, and logits of
-colours have units to go."""
+SPEED, LEVELS = 10.0, (0.15, 0.5, 1.0, 1.0)
+"""Of the textures' parameters, what acts, and of each level of their pyramid, finest first: Adam
+moves each by a learning rate a step, and logits of colours have units to go."""
 REACH = 0.1
 """Of what is told of a person's mouth: how far it lies from the mean's, and in colour."""
 
@@ -49,10 +49,9 @@ class MouthTexture(nn.Module):
         blend = nn.Dense(TEXTURES, name="blend")(nn.relu(face + nn.Dense(WIDTH, name="by")(person)))
         zeros = nn.initializers.zeros
         place = REACH * nn.Dense(3, kernel_init=zeros, name="place")(person)
-        shape = (TEXTURES, self.rows, self.rows * 6 // 5, 4)
-        textures = self.param("textures", nn.initializers.normal(0.001), shape)
-        mean = self.param("mean", zeros, shape[1:])
-        logits = SPEED * (mean + jnp.einsum("bk,khwc->bhwc", blend, textures))
+        # One more texture is the mean of all.
+        textures = self._textures((TEXTURES + 1, self.rows, self.rows * 6 // 5, 4))
+        logits = textures[-1] + jnp.einsum("bk,khwc->bhwc", blend, textures[:-1])
         light = nn.Dense(3, kernel_init=zeros, name="light")(person)
         colour = jax.nn.sigmoid(logits[..., :3] + light[:, None, None])
         opaque = jax.nn.sigmoid(logits[..., 3:] + AT_START)
@@ -61,6 +60,15 @@ class MouthTexture(nn.Module):
         # Outside of it nothing is seen; colours are premultiplied, so that borders keep theirs.
         seen = sample_volume(texture[:, None], grid[:, None], "zeros")[:, 0]
         return jnp.concatenate([seen[..., :3] / (seen[..., 3:] + 1e-4), seen[..., 3:]], -1)
+
+    def _textures(self, shape: tuple[int, int, int, int]) -> Float[Array, "k h w 4"]:
+        """A sum over a pyramid: what is coarse is learned first, and single texels last."""
+        total, (count, rows, columns, channels) = jnp.zeros(shape), shape
+        for level, share in enumerate(LEVELS):
+            small = (count, -(-rows // 2**level), -(-columns // 2**level), channels)
+            part = self.param(f"textures{level}", nn.initializers.normal(1e-4), small)
+            total = total + SPEED * share * jax.image.resize(part, shape, "linear")
+        return total
 
 
 def mouth_grid(pose: Pose, place: Float[Array, "b 3"], size: int) -> Float[Array, "b size size 3"]:

@@ -1,5 +1,6 @@
 """Programs of all parts, compiled in threads while heads are drawn and earlier parts train."""
 
+import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,9 @@ SCALAR = {
     name: jax.ShapeDtypeStruct((), kind)
     for name, kind in (("count", jnp.int32), ("seed", jnp.int32), ("rate", jnp.float32))
 }
+
+_TRACING = threading.Lock()
+"""Python traces one program at a time: so the first to be needed is the first to be compiled."""
 
 
 class Shapes(NamedTuple):
@@ -84,8 +88,9 @@ class Ready(NamedTuple):
 
 def compile_all(programs: Programs, shapes: Shapes, options: Mapping[str, Any]) -> Ready:
     """Compile what a part runs. options: the compiler's."""
-    began = time.monotonic()
-    found = {name: traced.lower() for name, traced in traces(programs, shapes).items()}
+    with _TRACING:
+        began = time.monotonic()
+        found = {name: traced.lower() for name, traced in traces(programs, shapes).items()}
     seconds, compiled = {"trace": time.monotonic() - began}, {}
     for name, program in found.items():
         began = time.monotonic()

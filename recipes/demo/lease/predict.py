@@ -94,7 +94,7 @@ def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> l
     """Rows: a part's seconds, steps and examples, by the assumptions above."""
     ready = SETUP + COMPILE["pose"]
     seconds = 60 * minutes - ready - GATE * len(scale.parts)
-    spent, rows = 0.0, []
+    spent, traced, rows = 0.0, SETUP, []
     for part, end in zip(scale.parts, ends_of([p.share for p in scale.parts], seconds),
                          strict=True):  # fmt: skip
         costs = found[part.name]
@@ -102,12 +102,13 @@ def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> l
         # Norms, activations and losses pass over memory besides; how often, XLA tells here.
         by_bytes = costs.get("bytes", 3 * costs["least_bytes"]) / (BANDWIDTH * OF_BANDWIDTH)
         step, own = max(by_flops, by_bytes), end - spent
+        traced += costs["lower_seconds"]  # one after another
         rows.append({
             "part": part.name, "seconds": own, "step_seconds": step,
             "bound": "bytes" if by_bytes > by_flops else "arithmetic",
             "steps": own / step,
             "examples": own / step * part.batch,
-            "compiled_by": ready if part.kind == "pose" else SETUP + COMPILE[part.kind],
+            "compiled_by": traced + COMPILE[part.kind],
             "begins": ready + spent + GATE * len(rows),
         })  # fmt: skip
         spent = end

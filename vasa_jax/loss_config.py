@@ -151,6 +151,7 @@ class ExactLoss:
     flow_regions: float = 1.0
     shares: float = 0.0
     person: float = 0.0
+    mouth_place: float = 0.0
     codes: bool = False
     encoded_source: bool = False
 

@@ -111,6 +111,8 @@ class Source(NamedTuple):
     portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3); under
     `face.compose_context` what is seen in the portrait, (b, h, w, c). Under `face.compose_plate`
     its plate (`face/plate.py`), and logits of the person's being in a cell of it, (b, i, j, 1).
+    Under `face.compose_mouth` the mouth's middle in the picture and, at rest, in the canonical cube
+    (`face/mouth.py`), (b, 2) each.
     """
 
     volume: Volume
@@ -121,3 +123,5 @@ class Source(NamedTuple):
     context: Float[Array, "b h w k"] | None = None
     plate: Image | None = None
     person: Float[Array, "b i j 1"] | None = None
+    mouth_seen: Float[Array, "b 2"] | None = None
+    mouth: Float[Array, "b 2"] | None = None

@@ -33,7 +33,7 @@ EVERYTHING = (
 FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 GENERATOR = (
     "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
-    "maps_driver", "canonical", "decoder", "surface", "context", "person", "mouth",
+    "maps_driver", "canonical", "decoder", "surface", "context", "person", "mouth", "mouth_finder",
 )  # fmt: skip
 
 CONFIG = "demo"

@@ -77,7 +77,7 @@ class Composed(NamedTuple):
     `shares` (logits) make the picture; None for a decoder that draws all of it. flow: where in the
     portrait moved pixels come from, (x, y) in half pictures from the middle; outermost pixel
     centres lie at -1 and 1.
-    person: as in `Source`.
+    person, mouth_seen: as in `Source`.
     """
 
     picture: Image
@@ -86,6 +86,7 @@ class Composed(NamedTuple):
     shares: Float[Array, "b h w n"] | None = None
     flow: Float[Array, "b h w 2"] | None = None
     person: Float[Array, "p i j 1"] | None = None
+    mouth_seen: Float[Array, "p 2"] | None = None
 
     @property
     def has_plate(self) -> bool:

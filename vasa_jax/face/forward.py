@@ -130,7 +130,8 @@ def forward(
             dyn_same=face.encode_motion(out.same).dyn, dyn_cross=face.encode_motion(out.cross).dyn
         )
     if swapped:
-        layered = exact.drawn or exact.choice or exact.flow or exact.shares or exact.person
+        names = ("drawn", "choice", "flow", "shares", "person", "mouth_place")
+        layered = any(getattr(exact, name) for name in names)
         parts = (drawn["same"], drawn["pose_only"], drawn["dyn_only"]) if layered else None
         out = out._replace(
             pose_only=pictures["pose_only"], dyn_only=pictures["dyn_only"], parts=parts

@@ -38,6 +38,7 @@ from vasa_jax.face.latent_losses import (
     identity_loss,
     pose_loss,
 )
+from vasa_jax.face.mouth import mouth_loss
 from vasa_jax.face.patches import face_patches, patch_loss
 from vasa_jax.face.plate import person_loss
 from vasa_jax.loss_config import FaceLossConfig, RegionLoss
@@ -245,6 +246,11 @@ def _exact(config, batch, outputs, networks) -> list[Term]:
         mask = _need(batch.source_mask, "exact.person", "source_mask in the batch", "")
         weight = config.exact.weight * config.exact.person
         terms.append(("person", weight, uniform(person_loss(person, mask), len(mask))))
+    seen = outputs.parts[0].mouth_seen
+    if config.exact.mouth_place and seen is not None:
+        points = _need(batch.source_points, "exact.mouth_place", "source_points in the batch", "")
+        weight = config.exact.weight * config.exact.mouth_place
+        terms.append(("mouth_place", weight, uniform(mouth_loss(seen, points), len(points))))
     return terms
 
 

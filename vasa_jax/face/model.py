@@ -16,7 +16,7 @@ from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.dyn_maps import DynMaps
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
-from vasa_jax.face.mouth import MouthTexture
+from vasa_jax.face.mouth import MouthFinder, MouthTexture
 from vasa_jax.face.plate import Person, own_background, take_out
 from vasa_jax.face.pose import mirror_pose
 from vasa_jax.face.sampling import sample_volume
@@ -58,6 +58,7 @@ class FaceModel(nn.Module):
         if c.compose_plate:
             self.person = Person(style)
         if c.compose_mouth:
+            self.mouth_finder = MouthFinder(style)
             self.mouth = MouthTexture(c.compose_mouth)
         self.canonical = CanonicalNet(c, style)
         self.decoder = Decoder(c, style)
@@ -101,6 +102,9 @@ class FaceModel(nn.Module):
             source = source._replace(portrait=image, places=grid)
         if self.config.compose_context:
             source = source._replace(context=self.context(posed))
+        if self.config.compose_mouth:
+            seen, mouth = self.mouth_finder(posed, motion)
+            source = source._replace(mouth_seen=seen, mouth=mouth)
         if self.config.compose_plate:
             person = self.person(posed)
             source = source._replace(plate=take_out(image, person), person=person)
@@ -143,9 +147,10 @@ class FaceModel(nn.Module):
         layers = layers._replace(depth=layers.depth + seen)
         inside = None
         if self.config.compose_mouth:
-            inside = self.mouth(motion, source.identity, source.portrait.shape[1])
+            size = source.portrait.shape[1]
+            inside = self.mouth(motion, source.identity, source.mouth, size)
         made = compose(layers, places, source.portrait, source.plate, inside)
-        return made._replace(person=source.person)
+        return made._replace(person=source.person, mouth_seen=source.mouth_seen)
 
     def transfer(self, source_image: Image, pose_image: Image, dyn_image: Image) -> Image:
         """The source's face with the head pose of one image and the dynamics of another."""
@@ -172,7 +177,7 @@ def parameter_table(config: FaceConfig) -> dict[str, int]:
         "embed": ("embed",),
         "warps": ("warp_source", "warp_driver", "maps_source", "maps_driver"),
         "canonical": ("canonical",),
-        "decoder": ("decoder", "surface", "mouth"),
+        "decoder": ("decoder", "surface", "mouth", "mouth_finder"),
     }
     table = {
         name: sum(

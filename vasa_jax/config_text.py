@@ -65,6 +65,7 @@ _LEAST = {
     "audio_band": 0, "start": 0, "ramp": 0, "warmup": 0, "seed": 0, "data": -1,
     "network_size": 0, "dyn_crop": 0, "warp_size": 0, "dyn_maps": 0,
     "compose_context": 0,
+    "compose_mouth": 0,
 }  # fmt: skip
 
 

@@ -68,9 +68,7 @@ def crops_of(
 
 def smooth_warps(moves: Float[Array, "b 4 4 2"], size: int) -> Float[Array, "b {size} {size} 2"]:
     """Smooth symmetric displacements (x, y) in pixels (`loading.crops.smooth_warp`)."""
-    between = jnp.asarray(_cubic(size))
-    field = jnp.einsum("iy,byxc->bixc", between, symmetric(moves, size), precision=pictures.EXACT)
-    return jnp.einsum("jx,bixc->bijc", between, field, precision=pictures.EXACT)
+    return pictures.along_both(_cubic(size), symmetric(moves, size))
 
 
 @lru_cache(maxsize=4)

@@ -15,6 +15,7 @@ from vasa_jax.perception.align import sample
 from vasa_jax.typing import Array, Bool, Float, Image, Key
 
 __all__ = [
+    "along_both",
     "blur",
     "draw_colours",
     "draw_warps",
@@ -52,6 +53,14 @@ def mirror(images: Array, where: Bool[Array, " b"]) -> Array:
     return jnp.where(where, images[:, :, ::-1], images)
 
 
+def along_both(
+    matrix: Float[np.ndarray, "n s"], field: Float[Array, "b s s c"]
+) -> Float[Array, "b n n c"]:
+    """The same matrix applied along rows and along columns."""
+    field = jnp.einsum("iy,byxc->bixc", matrix, field, precision=EXACT)
+    return jnp.einsum("jx,bixc->bijc", matrix, field, precision=EXACT)
+
+
 def draw_warps(key: Key[Array, ""], spread: float, batch: int) -> Float[Array, "{batch} 25 2"]:
     """Displacements of the control points, each drawn on its own (`augment.draw_warp`)."""
     draws = spread * jax.random.normal(key, (batch, augment.CONTROL**2, 2))
@@ -67,9 +76,7 @@ def thin_plate(
     weights = jnp.asarray(augment.plate_weights()[0], jnp.float32)
     field = jnp.einsum("lk,bkc->blc", weights, displacement * size, precision=EXACT)
     field = field.reshape(-1, side, side, 2)
-    between = jnp.asarray(_between_cells(size))
-    field = jnp.einsum("iy,byxc->bixc", between, field, precision=EXACT)
-    field = jnp.einsum("jx,bixc->bijc", between, field, precision=EXACT)
+    field = along_both(_between_cells(size), field)
     row, column = jnp.mgrid[:size, :size].astype(jnp.float32)
     return jnp.stack([column, row], -1) + field
 
@@ -112,9 +119,7 @@ def shrink(images: Float[Array, "b h w c"], size: int) -> Float[Array, "b {size}
 
 def blur(images: Float[Array, "b s s c"], sigma: float) -> Float[Array, "b s s c"]:
     """A Gaussian blur as `cv2.GaussianBlur` makes it of bytes, mirrored at the borders."""
-    bands = jnp.asarray(_bands(images.shape[1], sigma))
-    images = jnp.einsum("iy,byxc->bixc", bands, images, precision=EXACT)
-    return jnp.einsum("jx,bixc->bijc", bands, images, precision=EXACT)
+    return along_both(_bands(images.shape[1], sigma), images)
 
 
 @lru_cache(maxsize=4)

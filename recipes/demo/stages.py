@@ -102,10 +102,22 @@ STAGES = {
 }  # fmt: skip
 
 
-def config_of(stage: Stage):
-    """The demo config with the stage's losses and optimiser."""
+def config_with(name, settings, size, losses, part, train, other):
+    """A config with losses on top of SILENT and an optimiser. settings, other: overrides before and
+    after; size: of the pictures, px; part: whose section of training `train` fills."""
     from vasa_jax.config import get_config
 
+    return get_config(name, [
+        *settings,
+        f"face.image_size={size}",
+        *(f"face_losses.{loss}" for loss in SILENT + losses),
+        *(f"train_{part}.{key}={value}" for key, value in train.items()),
+        *other,
+    ])  # fmt: skip
+
+
+def config_of(stage: Stage):
+    """The demo config with the stage's losses and optimiser."""
     train = {
         "steps": stage.steps, "batch": stage.batch, "learning_rate": stage.rate,
         "final_learning_rate": stage.rate / 30, "warmup": 200, "beta1": 0.9, "weight_decay": 1e-4,
@@ -113,10 +125,4 @@ def config_of(stage: Stage):
         "keep": 1,
     }  # fmt: skip
     part = "pose" if stage.alone == "pose" else "face"
-    return get_config(CONFIG, [
-        *SETTINGS,
-        f"face.image_size={stage.size}",
-        *(f"face_losses.{loss}" for loss in SILENT + stage.losses),
-        *(f"train_{part}.{key}={value}" for key, value in train.items()),
-        *stage.other,
-    ])  # fmt: skip
+    return config_with(CONFIG, SETTINGS, stage.size, stage.losses, part, train, stage.other)

@@ -5,7 +5,7 @@ figures do, in a minute, on exact swaps: how well head pose and ARKit coefficien
 whether a transfer of the expression alone beats copying the source.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -85,22 +85,31 @@ def measure(
     batches: list[FaceBatch],
     read: bool = True,
     draw: bool = True,
+    run_encode: Callable[..., Motion] | None = None,
+    run_transfers: Callable[..., dict[str, Image]] | None = None,
 ) -> dict[str, float]:
     """Both gates for the parameters of a trainer's state ("face", and heads) on held-out swaps.
 
     read: whether the encoders are measured; draw: whether the generator is, with exact codes where
-    `face_losses.exact.codes` says so.
+    `face_losses.exact.codes` says so. run_encode, run_transfers: `encode` and `transfers` of the
+    config, where they are compiled already.
     """
-    whole = jax.tree.map(_join, *batches)
+    face, whole = params["face"], jax.tree.map(_join, *batches)
     figures: dict[str, float] = {}
     if read:
-        motion = jax.tree.map(_join, *_encode(config, params["face"], batches))
+        run = run_encode or jax.jit(partial(encode, config))
+        # All sources, then all drivers.
+        views = [batch.views[side] for side in (0, 1) for batch in batches]
+        motion = jax.tree.map(_join, *(run(face, view) for view in views))
         rotation = _join(whole.source_pose.rotation, whole.driver_pose.rotation)
         arkit = _join(whole.source_arkit, whole.driver_arkit)
         heads = {name: value for name, value in params.items() if name != "face"}
         figures |= read_gate(motion, heads, rotation, arkit)
     if draw:
-        figures |= draw_gate(_draw(config, params["face"], batches), whole)
+        run = run_transfers or jax.jit(partial(transfers, config))
+        # On the host one by one: the pictures of all are many.
+        drawn = [jax.device_get(run(face, batch)) for batch in batches]
+        figures |= draw_gate(jax.tree.map(_join, *drawn), whole)
     return figures
 
 
@@ -126,19 +135,6 @@ def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict
     source, scan = run.encode_source(batch.source, a), config.train_face.scan_decodes
     drawn = decode_each(run, source, mixed, scan)
     return {name: parts.picture for name, parts in drawn.items()}
-
-
-def _encode(config, face, batches):
-    """Motion of all sources, then of all drivers."""
-    run = jax.jit(partial(encode, config))
-    views = [batch.views for batch in batches]
-    return [jax.tree.map(np.asarray, run(face, v[k])) for k in (0, 1) for v in views]
-
-
-def _draw(config, face, batches):
-    """The four pictures of every example by name."""
-    run = jax.jit(partial(transfers, config))
-    return jax.tree.map(_join, *(jax.tree.map(np.asarray, run(face, b)) for b in batches))
 
 
 def _join(*arrays):

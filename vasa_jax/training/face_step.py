@@ -92,11 +92,12 @@ def _discriminator(config: Config) -> Discriminator:
 
 
 def _frozen(config: Config) -> str:
-    """A pattern of the names of the face model's parts whose parameters stay as they are, or ""."""
+    """A pattern of the names of the face model's parts whose parameters stay as they are, or "";
+    for names alone as for paths that go on after them."""
     face = config.face
     held = [name for name in ("pose", "dyn") if getattr(face, f"freeze_{name}")]
     if face.trained:
-        held.append(f"(?!({'|'.join(face.trained)})$).*")
+        held.append(f"(?!({'|'.join(face.trained)})(/|$))[^/]*")
     return "|".join(held)
 
 
@@ -108,9 +109,7 @@ def face_optimizer(
     rate: as in `make_optimizer`.
     """
     held = _frozen(config)
-    # Parts are the names up to the second stroke.
-    pattern = f"^face/({held.replace('$', '/').replace('.*', '[^/]*')})/" if held else ""
-    return make_optimizer(config.train_face, pattern, rate)
+    return make_optimizer(config.train_face, f"^face/({held})/" if held else "", rate)
 
 
 def face_init(

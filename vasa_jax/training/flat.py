@@ -10,25 +10,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from vasa_jax.typing import Array, Float
 
-__all__ = ["flat_adamw", "ravel", "unravel"]
-
-
-def ravel(tree: Any) -> Float[Array, " n"]:
-    """All arrays one after another, float32."""
-    return jnp.concatenate([leaf.astype(jnp.float32).ravel() for leaf in jax.tree.leaves(tree)])
-
-
-def unravel(vector: Float[Array, " n"], like: Any) -> Any:
-    """A vector as a tree of arrays with the shapes of `like`."""
-    leaves, place = [], 0
-    for leaf in jax.tree.leaves(like):
-        part = jax.lax.slice(vector, (place,), (place + leaf.size,))
-        leaves.append(part.reshape(leaf.shape).astype(leaf.dtype))
-        place += leaf.size
-    return jax.tree.unflatten(jax.tree.structure(like), leaves)
+__all__ = ["flat_adamw"]
 
 
 def flat_adamw(
@@ -53,16 +39,17 @@ def flat_adamw(
     scaled = optax.scale_by_learning_rate(rate)
 
     def init(params: Any) -> Any:
-        vector = ravel(params)
+        vector, _ = ravel_pytree(params)
         return inner.init(vector), scaled.init(vector)
 
     def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        vector = ravel(params)
-        steps, moments = inner.update(ravel(grads), state[0], _where(decayed, params, vector))
+        vector, unravel = ravel_pytree(params)
+        slopes, _ = ravel_pytree(grads)
+        steps, moments = inner.update(slopes, state[0], _where(decayed, params, vector))
         if held is not None:
             steps = steps - _where(held, params, steps)
         steps, rates = scaled.update(steps, state[1])
-        return unravel(steps, params), (moments, rates)
+        return unravel(steps), (moments, rates)
 
     return optax.GradientTransformation(init, update)
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from vasa_jax.config import TrainConfig
-from vasa_jax.training.flat import flat_adamw, ravel
+from vasa_jax.training.flat import flat_adamw
 from vasa_jax.training.mesh import Layout, path_name
 from vasa_jax.typing import Array, Float, Int
 
@@ -93,7 +94,7 @@ def update(
     updates, opt_state = optimizer.update(grads, opt_state, params)
     params = optax.apply_updates(params, updates)
     named = {"grad_norm": grads, "update_norm": updates, "param_norm": params}
-    norm = (lambda tree: jnp.linalg.norm(ravel(tree))) if flat else optax.tree.norm
+    norm = (lambda tree: jnp.linalg.norm(ravel_pytree(tree)[0])) if flat else optax.tree.norm
     return params, opt_state, {name: norm(tree) for name, tree in named.items()}
 
 

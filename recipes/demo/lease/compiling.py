@@ -76,11 +76,12 @@ def _face(programs: Programs, shapes: Shapes) -> Any:
 
 
 class Ready(NamedTuple):
-    """programs: with compiled ones in place of jitted. seconds: by program, tracing included.
-    memory: bytes that `run` takes beside its arguments; flops: of `run`; None where XLA says
-    nothing."""
+    """programs: with compiled ones in place of jitted. state: shapes of its state. seconds: by
+    program, tracing included. memory: bytes that `run` takes beside its arguments; flops: of
+    `run`; None where XLA says nothing."""
 
     programs: Programs
+    state: Any
     seconds: dict[str, float]
     memory: int | None
     flops: float | None
@@ -100,6 +101,7 @@ def compile_all(programs: Programs, shapes: Shapes, options: Mapping[str, Any]) 
     costs = compiled["run"].cost_analysis() or {}
     return Ready(
         programs._replace(**compiled),
+        shapes.state,
         {name: round(value, 1) for name, value in seconds.items()},
         getattr(memory, "temp_size_in_bytes", None),
         costs.get("flops"),

@@ -2,9 +2,18 @@
 
 from typing import Any, NamedTuple
 
-from recipes.demo.stages import FEATURES, FROZEN, LABELS, PIXELS, POSE, SETTINGS, SILENT, TRIES
+from recipes.demo.stages import (
+    FEATURES,
+    FROZEN,
+    LABELS,
+    PIXELS,
+    POSE,
+    SETTINGS,
+    TRIES,
+    config_with,
+)
 from vasa_jax.compile_cache import QUICK_COMPILE
-from vasa_jax.config import Config, get_config
+from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.pairs import Augment
 
 ADVERSARIAL = (
@@ -94,11 +103,5 @@ def config_of(scale: Scale, part: Part) -> Config:
     if part.kind == "generator":
         train["scan_decodes"] = "true"
     stage = "pose" if part.kind == "pose" else "face"
-    return get_config(scale.config, [
-        *scale.settings,
-        f"precision={scale.precision}",
-        f"face.image_size={part.size}",
-        *(f"face_losses.{loss}" for loss in SILENT + part.losses),
-        *(f"train_{stage}.{key}={value}" for key, value in train.items()),
-        *part.other,
-    ])  # fmt: skip
+    settings = (*scale.settings, f"precision={scale.precision}")
+    return config_with(scale.config, settings, part.size, part.losses, stage, train, part.other)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from recipes.demo.lease.parts import AUGMENT, Part, Scale, config_of
 from vasa_jax.config import Config
@@ -92,16 +91,16 @@ def _task(part: Part, config: Config, perception: Perception, rate: Float[Array,
     return face_task(config, {}, perception, optimizer=face_optimizer(config, rate))
 
 
-def begin(programs: Programs, params: Mapping[str, Any]) -> TrainState:
-    """A fresh state around given parameters (`TrainState.params` of the part's task).
+def begin(programs: Programs, shapes: TrainState, params: Mapping[str, Any]) -> TrainState:
+    """A fresh state around given parameters (`TrainState.params` of the part's task). shapes: of
+    the state.
 
     Only the discriminator is drawn; the rest is copied or zero, without a program.
     """
-    task = programs.task(jnp.float32(0))
-    with jax.default_device(jax.devices("cpu")[0]):
-        shapes = jax.eval_shape(lambda key: task.init(key, {}), jax.random.key(0))
-        drawn = {}
-        if shapes.critic:
+    drawn = {}
+    if shapes.critic:
+        task = programs.task(jnp.float32(0))
+        with jax.default_device(jax.devices("cpu")[0]):
             init = jax.jit(lambda key: task.init(key, {}).critic)
             drawn = jax.device_get(init(jax.random.key(0)))
     zeros = lambda tree: jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), tree)  # noqa: E731
@@ -128,21 +127,11 @@ def measure(
 
     params: "face", with "arkit" and "gaze" for a part of the dynamics encoder.
     """
-    part = programs.part
     keys = jax.random.split(jax.random.key(0), batches)
     held = [programs.held(pool, jnp.int32(count), key) for key in keys]
-    whole = jax.tree.map(lambda *x: np.concatenate([np.asarray(v) for v in x]), *held)
-    if part.kind == "generator":
-        drawn = [jax.device_get(programs.transfers(params["face"], batch)) for batch in held]
-        pictures = jax.tree.map(lambda *x: np.concatenate(x), *drawn)
-        return gate.draw_gate(pictures, whole)
-    views = [batch.views[side] for side in (0, 1) for batch in held]
-    read = [jax.device_get(programs.encode(params["face"], view)) for view in views]
-    motion = jax.tree.map(lambda *x: np.concatenate(x), *read)
-    rotation = np.concatenate([whole.source_pose.rotation, whole.driver_pose.rotation])
-    arkit = np.concatenate([whole.source_arkit, whole.driver_arkit])
-    heads = {name: params[name] for name in ("arkit", "gaze") if name in params}
-    return gate.read_gate(motion, heads, rotation, arkit)
+    draw = programs.part.kind == "generator"
+    run = programs.encode, programs.transfers
+    return gate.measure(programs.config, params, held, not draw, draw, *run)
 
 
 def better(kind: str, after: Mapping[str, float], before: Mapping[str, float]) -> bool:

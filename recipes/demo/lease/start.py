@@ -8,14 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from recipes.demo.lease.parts import Part, Scale, config_of
+from recipes.demo.lease.parts import Part, Scale
 from vasa_jax.bundle import resolve_bundle
-from vasa_jax.config import get_config
 from vasa_jax.face.label_code import SCALE, eyes_in_head, fold_read_outs
 from vasa_jax.face.readin import INPUTS
 from vasa_jax.typing import ARKIT, Float
-
-GENERATOR = "generator"
 
 
 def shipped_face(scale: Scale, checkpoint: Path | None) -> dict[str, Any]:
@@ -51,7 +48,7 @@ def read_outs(
 
 def params_of(part: Part, face: Mapping[str, Any], heads: Mapping[str, Any]) -> dict[str, Any]:
     """`TrainState.params` of a part's task. heads: `read_outs`."""
-    if part.kind == GENERATOR:
+    if part.kind == "generator":
         return {"face": dict(face)}
     return {"face": {part.kind: face[part.kind]}, **(heads if part.kind == "dyn" else {})}
 
@@ -70,12 +67,3 @@ def laid_over(part: Part, face: Mapping[str, Any], ema: Mapping[str, Any]) -> di
     if part.kind == "dyn":
         trained = fold_read_outs(trained)
     return {**face, **trained["face"]}
-
-
-def loss_configs(scale: Scale) -> list[Any]:
-    """Configs of the parts whose losses need frozen networks."""
-    return [config_of(scale, part) for part in scale.parts if part.kind == GENERATOR]
-
-
-def code_size(scale: Scale) -> int:
-    return get_config(scale.config, scale.settings).face.dyn_dim

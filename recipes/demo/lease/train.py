@@ -71,13 +71,13 @@ class _Run:
     def __init__(self, scale, arguments, clock):
         from recipes.demo.lease.compiling import Compiler
         from recipes.demo.lease.drawing import Drawing, plans_of
-        from recipes.demo.lease.filling import Pools
         from recipes.demo.lease.output import Output
-        from recipes.demo.lease.start import loss_configs, shipped_face
+        from recipes.demo.lease.parts import config_of
+        from recipes.demo.lease.pools import Pools
+        from recipes.demo.lease.start import shipped_face
         from recipes.demo.stages import TRIES
         from vasa_jax.commands.train import loss_networks
         from vasa_jax.compile_cache import enable_compile_cache
-        from vasa_jax.training.face_step import Perception
 
         self.scale, self.clock, self.seed = scale, clock, arguments.seed
         self.output = Output(arguments.output)
@@ -85,11 +85,9 @@ class _Run:
         plans = plans_of(scale, arguments.seed, arguments.assets)
         self.drawing = Drawing(plans, scale.swaps, TRIES, workers)
         enable_compile_cache()
-        self.perception, self.frozen = Perception(), {}
-        for config in loss_configs(scale):
-            found, networks = loss_networks(config, arguments.vgg)
-            if networks:
-                self.perception, self.frozen = found, networks
+        # The last part has every loss that an earlier one has.
+        last = config_of(scale, scale.parts[-1])
+        self.perception, self.frozen = loss_networks(last, arguments.vgg)
         self.face = shipped_face(scale, arguments.checkpoint)
         self.compiler = Compiler(len(scale.parts), dict(scale.options))
         self.ready = [self._compile(part) for part in scale.parts]
@@ -101,8 +99,6 @@ class _Run:
 
     def all(self) -> bool:
         """All parts in their order; whether no thread compiles any more."""
-        from recipes.demo.lease.clock import ends_of
-
         try:
             self._wait(lambda: self.pools.counts[0] >= self.scale.least and self.pools.whole)
             for number, part in enumerate(self.scale.parts):
@@ -112,8 +108,8 @@ class _Run:
                     self.output.log(at=self._at(), note="no time is left", part=part.name)
                     break
                 # Shares of what is left: a program that came late costs all parts alike.
-                shares = [other.share for other in self.scale.parts[number:]]
-                self._try(number, part, self.clock.passed + ends_of(shares, left)[0])
+                rest = sum(other.share for other in self.scale.parts[number:])
+                self._try(number, part, self.clock.passed + left * part.share / rest)
         finally:
             self.drawing.close()
             idle = self.compiler.close()
@@ -155,16 +151,18 @@ class _Run:
         import jax
 
         from recipes.demo.lease import programs as steps
-        from recipes.demo.lease.start import code_size, gate_params, laid_over, params_of, read_outs
+        from recipes.demo.lease.start import gate_params, laid_over, params_of, read_outs
 
         ready = self.ready[number].result()
         programs, held = ready.programs, (self.pools.held, self.pools.counts[1])
         self.output.log(at=self._at(), part=part.name, compiled=ready.seconds,
                         bytes=ready.memory, flops=ready.flops)  # fmt: skip
-        heads = read_outs(code_size(self.scale), *self.pools.looks()) if part.kind == "dyn" else {}
+        heads = {}
+        if part.kind == "dyn":
+            heads = read_outs(programs.config.face.dyn_dim, *self.pools.looks())
         params = params_of(part, self.face, heads)
         first = steps.measure(programs, gate_params(part, self.face, params), *held)
-        state = steps.begin(programs, params)
+        state = steps.begin(programs, ready.state, params)
         state, fine = self._train(number, part, programs, state, end)
         ema = jax.device_get(state.ema)
         last = steps.measure(programs, gate_params(part, self.face, ema), *held)

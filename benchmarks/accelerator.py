@@ -46,13 +46,32 @@ def parts(config, quick):
     yield ask("encode", "encode", *size)
     yield ask("audio", "audio")
     yield ask("decode, all sizes", "decode", *one)
-    yield ask("sampler, few steps by DPM-Solver++", "sampler", "--set", "diffusion.sampler=dpmpp2m",
-              *(one or ["--batches", "1"]))  # fmt: skip
+    yield ask(
+        "sampler, few steps by DPM-Solver++",
+        "sampler",
+        "--set",
+        "diffusion.sampler=dpmpp2m",
+        *(one or ["--batches", "1"]),
+    )
     if not quick:
-        yield ask("sampler, five steps in a trip", "sampler", "--set", "diffusion.unroll=5",
-                  "--steps", "50", "--batches", "1")  # fmt: skip
-        yield ask("sampler, cuDNN attention", "sampler", "--set", "motion.attention_backend=cudnn",
-                  "--batches", "1,64")  # fmt: skip
+        yield ask(
+            "sampler, five steps in a trip",
+            "sampler",
+            "--set",
+            "diffusion.unroll=5",
+            "--steps",
+            "50",
+            "--batches",
+            "1",
+        )
+        yield ask(
+            "sampler, cuDNN attention",
+            "sampler",
+            "--set",
+            "motion.attention_backend=cudnn",
+            "--batches",
+            "1,64",
+        )
         demo = ["-m", "vasa_jax.cli", "benchmark", "--config", "demo", *bf16]
         yield "demo", [*demo, "--what", "decode", "--what", "online", "--batches", "1,8,32"]
     # Last: compiling it may take a whole slice, and a slice that ends first has nothing to show.
@@ -148,8 +167,11 @@ def main():
             whole = run([*words, "-o", str(ratios)], end, environment) and whole
     if output.exists():
         table(output)
-    print("all parts had their turn: once more tells whether rows are left" if whole else
-          "the slice is over: run the same command again to go on")  # fmt: skip
+    print(
+        "all parts had their turn: once more tells whether rows are left"
+        if whole
+        else "the slice is over: run the same command again to go on"
+    )
 
 
 if __name__ == "__main__":

@@ -59,9 +59,14 @@ def write_clips(out: Path, size: int, clips: int, frames: int = FRAMES) -> Path:
         order = rng.integers(0, len(pool), frames)
         values = {
             name: rng.uniform(-0.2, 0.2, (frames, width)).astype(np.float32)
-            for name, width in (("rotation", 3), ("translation", 3), ("log_scale", 1), ("gaze", 2),
-                                ("arkit", 52))
-        }  # fmt: skip
+            for name, width in (
+                ("rotation", 3),
+                ("translation", 3),
+                ("log_scale", 1),
+                ("gaze", 2),
+                ("arkit", 52),
+            )
+        }
         files.append(out / "clips" / f"{number}.npz")
         write_clip(
             files[-1],
@@ -146,9 +151,13 @@ def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> d
     finally:
         loader.close()
     images = 2 * BATCH * count / passed
-    return {"workers": workers, "pairs_per_read": draws, "batches": count,
-            "images_per_s": round(images, 1),
-            "images_per_cpu_second": round(2 * BATCH * count / worked, 1)}  # fmt: skip
+    return {
+        "workers": workers,
+        "pairs_per_read": draws,
+        "batches": count,
+        "images_per_s": round(images, 1),
+        "images_per_cpu_second": round(2 * BATCH * count / worked, 1),
+    }
 
 
 def wait(name: str, steps: int, folder: Path) -> dict:
@@ -156,13 +165,24 @@ def wait(name: str, steps: int, folder: Path) -> dict:
     # The losses that need no second network: the shorter a step, the sooner it would wait.
     off = [
         f"face_losses.{k}.weight=0"
-        for k in ("perceptual", "face_features", "cross_identity", "adversarial", "contrast",
-                  "consistency")
-    ]  # fmt: skip
-    config = apply_overrides(get_config(name), [
-        *off, "face_losses.consistency.perceptual=0", "train_face.log_every=1",
-        f"train_face.batch={BATCH}",
-    ])  # fmt: skip
+        for k in (
+            "perceptual",
+            "face_features",
+            "cross_identity",
+            "adversarial",
+            "contrast",
+            "consistency",
+        )
+    ]
+    config = apply_overrides(
+        get_config(name),
+        [
+            *off,
+            "face_losses.consistency.perceptual=0",
+            "train_face.log_every=1",
+            f"train_face.batch={BATCH}",
+        ],
+    )
     write_clips(folder / "data", config.face.image_size, 32, 100)
     found = []
     for workers in (0, 1):
@@ -175,8 +195,14 @@ def wait(name: str, steps: int, folder: Path) -> dict:
         rows = [json.loads(line) for line in (work / "metrics.jsonl").open()][2:]
         step = statistics.median(1 / row["it/s"] for row in rows)
         share = statistics.median(row["data_wait"] for row in rows)
-        found.append({"workers": workers, "steps": len(rows), "seconds_per_step": round(step, 4),
-                      "share_waited": round(share, 5)})  # fmt: skip
+        found.append(
+            {
+                "workers": workers,
+                "steps": len(rows),
+                "seconds_per_step": round(step, 4),
+                "share_waited": round(share, 5),
+            }
+        )
     return {"config": name, "batch": BATCH, "image_size": config.face.image_size, "runs": found}
 
 
@@ -208,9 +234,13 @@ def main() -> None:
         "device": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "load_average": [round(v, 2) for v in os.getloadavg()],
-        "versions": {"python": platform.python_version(), "jax": jax.__version__,
-                     "opencv": cv2.__version__, "numpy": np.__version__},
-    }  # fmt: skip
+        "versions": {
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+        },
+    }
     text = json.dumps(result, indent=1)
     print(text)
     if args.output:

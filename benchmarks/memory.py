@@ -66,8 +66,10 @@ def main() -> None:
         runs = [measure(arguments.config, m, Path(folder)) for m in arguments.minutes]
     for run in runs:
         run["ratio"] = run["peak_bytes"] / runs[0]["peak_bytes"]
-        print(f"{run['minutes']:6g} min  peak {run['peak_bytes'] / 2**20:7.0f} MiB  "
-              f"{run['ratio']:5.3f} x  {run['seconds']:6.1f} s")  # fmt: skip
+        print(
+            f"{run['minutes']:6g} min  peak {run['peak_bytes'] / 2**20:7.0f} MiB  "
+            f"{run['ratio']:5.3f} x  {run['seconds']:6.1f} s"
+        )
     if arguments.output:
         import jax
 

@@ -41,9 +41,12 @@ def measured(title, data):
         if not rows:
             continue
         where = f"{facts['device']}, {facts['host_cores']} cores, jax {facts['jax']}"
-        lines += [f"`{title}`: {where}.", "",
-                  "| question | setting | ms, median (min to max) | per second |",
-                  "|---|---|---|---|"]  # fmt: skip
+        lines += [
+            f"`{title}`: {where}.",
+            "",
+            "| question | setting | ms, median (min to max) | per second |",
+            "|---|---|---|---|",
+        ]
         for row in rows:
             time, rate = cells(row)[:2]
             heads = (row["settings"].get(key) for key in ("config", "precision"))
@@ -58,10 +61,11 @@ def compared(title, data):
     facts = data["environment"]
     lines = [
         f"`{title}`: the same work and weights in {data['precision']}, interleaved pairs on "
-        f"{facts['device']}, torch {facts['torch']}, jax {facts['jax']}.", "",
+        f"{facts['device']}, torch {facts['torch']}, jax {facts['jax']}.",
+        "",
         "| work | against | speed over torch's, median (min to max) | ours | asked on a CPU |",
         "|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for row in data["rows"]:
         s = row["speed_over_torch"]
         lines.append(

@@ -45,9 +45,13 @@ def random_window(config, rng):
     }
     yes = jnp.ones(1, bool)
     return conditions._replace(
-        **values, has_context=yes, has_audio=yes, has_gaze=yes, has_distance=yes,
+        **values,
+        has_context=yes,
+        has_audio=yes,
+        has_gaze=yes,
+        has_distance=yes,
         audio_valid=jnp.ones((1, config.motion.window), bool),
-    )  # fmt: skip
+    )
 
 
 def torch_window(model, stacked, table, weights, start):
@@ -71,9 +75,11 @@ def torch_window(model, stacked, table, weights, start):
 
 def spread(seconds):
     return {
-        "median_s": statistics.median(seconds), "min_s": min(seconds), "max_s": max(seconds),
+        "median_s": statistics.median(seconds),
+        "min_s": min(seconds),
+        "max_s": max(seconds),
         "all_s": [round(s, 4) for s in seconds],
-    }  # fmt: skip
+    }
 
 
 def main():

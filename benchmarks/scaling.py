@@ -98,9 +98,12 @@ def markdown(report):
         if not rows:
             continue
         batch = report["batch"][stage]
-        lines += [f"### train {stage}, {report['config']}, global batch {batch}", "",
-                  f"| mesh | {' | '.join(COLUMNS.values())} |",
-                  f"|{'---|' * (len(COLUMNS) + 1)}"]  # fmt: skip
+        lines += [
+            f"### train {stage}, {report['config']}, global batch {batch}",
+            "",
+            f"| mesh | {' | '.join(COLUMNS.values())} |",
+            f"|{'---|' * (len(COLUMNS) + 1)}",
+        ]
         alone = next(iter(rows.values()))
         for name, row in rows.items():
             cells = []

@@ -28,9 +28,7 @@ from vasa_jax.media.audio import open_audio
 from vasa_jax.typing import POSE_DIM
 
 SPEECH = Path(__file__).parent.parent / "examples" / "speech.flac"
-SETTINGS = tuple(
-    (solver, steps) for steps in (50, 25, 15, 10, 5) for solver in ("ddim", "dpmpp2m")
-)  # fmt: skip
+SETTINGS = tuple((solver, steps) for steps in (50, 25, 15, 10, 5) for solver in ("ddim", "dpmpp2m"))
 
 
 def motion(bundle, solver, steps, waveform, seeds):
@@ -74,21 +72,34 @@ def main():
         away = found - goal
         speed = np.abs(np.diff(found, axis=1)).mean() / np.abs(np.diff(goal, axis=1)).mean()
         row = {
-            "solver": solver, "steps": steps, "rms": rms(away), "share_of_seeds": rms(away) / apart,
-            "pose": rms(away[..., :POSE_DIM]), "dyn": rms(away[..., POSE_DIM:]),
+            "solver": solver,
+            "steps": steps,
+            "rms": rms(away),
+            "share_of_seeds": rms(away) / apart,
+            "pose": rms(away[..., :POSE_DIM]),
+            "dyn": rms(away[..., POSE_DIM:]),
             "speed_ratio": float(speed),
-        }  # fmt: skip
+        }
         rows.append(row)
-        print(f"| {solver} | {steps} | {row['rms']:.3f} | {row['share_of_seeds']:.3f} | "
-              f"{row['pose']:.3f} | {row['dyn']:.3f} | {speed:.3f} |", flush=True)  # fmt: skip
+        print(
+            f"| {solver} | {steps} | {row['rms']:.3f} | {row['share_of_seeds']:.3f} | "
+            f"{row['pose']:.3f} | {row['dyn']:.3f} | {speed:.3f} |",
+            flush=True,
+        )
     if arguments.output:
         report = {
             "question": "distance of few sampler steps from many, in standard deviations",
-            "config": arguments.config, "audio": arguments.audio.name, "seeds": len(seeds),
-            "frames": goal.shape[1], "reference": {"solver": "ddim", "steps": arguments.reference},
-            "two_seeds_apart": apart, "rows": rows, "device": jax.devices()[0].device_kind,
-            "jax": jax.__version__, "python": platform.python_version(),
-        }  # fmt: skip
+            "config": arguments.config,
+            "audio": arguments.audio.name,
+            "seeds": len(seeds),
+            "frames": goal.shape[1],
+            "reference": {"solver": "ddim", "steps": arguments.reference},
+            "two_seeds_apart": apart,
+            "rows": rows,
+            "device": jax.devices()[0].device_kind,
+            "jax": jax.__version__,
+            "python": platform.python_version(),
+        }
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -47,9 +47,12 @@ def run(words, cache):
     environment = {**os.environ, "VASA_JAX_CACHE": str(cache), "TF_CPP_MIN_LOG_LEVEL": "3"}
     begun = time.time()
     done = subprocess.run(
-        [sys.executable, "-c", CHILD, *words], capture_output=True, text=True, cwd=ROOT,
+        [sys.executable, "-c", CHILD, *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
         env=environment,
-    )  # fmt: skip
+    )
     if done.returncode:
         sys.exit(done.stderr)
     marks = json.loads(done.stdout.strip().splitlines()[-1])["marks"]

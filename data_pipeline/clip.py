@@ -100,8 +100,10 @@ def check_clip(clip: Clip) -> None:
                 continue
             shape = leading + tuple(value.shape[1] if n is None else n for n in row)
             if value.dtype != kind or value.shape != shape:
-                raise ValueError(f"{clip.clip_id}: {name} is {value.dtype} {value.shape}, not "
-                                 f"{np.dtype(kind)} {shape}")  # fmt: skip
+                raise ValueError(
+                    f"{clip.clip_id}: {name} is {value.dtype} {value.shape}, not "
+                    f"{np.dtype(kind)} {shape}"
+                )
             if not np.isfinite(value).all():
                 raise ValueError(f"{clip.clip_id}: {name} is not finite")
 

@@ -84,12 +84,15 @@ class _Loader(ABC):
         self.dataset = open_dataset(folder, FORMS[self.FORM].kind)
         place, pixels = self.dataset.folder, self._pixels(config)
         if split not in self.dataset.splits:
-            raise UserError(f"{place}: has no split {split!r}; it has "
-                            f"{', '.join(self.dataset.splits)}")  # fmt: skip
+            raise UserError(
+                f"{place}: has no split {split!r}; it has {', '.join(self.dataset.splits)}"
+            )
         index = self.dataset.splits[split]
         if len(index.ids) < hosts:
-            raise UserError(f"{place}: split {split!r} has {len(index.ids)} records for {hosts} "
-                            "hosts; each needs one")  # fmt: skip
+            raise UserError(
+                f"{place}: split {split!r} has {len(index.ids)} records for {hosts} "
+                "hosts; each needs one"
+            )
         if size % hosts:
             raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
         self.records = list(range(host, len(index.ids), hosts))
@@ -144,9 +147,11 @@ class _Loader(ABC):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on at a place; raises UserError unless dataset, batch, seed and hosts are the same."""
         if not {"mark", "workers", "place"} <= set(state) or state["mark"] != self._mark:
-            raise UserError(f"{self.dataset.folder}: dataset, batch size, seed or hosts are others "
-                            "than when the run was saved; bring them back, or start in a new "
-                            "--workdir")  # fmt: skip
+            raise UserError(
+                f"{self.dataset.folder}: dataset, batch size, seed or hosts are others "
+                "than when the run was saved; bring them back, or start in a new "
+                "--workdir"
+            )
         self._stream.restore(state)
 
     def close(self) -> None:
@@ -206,10 +211,12 @@ class FaceLoader(_Loader):
                 continue
             if name.endswith("_pose"):
                 side = name.removesuffix("_pose")
-                fields[name] = Pose(*(
-                    arrays.get(f"{side}_{part}", np.zeros((count, width), np.float32))
-                    for part, width in zip(POSE, (3, 3, 1), strict=True)
-                ))  # fmt: skip
+                fields[name] = Pose(
+                    *(
+                        arrays.get(f"{side}_{part}", np.zeros((count, width), np.float32))
+                        for part, width in zip(POSE, (3, 3, 1), strict=True)
+                    )
+                )
             elif name == "pose_present":
                 fields[name] = arrays["has_rotation"]
             elif name == "gaze_present":

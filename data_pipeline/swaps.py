@@ -94,8 +94,9 @@ def find_groups(folder: Path) -> list[Path]:
     """The group files below a folder, in order. Raises UserError when there is none."""
     files = sorted(Path(folder).rglob("*.npz"))
     if not files:
-        raise UserError(f"{folder}: holds no groups of swaps (.npz); make them by `vasa-jax synth "
-                        "--swaps N`")  # fmt: skip
+        raise UserError(
+            f"{folder}: holds no groups of swaps (.npz); make them by `vasa-jax synth --swaps N`"
+        )
     return files
 
 

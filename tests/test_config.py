@@ -69,10 +69,15 @@ def test_a_bad_override_gets_one_line_that_says_why(text, words):
 def test_the_order_of_overrides_does_not_matter():
     """Half of them alone would be refused: only the whole has to fit together."""
     plain = [
-        "face.compose=false", "face.compose_plate=false", "face.compose_context=0",
-        "face.network_size=0", "audio.encoder=wav2vec2", "audio.variant=base", "audio.dim=768",
+        "face.compose=false",
+        "face.compose_plate=false",
+        "face.compose_context=0",
+        "face.network_size=0",
+        "audio.encoder=wav2vec2",
+        "audio.variant=base",
+        "audio.dim=768",
         "audio.augment=false",
-    ]  # fmt: skip
+    ]
     configs = [get_config("demo", order) for order in (plain, plain[::-1])]
     assert configs[0] == configs[1]
     assert not configs[0].face.compose

@@ -76,8 +76,9 @@ def test_no_folder_for_temporary_files(monkeypatch, tmp_path):
 
 def test_a_device_that_is_not_there_is_one_line():
     words = [sys.executable, "-m", "vasa_jax.cli", "config", "show", "debug", "--params"]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT,
-                          env={**os.environ, "JAX_PLATFORMS": "rocm"})  # fmt: skip
+    done = subprocess.run(
+        words, capture_output=True, text=True, cwd=ROOT, env={**os.environ, "JAX_PLATFORMS": "rocm"}
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("vasa-jax: error: JAX finds no device of JAX_PLATFORMS=rocm")
     assert done.stderr.count("\n") == 1
@@ -112,8 +113,18 @@ def unread():
 
 def test_a_reader_that_goes_away_ends_no_work(tmp_path):
     speech, output = write_wav(tmp_path / "a.wav", hum(0.4)), tmp_path / "a.mp4"
-    words = ["generate", "--config", "debug", "-s", str(PORTRAIT), "-a", str(speech), "-o",
-             str(output), "--log-json"]  # fmt: skip
+    words = [
+        "generate",
+        "--config",
+        "debug",
+        "-s",
+        str(PORTRAIT),
+        "-a",
+        str(speech),
+        "-o",
+        str(output),
+        "--log-json",
+    ]
     with unread():
         assert cli.main(words) == 0
     assert probe(output).frames == 10
@@ -157,7 +168,14 @@ def test_quiet_commands_say_what_failed(tmp_path, capsys):
     assert shown.out == ""
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "bad.mp4").write_bytes(b"no video")
-    words = ["extract-motion", str(tmp_path / "videos"), "-o", str(tmp_path / "motion"), "--config",
-             "debug", "-q"]  # fmt: skip
+    words = [
+        "extract-motion",
+        str(tmp_path / "videos"),
+        "-o",
+        str(tmp_path / "motion"),
+        "--config",
+        "debug",
+        "-q",
+    ]
     assert cli.main(words) == 2
     assert "bad.mp4" in capsys.readouterr().err

@@ -20,9 +20,12 @@ def test_a_kernel_is_quantised_as_torch_does_it():
     kernel[..., 5] = 0
     q, scale = int8.quantise(kernel)
     want = torch.quantize_per_channel(
-        torch.from_numpy(kernel), torch.from_numpy(scale), torch.zeros(16, dtype=torch.int64),
-        axis=3, dtype=torch.qint8,
-    )  # fmt: skip
+        torch.from_numpy(kernel),
+        torch.from_numpy(scale),
+        torch.zeros(16, dtype=torch.int64),
+        axis=3,
+        dtype=torch.qint8,
+    )
     np.testing.assert_array_equal(q, want.int_repr().numpy())
     assert q.min() >= -127
     again = q * scale

@@ -145,22 +145,29 @@ def read_header(folder: Path, name: str | None, overrides: Sequence[str]) -> tup
     Raises UserError for a missing folder, an unreadable header, or another config's checkpoint.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such checkpoint folder; give the folder that holds "
-                        "config.json and model.safetensors")  # fmt: skip
+        raise UserError(
+            f"{folder}: no such checkpoint folder; give the folder that holds "
+            "config.json and model.safetensors"
+        )
     try:
         header = json.loads((folder / "config.json").read_text())
         stored = from_dict(header["config"])
     except FileNotFoundError:
-        raise UserError(f"{folder}: holds no config.json, so it is not a checkpoint of "
-                        "vasa-jax") from None  # fmt: skip
+        raise UserError(
+            f"{folder}: holds no config.json, so it is not a checkpoint of vasa-jax"
+        ) from None
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
         raise UserError(f"{folder}/config.json: unreadable ({error!r:.120})") from None
     if header.get("format") not in FORMATS.values():
-        raise UserError(f"{folder}: checkpoint format {header.get('format')} is not known here; "
-                        "use the vasa-jax version that wrote it")  # fmt: skip
+        raise UserError(
+            f"{folder}: checkpoint format {header.get('format')} is not known here; "
+            "use the vasa-jax version that wrote it"
+        )
     if name is not None and name != stored.name:
-        raise UserError(f"{folder}: is a checkpoint of config {stored.name!r}, not of {name!r}; "
-                        f"pass --config {stored.name}")  # fmt: skip
+        raise UserError(
+            f"{folder}: is a checkpoint of config {stored.name!r}, not of {name!r}; "
+            f"pass --config {stored.name}"
+        )
     return apply_overrides(stored, overrides), bool(header.get("trained", True))
 
 

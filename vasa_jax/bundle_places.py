@@ -46,8 +46,9 @@ def _from_hub(address: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError:
-        raise UserError(f"--checkpoint {address}: needs huggingface_hub; pip install it, or give a "
-                        "folder") from None  # fmt: skip
+        raise UserError(
+            f"--checkpoint {address}: needs huggingface_hub; pip install it, or give a folder"
+        ) from None
     try:
         # Nothing else of the repository is of use here.
         folder = snapshot_download(
@@ -55,10 +56,13 @@ def _from_hub(address: str) -> Path:
         )
     except Exception as error:  # the hub has many kinds, and the network's beside them
         why = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"--checkpoint {address}: cannot be downloaded ({why[0]}); check name and "
-                        "network, or give a folder") from None  # fmt: skip
+        raise UserError(
+            f"--checkpoint {address}: cannot be downloaded ({why[0]}); check name and "
+            "network, or give a folder"
+        ) from None
     lacking = [name for name in FILES if not (Path(folder) / name).exists()]
     if lacking:
-        raise UserError(f"--checkpoint {address}: holds no {lacking[0]}; it is no bundle of "
-                        "`vasa-jax export`")  # fmt: skip
+        raise UserError(
+            f"--checkpoint {address}: holds no {lacking[0]}; it is no bundle of `vasa-jax export`"
+        )
     return Path(folder)

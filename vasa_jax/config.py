@@ -209,8 +209,15 @@ class TrainConfig:
     keep: int = 3
 
     def __post_init__(self):
-        for key in ("steps", "batch", "accumulate", "log_every", "sample_every", "save_every",
-                    "keep"):  # fmt: skip
+        for key in (
+            "steps",
+            "batch",
+            "accumulate",
+            "log_every",
+            "sample_every",
+            "save_every",
+            "keep",
+        ):
             value = getattr(self, key)
             require(value > 0, f"train: {key}={value} must be at least 1")
         require(
@@ -230,9 +237,16 @@ def _train_motion() -> TrainConfig:
     """Stage 2: AdamW 1e-4 after 5K steps of warmup, EMA 0.9999, gradients clipped at 1 (ours; the
     paper names none of them)."""
     return TrainConfig(
-        steps=200_000, batch=64, learning_rate=1e-4, final_learning_rate=1e-4, warmup=5_000,
-        schedule="constant", beta1=0.9, clip=1.0, ema=0.9999,
-    )  # fmt: skip
+        steps=200_000,
+        batch=64,
+        learning_rate=1e-4,
+        final_learning_rate=1e-4,
+        warmup=5_000,
+        schedule="constant",
+        beta1=0.9,
+        clip=1.0,
+        ema=0.9999,
+    )
 
 
 def _train_pose() -> TrainConfig:

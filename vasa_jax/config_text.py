@@ -38,13 +38,16 @@ def _note(changes: dict[str, Any], node, path: list[str], value: str, full: str)
     if full == "name":
         raise UserError("--set name: a config's name cannot be changed; choose it by --config NAME")
     if head not in names:
-        raise UserError(f"--set {full}: no key {head!r} in {type(node).__name__}"
-                        f"{nearest(head, names)}")  # fmt: skip
+        raise UserError(
+            f"--set {full}: no key {head!r} in {type(node).__name__}{nearest(head, names)}"
+        )
     current = getattr(node, head)
     if dataclasses.is_dataclass(current):
         if not rest:
-            raise UserError(f"--set {full}: names a whole section; name one key inside it, "
-                            f"such as {full}.{dataclasses.fields(current)[0].name}=…")  # fmt: skip
+            raise UserError(
+                f"--set {full}: names a whole section; name one key inside it, "
+                f"such as {full}.{dataclasses.fields(current)[0].name}=…"
+            )
         _note(changes.setdefault(head, {}), current, rest, value, full)
         return
     if rest:
@@ -62,11 +65,19 @@ def _replaced(node, changes: dict[str, Any]):
 
 
 _LEAST = {
-    "audio_band": 0, "start": 0, "ramp": 0, "warmup": 0, "seed": 0, "data": -1,
-    "network_size": 0, "dyn_crop": 0, "warp_size": 0, "dyn_maps": 0,
+    "audio_band": 0,
+    "start": 0,
+    "ramp": 0,
+    "warmup": 0,
+    "seed": 0,
+    "data": -1,
+    "network_size": 0,
+    "dyn_crop": 0,
+    "warp_size": 0,
+    "dyn_maps": 0,
     "compose_context": 0,
     "compose_mouth": 0,
-}  # fmt: skip
+}
 
 
 def _check_numbers(value, name: str, key: str) -> None:
@@ -125,8 +136,10 @@ def build(kind: type, data: dict, where: str) -> Any:
         raise UserError(f"{where}: expected a JSON object")
     unknown = set(data) - set(hints)
     if unknown:
-        raise UserError(f"{where}: unknown key {sorted(unknown)[0]!r}, perhaps written by another "
-                        "version of vasa-jax")  # fmt: skip
+        raise UserError(
+            f"{where}: unknown key {sorted(unknown)[0]!r}, perhaps written by another "
+            "version of vasa-jax"
+        )
     values = {}
     for name, value in data.items():
         if dataclasses.is_dataclass(hints[name]):

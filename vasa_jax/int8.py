@@ -55,7 +55,8 @@ def unpack(flat: Mapping[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
             continue
         kernel = plain.get(name.removesuffix(SCALE))
         if kernel is None or kernel.dtype != np.int8 or scale.shape != kernel.shape[-1:]:
-            raise UserError(f"{where}: {name} fits no kernel; the file is damaged or of another "
-                            "version")  # fmt: skip
+            raise UserError(
+                f"{where}: {name} fits no kernel; the file is damaged or of another version"
+            )
         plain[name.removesuffix(SCALE)] = kernel.astype(np.float32) * scale
     return plain

@@ -40,15 +40,21 @@ def check_against(flat: Mapping[str, object], expected: Mapping[str, object], wh
     missing = sorted(set(expected) - set(flat))
     unknown = sorted(set(flat) - set(expected))
     if missing:
-        raise UserError(f"{where}: lacks {len(missing)} arrays, first {missing[0]!r}; it was made "
-                        "for another model")  # fmt: skip
+        raise UserError(
+            f"{where}: lacks {len(missing)} arrays, first {missing[0]!r}; it was made "
+            "for another model"
+        )
     if unknown:
-        raise UserError(f"{where}: holds {len(unknown)} arrays this model has no place for, first "
-                        f"{unknown[0]!r}; it was made for another model")  # fmt: skip
+        raise UserError(
+            f"{where}: holds {len(unknown)} arrays this model has no place for, first "
+            f"{unknown[0]!r}; it was made for another model"
+        )
     for name, leaf in expected.items():
         if tuple(flat[name].shape) != tuple(leaf.shape):
-            raise UserError(f"{where}: {name} has shape {tuple(flat[name].shape)}, the model needs "
-                            f"{tuple(leaf.shape)}; it was made for another config")  # fmt: skip
+            raise UserError(
+                f"{where}: {name} has shape {tuple(flat[name].shape)}, the model needs "
+                f"{tuple(leaf.shape)}; it was made for another config"
+            )
 
 
 def save_safetensors(path: Path, flat: Mapping[str, object], metadata: dict[str, str]) -> None:
@@ -88,8 +94,10 @@ def load_safetensors(path: Path) -> dict[str, np.ndarray]:
         # array through a small program of its own, seconds at each start.
         return {name: _array(entry) for name, entry in deserialize(path.read_bytes())}
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error}); it may be truncated "
-                        "or of another format") from None  # fmt: skip
+        raise UserError(
+            f"{path}: not a readable safetensors file ({error}); it may be truncated "
+            "or of another format"
+        ) from None
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -101,10 +109,20 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 _TYPES = {
-    "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16,
-    "U32": np.uint32, "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16,
-    "BF16": jnp.bfloat16, "F32": np.float32, "F64": np.float64,
-}  # fmt: skip
+    "BOOL": np.bool_,
+    "U8": np.uint8,
+    "I8": np.int8,
+    "U16": np.uint16,
+    "I16": np.int16,
+    "U32": np.uint32,
+    "I32": np.int32,
+    "U64": np.uint64,
+    "I64": np.int64,
+    "F16": np.float16,
+    "BF16": jnp.bfloat16,
+    "F32": np.float32,
+    "F64": np.float64,
+}
 
 
 def _array(entry: Mapping[str, Any]) -> np.ndarray:

@@ -126,8 +126,10 @@ class Pipeline:
         folder = Path(name) if Path(name).is_dir() else None
         bundle = resolve_bundle(None if folder else str(name), folder, tuple(overrides))
         if not bundle.trained:
-            raise UserError(f"no weights are shipped for config {str(name)!r}: train it and give "
-                            "the folder that `vasa-jax export` writes")  # fmt: skip
+            raise UserError(
+                f"no weights are shipped for config {str(name)!r}: train it and give "
+                "the folder that `vasa-jax export` writes"
+            )
         return cls(bundle, batch=batch, devices=devices)
 
     def save_pretrained(self, folder: str | os.PathLike) -> None:
@@ -212,8 +214,9 @@ def _read_photo(photo: Photo, picture: Picture, size: int, report: Reporter) -> 
     if not isinstance(photo, np.ndarray):
         return load_portrait(Path(photo), picture, size, report)
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or not photo.size:
-        raise UserError(f"portrait of shape {photo.shape}, {photo.dtype}: give RGB as uint8, "
-                        "(height, width, 3)")  # fmt: skip
+        raise UserError(
+            f"portrait of shape {photo.shape}, {photo.dtype}: give RGB as uint8, (height, width, 3)"
+        )
     return crop_photo(np.ascontiguousarray(photo), Path("portrait"), picture, size, report)
 
 
@@ -224,13 +227,16 @@ def _read_speech(speech: Speech) -> _Sound:
     samples, rate = speech if isinstance(speech, tuple) else (speech, SAMPLE_RATE)
     samples = np.asarray(samples)
     if samples.ndim != 1 or not np.issubdtype(samples.dtype, np.floating):
-        raise UserError(f"speech of shape {samples.shape}, {samples.dtype}: give mono samples as "
-                        "floats in [-1, 1]")  # fmt: skip
+        raise UserError(
+            f"speech of shape {samples.shape}, {samples.dtype}: give mono samples as "
+            "floats in [-1, 1]"
+        )
     if not np.isfinite(samples).all():
         raise UserError("speech holds NaN or infinite samples")
     if len(samples) < MIN_SECONDS * rate:
-        raise UserError(f"speech of {len(samples) / rate:.3f} s is too short; give at least "
-                        f"{MIN_SECONDS:g} s")  # fmt: skip
+        raise UserError(
+            f"speech of {len(samples) / rate:.3f} s is too short; give at least {MIN_SECONDS:g} s"
+        )
     if rate != SAMPLE_RATE:
         from scipy.signal import resample_poly
 

@@ -42,7 +42,7 @@ __all__ = [
     "UInt8",
     "Volume",
     "Waveform",
-]  # fmt: skip
+]
 
 FPS = 25
 SAMPLE_RATE = 16_000
@@ -51,8 +51,15 @@ POSE_DIM = 7
 ROTATION, TRANSLATION, LOG_SCALE = slice(0, 3), slice(3, 6), slice(6, POSE_DIM)
 """Where the parts of a pose stand in a vector of motion."""
 EMOTIONS = (
-    "anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise",
-)  # fmt: skip
+    "anger",
+    "contempt",
+    "disgust",
+    "fear",
+    "happiness",
+    "neutral",
+    "sadness",
+    "surprise",
+)
 """HSEmotion's eight classes in its order: the axes of the emotion condition."""
 ARKIT = (
     "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight",

@@ -65,9 +65,14 @@ def decoder(config, arguments):
     """One frame (or a batch) from driven volume to picture, the paper's way in every config."""
     drawn = config.face.drawn_size
     face = dataclasses.replace(
-        config.face, image_size=drawn, network_size=0, compose=False, compose_context=0,
-        compose_plate=False, decoder_dyn=False,
-    )  # fmt: skip
+        config.face,
+        image_size=drawn,
+        network_size=0,
+        compose=False,
+        compose_context=0,
+        compose_plate=False,
+        decoder_dyn=False,
+    )
     batch, rng = arguments.batch, np.random.default_rng(0)
     model = Decoder(face, Style(face.norm_groups, config.dtype, folded=True))
     size, depth, channels = face.volume_size, face.volume_depth, face.volume_channels
@@ -235,9 +240,12 @@ def main():
             }
             report["rows"].append(row)
             s = row["speed_over_torch"]
-            print(f"{name:9} against {row['peer']:22} {s['median']:6.2f} x "
-                  f"({s['min']:.2f} to {s['max']:.2f}), ours {row['ours_s']['median']:.4g} s, "
-                  f"differ by {error:.1e}", flush=True)  # fmt: skip
+            print(
+                f"{name:9} against {row['peer']:22} {s['median']:6.2f} x "
+                f"({s['min']:.2f} to {s['max']:.2f}), ours {row['ours_s']['median']:.4g} s, "
+                f"differ by {error:.1e}",
+                flush=True,
+            )
             if arguments.output:
                 arguments.output.parent.mkdir(parents=True, exist_ok=True)
                 beside = arguments.output.with_suffix(".part")

@@ -77,8 +77,10 @@ def find_dataset(folder: Path, kind: str = CLIPS) -> Path | None:
     ]
     fitting = [path for path in found if _metadata(path).get("kind") == kind]
     if len(fitting) > 1:
-        raise UserError(f"{folder}: holds {len(fitting)} datasets ({fitting[0]}, {fitting[1]}); "
-                        "give the folder of one")  # fmt: skip
+        raise UserError(
+            f"{folder}: holds {len(fitting)} datasets ({fitting[0]}, {fitting[1]}); "
+            "give the folder of one"
+        )
     return fitting[0] if fitting else None
 
 
@@ -88,12 +90,16 @@ def open_dataset(folder: Path, kind: str = CLIPS) -> Dataset:
     Raises UserError when there is none, or it cannot be read.
     """
     if not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder; give that of a dataset from `vasa-jax prepare` "
-                        "or `vasa-jax synth`")  # fmt: skip
+        raise UserError(
+            f"{folder}: no such folder; give that of a dataset from `vasa-jax prepare` "
+            "or `vasa-jax synth`"
+        )
     place = find_dataset(folder, kind)
     if place is None:
-        raise UserError(f"{folder}: holds no dataset of {kind}; make one by `vasa-jax prepare` or "
-                        "`vasa-jax synth`")  # fmt: skip
+        raise UserError(
+            f"{folder}: holds no dataset of {kind}; make one by `vasa-jax prepare` or "
+            "`vasa-jax synth`"
+        )
     table = _metadata(place)
     try:
         splits = {

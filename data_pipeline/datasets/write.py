@@ -90,8 +90,10 @@ def _write(out, name, kind, files, description, advance, beam_runner):
     if name not in BUILDERS:
         raise UserError(f"unknown dataset builder {name!r}; it is one of {', '.join(BUILDERS)}")
     if set(files) - set(SPLITS):
-        raise UserError(f"unknown split {sorted(set(files) - set(SPLITS))[0]!r}; it is one of "
-                        f"{', '.join(SPLITS)}")  # fmt: skip
+        raise UserError(
+            f"unknown split {sorted(set(files) - set(SPLITS))[0]!r}; it is one of "
+            f"{', '.join(SPLITS)}"
+        )
     files = {split: [Path(f) for f in files[split]] for split in SPLITS if files.get(split)}
     if not files:
         raise UserError(f"{out}: there is no clip to write; the report says why all were left out")
@@ -133,8 +135,10 @@ def _prepare(builder, beam_runner, out):
         with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints its own banner
             builder.download_and_prepare(download_config=config)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); free some disk "
-                        "space or choose another folder") from None  # fmt: skip
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror or error}); free some disk "
+            "space or choose another folder"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -148,8 +152,10 @@ def _scratch(out: Path, name: str):
                 shutil.rmtree(stale, ignore_errors=True)
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose a folder "
-                        "that you may write to") from None  # fmt: skip
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror or error}); choose a folder "
+            "that you may write to"
+        ) from None
     try:
         yield folder
     finally:
@@ -205,15 +211,19 @@ def _index(kind, files):
         for path in paths:
             row = head(path)
             if row["id"] in seen:
-                raise UserError(f"{path}: is named {row['id']!r} like {seen[row['id']]}; names of "
-                                "clips must differ")  # fmt: skip
+                raise UserError(
+                    f"{path}: is named {row['id']!r} like {seen[row['id']]}; names of "
+                    "clips must differ"
+                )
             seen[row["id"]] = path
             sizes.setdefault(row["size"], path)
             for person in row["identity"]:
                 if owners.setdefault(person, split) != split:
-                    raise UserError(f"{path}: shows {person!r}, who is in splits "
-                                    f"{owners[person]!r} and {split!r}; splits must not share "
-                                    "a person")  # fmt: skip
+                    raise UserError(
+                        f"{path}: shows {person!r}, who is in splits "
+                        f"{owners[person]!r} and {split!r}; splits must not share "
+                        "a person"
+                    )
             rows.append((hashlib.sha256(row["id"].encode()).hexdigest(), path, row))
         rows.sort(key=lambda r: r[0])
         ordered[split] = [path for _, path, _ in rows]
@@ -228,8 +238,10 @@ def _index(kind, files):
         }
     if len(sizes) > 1:
         (a, first), (b, second) = list(sizes.items())[:2]
-        raise UserError(f"{second}: its pictures are {b} px, those of {first} are {a} px; keep one "
-                        "size in a dataset")  # fmt: skip
+        raise UserError(
+            f"{second}: its pictures are {b} px, those of {first} are {a} px; keep one "
+            "size in a dataset"
+        )
     return ordered, {"kind": kind, "size": next(iter(sizes)), "splits": splits}
 
 
@@ -262,6 +274,12 @@ def _swap_head(path):
     with np.load(path, allow_pickle=False) as stored:
         mark = _mark(stored)
     has = {name for name, value in group._asdict().items() if value is not None}
-    return {"id": group.group_id, "identity": list(group.identity), "size": group.size,
-            "frames": list(group.counts()), "distance": None, "has": has,
-            "mark": mark}  # fmt: skip
+    return {
+        "id": group.group_id,
+        "identity": list(group.identity),
+        "size": group.size,
+        "frames": list(group.counts()),
+        "distance": None,
+        "has": has,
+        "mark": mark,
+    }

@@ -89,8 +89,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("train", type=Path)
     parser.add_argument("held", type=Path)
-    parser.add_argument("--weights", required=True, type=Path, help="safetensors with face/dyn/… "
-                        "and face/pose/…")  # fmt: skip
+    parser.add_argument(
+        "--weights", required=True, type=Path, help="safetensors with face/dyn/… and face/pose/…"
+    )
     parser.add_argument("--config", default="demo")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--groups", type=int, help="at most so many of each folder")

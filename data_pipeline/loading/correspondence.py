@@ -70,8 +70,9 @@ def correspond(
             distance, number = tree.query(asked, _NEIGHBOURS)
             near = distance[:, 0] < _NEAR
             rows_of = np.flatnonzero(covered)[near]
-            spots = _between(asked[near], tree.data[number[near]].astype(np.float32),
-                             at[number[near]], 1 / size)  # fmt: skip
+            spots = _between(
+                asked[near], tree.data[number[near]].astype(np.float32), at[number[near]], 1 / size
+            )
             out.reshape(-1, 4)[rows_of, :2] = spots
             out.reshape(-1, 4)[rows_of, 2] = 1.0
         found.append(out)

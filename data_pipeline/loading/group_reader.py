@@ -40,8 +40,10 @@ class GroupReader:
         files = find_groups(folder)
         host, hosts = jax.process_index(), jax.process_count()
         if len(files) < hosts or batch % hosts:
-            raise UserError(f"{folder}: {len(files)} groups and a batch of {batch} cannot be "
-                            f"shared by {hosts} hosts")  # fmt: skip
+            raise UserError(
+                f"{folder}: {len(files)} groups and a batch of {batch} cannot be "
+                f"shared by {hosts} hosts"
+            )
         self._batch, self._seed, self._salt, self._next = batch // hosts, seed, salt, 0
         self._pool = ThreadPoolExecutor(os.cpu_count() or 1 if threads is None else threads)
         self._groups: list[SwapGroup] = list(self._pool.map(read_group, files[host::hosts]))
@@ -53,9 +55,11 @@ class GroupReader:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on at a place; raises UserError when the folder holds another number of groups."""
         if (state["groups"], state["seed"]) != (len(self._groups), self._seed):
-            raise UserError(f"the run was saved with {state['groups']} groups of swaps and seed "
-                            f"{state['seed']}, now there are {len(self._groups)} and "
-                            f"{self._seed}; bring them back, or start a new --workdir")  # fmt: skip
+            raise UserError(
+                f"the run was saved with {state['groups']} groups of swaps and seed "
+                f"{state['seed']}, now there are {len(self._groups)} and "
+                f"{self._seed}; bring them back, or start a new --workdir"
+            )
         self._next = state["next"]
 
     def close(self) -> None:

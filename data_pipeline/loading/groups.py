@@ -56,9 +56,11 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
         if self._flows:
             self._groups = [group for group in self._groups if group.places is not None]
         if not self._groups:
-            raise UserError(f"{folder}: none of its groups tells which place of a head is seen "
-                            "where; make them anew, or --set face_losses.exact.flow=0 --set "
-                            "face_losses.exact.shares=0")  # fmt: skip
+            raise UserError(
+                f"{folder}: none of its groups tells which place of a head is seen "
+                "where; make them anew, or --set face_losses.exact.flow=0 --set "
+                "face_losses.exact.shares=0"
+            )
         self._pixels, self._how = config.face.image_size, Augment() if augment is None else augment
         names = sorted({name for group in self._groups for name in group.identity})
         self._codes = {name: number for number, name in enumerate(names)}
@@ -89,9 +91,13 @@ class GroupFiles(GroupReader, Iterator[FaceBatch]):
 
     def _example(self, group: SwapGroup, rng: np.random.Generator) -> dict[str, np.ndarray]:
         quad = make_quad(
-            raw_quad(group, self._codes, rng, self._how), self._stored, self._how, rng,
-            group.masks is not None, self._flows,
-        )  # fmt: skip
+            raw_quad(group, self._codes, rng, self._how),
+            self._stored,
+            self._how,
+            rng,
+            group.masks is not None,
+            self._flows,
+        )
         for name in self._views():
             quad.setdefault(f"{name}_view", quad[name])
         if self._pixels < self._stored:

@@ -88,8 +88,10 @@ class Recipe:
                 return pairs.read_record(record)
             return swap_from_example(features.deserialize_example_np(record))
         except Exception as error:  # array_record, protobuf and TFDS each have their own
-            raise UserError(f"{self._folder}: record {self._ids[number]!r} cannot be read "
-                            f"({error}); make the dataset anew") from None  # fmt: skip
+            raise UserError(
+                f"{self._folder}: record {self._ids[number]!r} cannot be read "
+                f"({error}); make the dataset anew"
+            ) from None
 
     def read(self, block: int) -> list[list[Example]]:
         """The batches of a block. Each record is read once for all of its examples."""
@@ -129,5 +131,6 @@ class Recipe:
         try:
             return self._form.make(*given, stored=self._stored)
         except UserError as error:
-            raise UserError(f"{self._folder}: record {example.name!r}: {error}; make the dataset "
-                            "anew") from None  # fmt: skip
+            raise UserError(
+                f"{self._folder}: record {example.name!r}: {error}; make the dataset anew"
+            ) from None

@@ -31,8 +31,10 @@ def rows_of(
     """
     lacking = [name for name in NEEDED if getattr(group, name) is None]
     if lacking:
-        raise UserError(f"{group.group_id}: a group without {', '.join(lacking)} cannot be trained "
-                        "on out of a device's memory; make it anew")  # fmt: skip
+        raise UserError(
+            f"{group.group_id}: a group without {', '.join(lacking)} cannot be trained "
+            "on out of a device's memory; make it anew"
+        )
     counts, size = group.counts(), group.size
     if len(people) != counts[0]:
         raise ValueError(f"{group.group_id}: {len(people)} numbers for {counts[0]} people")

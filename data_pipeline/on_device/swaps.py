@@ -64,12 +64,13 @@ def _draw_views(key: Key[Array, ""], how: Augment, batch: int) -> ViewDraws:
     warp, colours, shift, grow, fill = jax.random.split(key, 5)
     return ViewDraws(
         pictures.draw_warps(warp, how.view_warp, batch) if how.view_warp else None,
-        None if how.view_colours is None
+        None
+        if how.view_colours is None
         else pictures.draw_colours(colours, how.view_colours, batch),
         jax.random.uniform(shift, (batch, 2), minval=-SHIFT, maxval=SHIFT),
         jax.random.uniform(grow, (batch, 1), minval=1.0, maxval=GROW),
         jax.random.uniform(fill, (batch, 3), maxval=255.0),
-    )  # fmt: skip
+    )
 
 
 def make_views(

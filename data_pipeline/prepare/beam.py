@@ -69,8 +69,10 @@ def _run(
                     | "outcomes" >> beam.io.WriteToText(str(folder / "outcome"))
                 )
         except Exception as error:  # each runner has its own
-            raise UserError(f"the Beam pipeline failed ({type(error).__name__}: {error}); finished "
-                            "clips stay, so run the same command again") from None  # fmt: skip
+            raise UserError(
+                f"the Beam pipeline failed ({type(error).__name__}: {error}); finished "
+                "clips stay, so run the same command again"
+            ) from None
         left = set(range(len(jobs)))
         for file in sorted(folder.glob("outcome*")):
             for line in file.read_text().splitlines():

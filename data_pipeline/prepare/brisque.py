@@ -83,8 +83,10 @@ def load_svr(path: Path) -> Svr:
         gamma, rho = float(facts["gamma"]), float(facts["rho"])
         return Svr(vectors, coefficients, gamma, rho, low, high)
     except (OSError, ValueError, KeyError, IndexError) as error:
-        raise UserError(f"{path} is not the model of BRISQUE ({error}); run `vasa-jax weights get "
-                        "brisque` to replace it") from None  # fmt: skip
+        raise UserError(
+            f"{path} is not the model of BRISQUE ({error}); run `vasa-jax weights get "
+            "brisque` to replace it"
+        ) from None
 
 
 def _of_one_scale(grey: np.ndarray) -> np.ndarray:

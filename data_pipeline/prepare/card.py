@@ -100,8 +100,10 @@ def _counts(result: "Result") -> str:
         people = sum(split is None or s == split for s in result.splits.values())
         minutes = sum(c.stop - c.start for c in clips) / FPS / 60
         rows.append([split or "all", people, len(clips), f"{minutes:.2f}"])
-    found = Counter("broken" if r.outcome == "failed" else "with clips" if r.clips else
-                    "without a clip" for r in result.reports)  # fmt: skip
+    found = Counter(
+        "broken" if r.outcome == "failed" else "with clips" if r.clips else "without a clip"
+        for r in result.reports
+    )
     videos = ", ".join(f"{count} {kind}" for kind, count in found.most_common())
     table = _table(["split", "people", "clips", "minutes"], rows)
     others = ", ".join(f"{name} ({count})" for name, count in result.left_out.items())
@@ -111,11 +113,14 @@ def _counts(result: "Result") -> str:
 
 def _steps(result: "Result") -> str:
     rows = [
-        [row.step, f"{row.discarded / FPS:.1f}",
-         ", ".join(f"{reason} ({count})" for reason, count in row.reasons.items()),
-         f"{row.seconds:.1f}"]
+        [
+            row.step,
+            f"{row.discarded / FPS:.1f}",
+            ", ".join(f"{reason} ({count})" for reason, count in row.reasons.items()),
+            f"{row.seconds:.1f}",
+        ]
         for row in step_totals(result.reports)
-    ]  # fmt: skip
+    ]
     head = ["step", "seconds of video discarded", "reasons (stretches)", "seconds of work"]
     return f"## Steps\n\n{_table(head, rows)}"
 

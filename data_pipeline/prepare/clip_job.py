@@ -69,8 +69,11 @@ def prepare_source(
     except OSError as error:
         message = f"cannot be read ({error.strerror or error})"
         return failed(source, message)
-    key = {"options": options.digest(json.dumps(labellers.names, sort_keys=True)),
-           "state": state, "identity": source.identity}  # fmt: skip
+    key = {
+        "options": options.digest(json.dumps(labellers.names, sort_keys=True)),
+        "state": state,
+        "identity": source.identity,
+    }
     check_ours(record_path, "record of `vasa-jax prepare`", _is_record)
     earlier = _earlier(record_path)
     if earlier is not None:

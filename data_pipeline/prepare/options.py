@@ -73,8 +73,11 @@ def check_options(options: PrepareOptions) -> None:
     rules = (
         (options.size in SIZES, "--size", _SIZE),
         (options.min_seconds >= 0.2, "--min-seconds", "at least 0.2"),
-        (options.max_seconds >= 2 * options.min_seconds, "--max-seconds",
-         "at least twice --min-seconds, so that a long shot can be cut without a rest"),
+        (
+            options.max_seconds >= 2 * options.min_seconds,
+            "--max-seconds",
+            "at least twice --min-seconds, so that a long shot can be cut without a rest",
+        ),
         (1 <= options.jpeg_quality <= 100, "--jpeg-quality", "1 to 100"),
         (options.least_face >= 16, "--min-face", "at least 16 pixels"),
         (0 < options.shot_threshold <= 255, "--shot-threshold", "more than 0, at most 255"),
@@ -83,7 +86,7 @@ def check_options(options: PrepareOptions) -> None:
         (0 <= options.margin_jitter <= 0.5, "--margin-jitter", "0 to 0.5"),
         (0 <= options.max_outside <= 1, "--max-outside", "0 to 1"),
         (0 <= options.max_lag <= 15, "--max-lag", "0 to 15 frames"),
-    )  # fmt: skip
+    )
     for fine, flag, wanted in rules:
         if not fine:
             raise UserError(f"{flag} must be {wanted}")

@@ -28,17 +28,23 @@ def draw_plots(
         gaze = np.degrees(labels.gaze)
         plots["Head pose"] = _histograms(
             folder / "pose.png",
-            {"pitch (down +), deg": pose[:, 0], "yaw (picture's left +), deg": pose[:, 1],
-             "roll, deg": pose[:, 2]},
-        )  # fmt: skip
+            {
+                "pitch (down +), deg": pose[:, 0],
+                "yaw (picture's left +), deg": pose[:, 1],
+                "roll, deg": pose[:, 2],
+            },
+        )
         plots["Line of sight per frame, and every clip's main direction"] = _directions(
             folder / "gaze.png", gaze, np.degrees(labels.main_gaze)
         )
         plots["Head distance, picture quality, length of the clips"] = _histograms(
             folder / "clips.png",
-            {"head distance": labels.distance, "quality (100 - BRISQUE)": labels.quality,
-             "seconds": labels.seconds},
-        )  # fmt: skip
+            {
+                "head distance": labels.distance,
+                "quality (100 - BRISQUE)": labels.quality,
+                "seconds": labels.seconds,
+            },
+        )
         plots["Emotion, mean share over all clips"] = _bars(
             folder / "emotion.png",
             dict(zip(EMOTIONS, labels.emotion.mean(0).tolist(), strict=True)),
@@ -88,8 +94,13 @@ def _directions(path: Path, gaze: np.ndarray, main: np.ndarray) -> Path:
     figure.colorbar(counts[3], ax=axes[0], label="frames")
     axes[1].scatter(main[:, 0], main[:, 1], s=12, color=_COLOUR, alpha=0.6)
     for axis in axes:
-        axis.set(xlim=span[0], ylim=span[1], xlabel="yaw (picture's right +), deg",
-                 ylabel="pitch (up +), deg", aspect="equal")  # fmt: skip
+        axis.set(
+            xlim=span[0],
+            ylim=span[1],
+            xlabel="yaw (picture's right +), deg",
+            ylabel="pitch (up +), deg",
+            aspect="equal",
+        )
         axis.axhline(0, color="grey", lw=0.5)
         axis.axvline(0, color="grey", lw=0.5)
     return _save(figure, path)

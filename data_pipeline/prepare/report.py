@@ -83,8 +83,11 @@ def from_json(content: dict[str, Any]) -> SourceReport:
 def write_json(path: Path, content: Any) -> None:
     """One JSON value, whole or not at all; a list is written as JSON lines for a .jsonl name."""
     lines = path.suffix == ".jsonl"
-    text = "".join(json.dumps(row) + "\n" for row in content) if lines else (
-        json.dumps(content, indent=1) + "\n")  # fmt: skip
+    text = (
+        "".join(json.dumps(row) + "\n" for row in content)
+        if lines
+        else (json.dumps(content, indent=1) + "\n")
+    )
     write_whole(path, "report", text)
 
 

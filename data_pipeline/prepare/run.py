@@ -109,10 +109,14 @@ def prepare_folder(
             advance(1)
     splits = split_of({r.identity for r in reports if r.clips}, val_share, test_share)
     files = {
-        split: [out / CLIPS / c.file for r in reports if splits.get(r.identity) == split
-                for c in r.clips]
+        split: [
+            out / CLIPS / c.file
+            for r in reports
+            if splits.get(r.identity) == split
+            for c in r.clips
+        ]
         for split in SPLITS
-    }  # fmt: skip
+    }
     files = {split: paths for split, paths in files.items() if paths}
     write_json(out / REPORT, [to_json(r) | {"split": splits.get(r.identity)} for r in reports])
     result = Result(reports, splits, None, found.left_out)
@@ -139,10 +143,14 @@ def summary(result: Result, options: PrepareOptions, labellers: Labellers) -> di
     """The content of report.json."""
     outcomes = [r.outcome for r in result.reports]
     frames = {
-        split: sum(c.stop - c.start for r in result.reports for c in r.clips
-                   if result.splits.get(r.identity) == split)
+        split: sum(
+            c.stop - c.start
+            for r in result.reports
+            for c in r.clips
+            if result.splits.get(r.identity) == split
+        )
         for split in SPLITS
-    }  # fmt: skip
+    }
     return {
         "videos": {kind: outcomes.count(kind) for kind in ("made", "skipped", "failed")},
         "files left out": dict(result.left_out),
@@ -188,5 +196,7 @@ def _make_folder(out: Path) -> None:
     try:
         (out / CLIPS).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error}); choose a folder "
-                        "that you may write to") from None  # fmt: skip
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror or error}); choose a folder "
+            "that you may write to"
+        ) from None

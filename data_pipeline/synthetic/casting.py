@@ -194,14 +194,21 @@ def summarise(members: Sequence[Member]) -> dict[str, Any]:
 
 def tell(summary: dict[str, Any]) -> list[str]:
     """The same in lines for people."""
-    lines = [f"cast: {summary['people']} people out of {summary['faces_drawn']} faces; "
-             f"{summary['too_like_neighbour']} too like the one before ({THRESHOLD} or less), "
-             f"{summary['too_like_another']} too like another ({FLOOR} or less)"]  # fmt: skip
-    for name, words in (("consecutive", "neighbours"), ("nearest", "nearest other of each"),
-                        ("pairs", "all pairs")):  # fmt: skip
+    lines = [
+        f"cast: {summary['people']} people out of {summary['faces_drawn']} faces; "
+        f"{summary['too_like_neighbour']} too like the one before ({THRESHOLD} or less), "
+        f"{summary['too_like_another']} too like another ({FLOOR} or less)"
+    ]
+    for name, words in (
+        ("consecutive", "neighbours"),
+        ("nearest", "nearest other of each"),
+        ("pairs", "all pairs"),
+    ):
         if p := summary[name]:
-            lines.append(f"dlib distance, {words}: 5 % {p['low']:.2f}, median {p['median']:.2f}, "
-                         f"95 % {p['high']:.2f}; above {THRESHOLD}: {p['above']:.0%}")  # fmt: skip
+            lines.append(
+                f"dlib distance, {words}: 5 % {p['low']:.2f}, median {p['median']:.2f}, "
+                f"95 % {p['high']:.2f}; above {THRESHOLD}: {p['above']:.0%}"
+            )
     return lines
 
 
@@ -232,11 +239,13 @@ def _read(path: Path, rules: dict[str, Any]) -> tuple[list[Member], list[Face]]:
     except FileNotFoundError:
         return [], []
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete it, and the same people are "
-                        "cast again") from None  # fmt: skip
+        raise UserError(
+            f"{path}: cannot be read ({error}); delete it, and the same people are cast again"
+        ) from None
     if kept != rules:
-        raise UserError(f"{path}: people were cast by other rules; choose another folder, or "
-                        "delete this one")  # fmt: skip
+        raise UserError(
+            f"{path}: people were cast by other rules; choose another folder, or delete this one"
+        )
     return members, spare
 
 

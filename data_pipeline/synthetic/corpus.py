@@ -150,9 +150,11 @@ def describe(plan: Plan, cast: dict[str, Any] | None = None) -> str:
     speech = "given recordings" if plan.speech else "Kokoro-82M"
     textures = "MakeHuman's CC0 textures" if plan.assets else "procedural textures"
     told = "" if cast is None else f" {'; '.join(casting.tell(cast))}."
-    return (f"{plan.identities} identities with {textures}, {plan.clips_each} clips of "
-            f"{plan.frames} frames each, speech from {speech}, seed "
-            f"{plan.seed}.{told}")  # fmt: skip
+    return (
+        f"{plan.identities} identities with {textures}, {plan.clips_each} clips of "
+        f"{plan.frames} frames each, speech from {speech}, seed "
+        f"{plan.seed}.{told}"
+    )
 
 
 def _ensure_faces(progress):
@@ -160,8 +162,10 @@ def _ensure_faces(progress):
         for name in _FACE_WEIGHTS:
             zoo.ensure(name, progress.note)
     except UserError as error:
-        raise UserError(f"people cannot be told apart ({error}); connect to the network once, or "
-                        "take people who may look alike: --any-faces") from None  # fmt: skip
+        raise UserError(
+            f"people cannot be told apart ({error}); connect to the network once, or "
+            "take people who may look alike: --any-faces"
+        ) from None
 
 
 def _claim(out: Path, record: dict[str, Any]) -> None:
@@ -181,5 +185,7 @@ def _compare(out: Path, record: dict[str, Any]) -> None:
         raise UserError(f"{path}: cannot be read ({error}); choose another folder") from None
     differ = [key for key in record if not isinstance(found, dict) or found.get(key) != record[key]]
     if differ:
-        raise UserError(f"{out}: holds clips of another plan (its {', '.join(differ)} differ); "
-                        "choose another folder, or delete this one")  # fmt: skip
+        raise UserError(
+            f"{out}: holds clips of another plan (its {', '.join(differ)} differ); "
+            "choose another folder, or delete this one"
+        )

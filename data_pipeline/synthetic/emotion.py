@@ -7,18 +7,32 @@ from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
 from vasa_jax.typing import ARKIT, EMOTIONS, Float
 
 FACES: dict[str, dict[str, float]] = {
-    "anger": {"browDown": 0.85, "eyeSquint": 0.3, "mouthPress": 0.3, "noseSneer": 0.4,
-              "eyeWide": 0.2},
-    "contempt": {"mouthSmileLeft": 0.45, "mouthDimpleLeft": 0.5, "eyeSquint": 0.2,
-                 "browDownRight": 0.2},
+    "anger": {
+        "browDown": 0.85,
+        "eyeSquint": 0.3,
+        "mouthPress": 0.3,
+        "noseSneer": 0.4,
+        "eyeWide": 0.2,
+    },
+    "contempt": {
+        "mouthSmileLeft": 0.45,
+        "mouthDimpleLeft": 0.5,
+        "eyeSquint": 0.2,
+        "browDownRight": 0.2,
+    },
     "disgust": {"noseSneer": 0.7, "mouthUpperUp": 0.4, "mouthFrown": 0.35, "browDown": 0.3},
-    "fear": {"browInnerUp": 0.7, "browOuterUp": 0.4, "browDown": 0.3, "eyeWide": 0.7,
-             "mouthStretch": 0.4},
+    "fear": {
+        "browInnerUp": 0.7,
+        "browOuterUp": 0.4,
+        "browDown": 0.3,
+        "eyeWide": 0.7,
+        "mouthStretch": 0.4,
+    },
     "happiness": {"mouthSmile": 0.85, "cheekSquint": 0.7, "eyeSquint": 0.4},
     "neutral": {},
     "sadness": {"browInnerUp": 0.75, "mouthFrown": 0.65, "browDown": 0.15},
     "surprise": {"browInnerUp": 0.7, "browOuterUp": 0.9, "eyeWide": 0.8},
-}  # fmt: skip
+}
 """A share of 1 of each emotion: the action units of Ekman & Friesen in ARKit's terms, the middle of
 what open presets use. The jaw is left out: it belongs to speech. Contempt is one-sided (AU 12 and
 14). Names without Left or Right stand for both sides."""

@@ -112,8 +112,14 @@ class HeadRenderer:
         scene.add(mesh.parts["helper-tongue"], 0, "mouth", texture, **look, power=30.0, apart=6)
         iris = tuple(float(c) ** 2.2 for c in identity.iris)
         for k in range(2):
-            scene.add_ball(k, centre=(0.0, 0.0, 0.0), iris=iris, white=(0.80, 0.76, 0.72),
-                           seed=float(identity.skin.seed % 97), apart=3)  # fmt: skip
+            scene.add_ball(
+                k,
+                centre=(0.0, 0.0, 0.0),
+                iris=iris,
+                white=(0.80, 0.76, 0.72),
+                seed=float(identity.skin.seed % 97),
+                apart=3,
+            )
         if identity.lashes == "painted":
             strip = scene.texture(lash_texture(np.random.default_rng((identity.seed, 17))))
             for name in LASHES:
@@ -126,8 +132,9 @@ class HeadRenderer:
             texture = scene.texture(picture)
             # Whole strands of hair first, so that their soft edges blend over them.
             for floor in (0.75, 0.35) if kind == "hair" else (0.06,):
-                scene.add(proxy.part, int(start), "hair", texture, tint=tint, floor_alpha=floor,
-                          inner=1.0)  # fmt: skip
+                scene.add(
+                    proxy.part, int(start), "hair", texture, tint=tint, floor_alpha=floor, inner=1.0
+                )
 
         shell = self._person.shell
         if shell is not None:
@@ -160,9 +167,15 @@ class HeadRenderer:
         self._painted = looks_of(identity)
 
     def _worn(self, identity):
-        rooms = {} if self._assets is None else {
-            "brows": self._assets.brows, "lashes": self._assets.lashes, "hair": self._assets.hair,
-        }  # fmt: skip
+        rooms = (
+            {}
+            if self._assets is None
+            else {
+                "brows": self._assets.brows,
+                "lashes": self._assets.lashes,
+                "hair": self._assets.hair,
+            }
+        )
         found = []
         for kind, names in rooms.items():
             folder = names.get(getattr(identity, kind))
@@ -240,8 +253,14 @@ class HeadRenderer:
         five = np.concatenate([eyes, spots]) + move
         landmarks = posed.vertices[anchors.landmarks] + move
         f32 = lambda x: np.asarray(x, np.float32)  # noqa: E731
-        return (f32(rotation), f32(translation), f32([np.log(scale)]), f32(self._project(five)),
-                f32(self._project(landmarks)), f32(posed.gaze))  # fmt: skip
+        return (
+            f32(rotation),
+            f32(translation),
+            f32([np.log(scale)]),
+            f32(self._project(five)),
+            f32(self._project(landmarks)),
+            f32(posed.gaze),
+        )
 
     def _project(self, points):
         """Shares of width and height of points in camera axes."""

@@ -168,9 +168,20 @@ class Identity(NamedTuple):
 
 
 LOOKS = (
-    "seed", "age", "sex", "skin", "eyes", "brows", "lashes", "hair", "cut", "beard", "beard_depth",
-    "hair_colour", "brow_colour",
-)  # fmt: skip
+    "seed",
+    "age",
+    "sex",
+    "skin",
+    "eyes",
+    "brows",
+    "lashes",
+    "hair",
+    "cut",
+    "beard",
+    "beard_depth",
+    "hair_colour",
+    "brow_colour",
+)
 """The fields of an identity that textures are painted from, and what belongs with them."""
 
 

@@ -86,5 +86,7 @@ def percentiles(values: Float[np.ndarray, " n"]) -> dict[str, float]:
 def row(name: str, values: Float[np.ndarray, " n"]) -> str:
     """A row of the table that `HEADER` begins."""
     p = percentiles(values)
-    return (f"| {name} | {len(values)} | {p['low']:.2f} | {p['median']:.2f} | {p['high']:.2f} | "
-            f"{p['above']:.0%} |")  # fmt: skip
+    return (
+        f"| {name} | {len(values)} | {p['low']:.2f} | {p['median']:.2f} | {p['high']:.2f} | "
+        f"{p['above']:.0%} |"
+    )

@@ -91,8 +91,10 @@ def check_plan(plan: Plan) -> None:
     if plan.seconds < LEAST_SECONDS:
         raise UserError(f"--seconds {plan.seconds:g} must be at least {LEAST_SECONDS:g}")
     if plan.minutes <= 0 or plan.minutes * 60 / plan.identities < LEAST_SECONDS:
-        raise UserError(f"--minutes {plan.minutes:g} are less than {LEAST_SECONDS:g} s for each of "
-                        f"{plan.identities} identities; ask for more minutes")  # fmt: skip
+        raise UserError(
+            f"--minutes {plan.minutes:g} are less than {LEAST_SECONDS:g} s for each of "
+            f"{plan.identities} identities; ask for more minutes"
+        )
     if plan.swaps and plan.identities < plan.swap_people:
         raise UserError(f"--swaps needs at least {plan.swap_people} identities to swap")
     split_of([], plan.val_share, plan.test_share)
@@ -212,8 +214,10 @@ def _rooms(plan: Plan) -> dict[str, list[int]]:
     rooms = {s: [p for p in range(plan.identities) if splits[p] == s] for s in SPLITS}
     rooms = {s: people for s, people in rooms.items() if len(people) >= plan.swap_people}
     if not rooms:
-        raise UserError(f"--swaps needs {plan.swap_people} identities in one split, and "
-                        f"{plan.identities} are too few for that; raise --identities")  # fmt: skip
+        raise UserError(
+            f"--swaps needs {plan.swap_people} identities in one split, and "
+            f"{plan.identities} are too few for that; raise --identities"
+        )
     return rooms
 
 

@@ -20,9 +20,25 @@ LONGEST = 0.22
 """Seconds after which a sound without a successor is over; the rest is a pause."""
 _ALONE = 0.06
 _SAME = {
-    "g": "ɡ", "r": "ɹ", "a": "ɑ", "e": "ɛ", "o": "ɔ", "ɚ": "ɜ", "ɝ": "ɜ", "ɐ": "ə", "x": "k",
-    "β": "v", "y": "i", "ɨ": "ɪ", "ʉ": "u", "ɻ": "ɹ", "c": "k", "ɟ": "ɡ", "ɲ": "n", "ɫ": "l",
-}  # fmt: skip
+    "g": "ɡ",
+    "r": "ɹ",
+    "a": "ɑ",
+    "e": "ɛ",
+    "o": "ɔ",
+    "ɚ": "ɜ",
+    "ɝ": "ɜ",
+    "ɐ": "ə",
+    "x": "k",
+    "β": "v",
+    "y": "i",
+    "ɨ": "ɪ",
+    "ʉ": "u",
+    "ɻ": "ɹ",
+    "c": "k",
+    "ɟ": "ɡ",
+    "ɲ": "n",
+    "ɫ": "l",
+}
 """Sounds that English lacks, as the nearest that lips know."""
 
 

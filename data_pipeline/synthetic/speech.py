@@ -137,8 +137,9 @@ def parts_of(voice: str) -> list[tuple[str, float]]:
         try:
             parts.append((name, float(share or 1)))
         except ValueError:
-            raise UserError(f"voice {voice!r}: {share!r} is no share; write NAME:SHARE+NAME:SHARE"
-                            ) from None  # fmt: skip
+            raise UserError(
+                f"voice {voice!r}: {share!r} is no share; write NAME:SHARE+NAME:SHARE"
+            ) from None
     return parts
 
 

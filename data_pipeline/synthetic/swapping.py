@@ -90,10 +90,15 @@ def _draw_face(rng: np.random.Generator) -> Float[np.ndarray, "52"]:
         face = rng.uniform(0.25, 1.0) * vector(SHAPES[str(rng.choice(list(SHAPES)))])
     else:
         smile, teeth = rng.uniform(0.3, 1.0), rng.choice([0.0, 1.0]) * rng.uniform(0.3, 1.0)
-        face = vector({
-            "mouthSmile": smile, "cheekSquint": 0.6 * smile, "mouthUpperUp": 0.5 * teeth,
-            "mouthLowerDown": 0.3 * teeth, "jawOpen": 0.2 * teeth * rng.random(),
-        })  # fmt: skip
+        face = vector(
+            {
+                "mouthSmile": smile,
+                "cheekSquint": 0.6 * smile,
+                "mouthUpperUp": 0.5 * teeth,
+                "mouthLowerDown": 0.3 * teeth,
+                "jawOpen": 0.2 * teeth * rng.random(),
+            }
+        )
     face = face + expression(draw_emotion(rng), np.zeros(1))[0]
     if rng.random() < 0.35:  # further than speech alone goes
         face[PLACE["jawOpen"]] += rng.uniform(0.0, 0.6)

@@ -81,9 +81,14 @@ class TrackClip(NamedTuple):
 
 
 _ROWS = {
-    "arkit": (len(ARKIT),), "rotation": (3,), "translation": (3,), "log_scale": (1,), "gaze": (2,),
-    "eyes": (2,), "phonemes": (),
-}  # fmt: skip
+    "arkit": (len(ARKIT),),
+    "rotation": (3,),
+    "translation": (3,),
+    "log_scale": (1,),
+    "gaze": (2,),
+    "eyes": (2,),
+    "phonemes": (),
+}
 _WORDS = ("clip_id", "identity", "split", "voice")
 _HALVES = ("arkit", "gaze", "eyes")
 """Stored as float16: within 0.0003 of what they are."""
@@ -231,22 +236,29 @@ def read_track(path: Path) -> TrackClip:
 def _check(clip: TrackClip) -> None:
     count = len(clip.arkit)
     shapes = {name: (count, *row) for name, row in _ROWS.items()}
-    shapes |= {"audio": (count * SAMPLES_PER_FRAME,), "main_gaze": (2,), "distance": (),
-               "emotion": (len(EMOTIONS),)}  # fmt: skip
+    shapes |= {
+        "audio": (count * SAMPLES_PER_FRAME,),
+        "main_gaze": (2,),
+        "distance": (),
+        "emotion": (len(EMOTIONS),),
+    }
     for name, shape in shapes.items():
         value = getattr(clip, name)
         kind = np.int16 if name in ("audio", "phonemes") else np.float32
         if value.shape != shape or value.dtype != kind or not np.isfinite(value).all():
-            raise ValueError(f"{clip.clip_id}: {name} is {value.dtype} {value.shape}, or not "
-                             f"finite")  # fmt: skip
+            raise ValueError(
+                f"{clip.clip_id}: {name} is {value.dtype} {value.shape}, or not finite"
+            )
 
 
 def find_tracks(folder: Path) -> dict[str, list[Path]]:
     """The files of each split, in order. Raises UserError for a folder without any."""
     found = {split: sorted((Path(folder) / split).glob("synth*.npz")) for split in SPLITS}
     if not any(found.values()):
-        raise UserError(f"{folder}: holds no tracks; make them by `python -m "
-                        "vasa_jax.data_pipeline.synthetic.tracks`")  # fmt: skip
+        raise UserError(
+            f"{folder}: holds no tracks; make them by `python -m "
+            "vasa_jax.data_pipeline.synthetic.tracks`"
+        )
     return found
 
 
@@ -268,8 +280,10 @@ def make_tracks(plan: Plan, out: Path, tell: Callable[[str], None], workers: int
         if (now := time.monotonic()) - last > 30 or number == len(todo):
             last = now
             minutes = number * plan.frames / FPS / 60
-            tell(f"{len(jobs) - len(todo) + number} of {len(jobs)} clips, "
-                 f"{minutes:.1f} minutes of motion in {now - start:.0f} s")  # fmt: skip
+            tell(
+                f"{len(jobs) - len(todo) + number} of {len(jobs)} clips, "
+                f"{minutes:.1f} minutes of motion in {now - start:.0f} s"
+            )
     return len(todo)
 
 
@@ -286,10 +300,13 @@ def write_one(job: ClipJob, plan: Plan, out: Path) -> None:
 def _claim(out: Path, plan: Plan) -> None:
     """Write what the folder's tracks depend on; raise UserError where others lie there."""
     record = {
-        "format": FORMAT, "seed": plan.seed, "frames": plan.frames,
-        "shares": [plan.val_share, plan.test_share], "held_out_voices": plan.held_out_voices,
+        "format": FORMAT,
+        "seed": plan.seed,
+        "frames": plan.frames,
+        "shares": [plan.val_share, plan.test_share],
+        "held_out_voices": plan.held_out_voices,
         **({"mixed_voices": True} if plan.mixed_voices else {}),
-    }  # fmt: skip
+    }
     path = out / RECORD
     try:
         found = json.loads(path.read_text())
@@ -299,8 +316,9 @@ def _claim(out: Path, plan: Plan) -> None:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); choose another folder") from None
     if found != record:
-        raise UserError(f"{out}: holds tracks of another plan; choose another folder, or delete "
-                        "this one")  # fmt: skip
+        raise UserError(
+            f"{out}: holds tracks of another plan; choose another folder, or delete this one"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -310,12 +328,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=20.0, metavar="M")
     parser.add_argument("--seconds", type=float, default=6.0, help="longest clip (default: 6)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--mixed-voices", action="store_true",
-                        help="mix two voices for most people of train")  # fmt: skip
+    parser.add_argument(
+        "--mixed-voices", action="store_true", help="mix two voices for most people of train"
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes (default: this one)")
     given = parser.parse_args(arguments)
-    plan = Plan(given.seed, given.identities, given.minutes, seconds=given.seconds, any_faces=True,
-                mixed_voices=given.mixed_voices)  # fmt: skip
+    plan = Plan(
+        given.seed,
+        given.identities,
+        given.minutes,
+        seconds=given.seconds,
+        any_faces=True,
+        mixed_voices=given.mixed_voices,
+    )
     tell = functools.partial(print, flush=True)
     made = make_tracks(plan, given.output, tell, given.workers)
     tell(f"{given.output}: {made} tracks made")

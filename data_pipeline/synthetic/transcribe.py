@@ -14,8 +14,21 @@ from pathlib import Path
 from vasa_jax.errors import UserError
 
 DIALECTS = {"a": "en-us", "b": "en-gb"}
-_TIED = {"a^ɪ": "I", "a^ʊ": "W", "e^ɪ": "A", "ɔ^ɪ": "Y", "o^ʊ": "O", "ə^ʊ": "Q", "d^ʒ": "ʤ",
-         "t^ʃ": "ʧ", "ə^l": "ᵊl", "i^ə": "iə", "e^ə": "ɛə", "n̩": "ən", "l̩": "əl"}  # fmt: skip
+_TIED = {
+    "a^ɪ": "I",
+    "a^ʊ": "W",
+    "e^ɪ": "A",
+    "ɔ^ɪ": "Y",
+    "o^ʊ": "O",
+    "ə^ʊ": "Q",
+    "d^ʒ": "ʤ",
+    "t^ʃ": "ʧ",
+    "ə^l": "ᵊl",
+    "i^ə": "iə",
+    "e^ə": "ɛə",
+    "n̩": "ən",
+    "l̩": "əl",
+}
 _SINGLE = {
     "ɾ": "T",
     "ɚɹ": "əɹ",

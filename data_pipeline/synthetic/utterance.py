@@ -9,9 +9,17 @@ from vasa_jax.data_pipeline.synthetic.speech import Kokoro, Sentence, Spans, Spe
 from vasa_jax.typing import FPS, SAMPLE_RATE, Float
 
 HELD_OUT = (
-    "af_kore", "af_sarah", "am_eric", "am_onyx", "bf_lily", "bm_daniel", "ef_dora", "hm_psi",
-    "im_nicola", "jf_nezumi",
-)  # fmt: skip
+    "af_kore",
+    "af_sarah",
+    "am_eric",
+    "am_onyx",
+    "bf_lily",
+    "bm_daniel",
+    "ef_dora",
+    "hm_psi",
+    "im_nicola",
+    "jf_nezumi",
+)
 """Voices that only people outside the training split speak with, so that audio generalisation can
 be measured."""
 _LETTERS_PER_SECOND = 15.0

@@ -85,8 +85,10 @@ def main() -> None:
     print(row("nearest other of each, cast", cast.nearest))
     print(row("one person, other pose and face", within))
     high, most = np.percentile(within, [99, 100])
-    print(f"\nOne person: 99 % below {high:.2f}, all below {most:.2f}. "
-          f"One face found in {found} of {count} pictures.")  # fmt: skip
+    print(
+        f"\nOne person: 99 % below {high:.2f}, all below {most:.2f}. "
+        f"One face found in {found} of {count} pictures."
+    )
     summary = summarise(members)
     print(f"{seconds / summary['faces_drawn']:.2f} s a face drawn.", *tell(summary), sep="\n")
 

@@ -70,11 +70,18 @@ GROUPS = {
     "jaw": ("jawOpen",),
     "round": ("mouthPucker", "mouthFunnel"),
     "lips": (
-        "mouthPress", "mouthRollLower", "mouthRollUpper", "mouthUpperUp", "mouthShrugLower",
-        "mouthLowerDown", "mouthStretch", "mouthSmile", "mouthClose",
+        "mouthPress",
+        "mouthRollLower",
+        "mouthRollUpper",
+        "mouthUpperUp",
+        "mouthShrugLower",
+        "mouthLowerDown",
+        "mouthStretch",
+        "mouthSmile",
+        "mouthClose",
     ),
     "tongue": ("tongueOut",),
-}  # fmt: skip
+}
 
 DOMINANCE: dict[str, tuple[float, float, float, float]] = {
     "sil": (0.9, 0.5, 0.6, 0.5),

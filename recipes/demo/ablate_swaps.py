@@ -21,26 +21,41 @@ from recipes.demo import train
 from recipes.demo.stages import LABELS, PIXELS, POSE, STAGES, Stage, config_of
 
 SHOWN = {
-    "swap_psnr": "full transfer, dB", "pose_only_psnr": "pose alone, dB",
-    "dyn_only_psnr": "expression alone, dB", "swap_copy_psnr": "copy for a full transfer, dB",
-    "dyn_only_copy_psnr": "copy for an expression, dB", "leak_db": "leak, dB",
-    "sensitivity": "sensitivity", "expression_missed": "expression missed",
-    "pose_deg": "head pose, deg", "arkit_r2": "ARKit R2",
-}  # fmt: skip
+    "swap_psnr": "full transfer, dB",
+    "pose_only_psnr": "pose alone, dB",
+    "dyn_only_psnr": "expression alone, dB",
+    "swap_copy_psnr": "copy for a full transfer, dB",
+    "dyn_only_copy_psnr": "copy for an expression, dB",
+    "leak_db": "leak, dB",
+    "sensitivity": "sensitivity",
+    "expression_missed": "expression missed",
+    "pose_deg": "head pose, deg",
+    "arkit_r2": "ARKit R2",
+}
 
 
 UNSUPERVISED = (
-    "consistency.weight=0.5", "consistency.start=0", "consistency.ramp=1",
-    "consistency.perceptual=0", "cross_identity.weight=0.5", "cross_identity.start=0",
+    "consistency.weight=0.5",
+    "consistency.start=0",
+    "consistency.ramp=1",
+    "consistency.perceptual=0",
+    "cross_identity.weight=0.5",
+    "cross_identity.start=0",
     "cross_identity.ramp=1",
-)  # fmt: skip
+)
 
 
 def stages(steps: int, size: int) -> tuple[Stage, ...]:
     """The trainings. size: what the generator draws, px; the picture has twice as many."""
     # What the decoder draws has no targets of its own in any: without swaps there are none.
-    targets = (*PIXELS, "exact.codes=false", "exact.drawn=0", "exact.choice=0",
-               "exact.flow=0", "exact.shares=0")  # fmt: skip
+    targets = (
+        *PIXELS,
+        "exact.codes=false",
+        "exact.drawn=0",
+        "exact.choice=0",
+        "exact.flow=0",
+        "exact.shares=0",
+    )
     # The encoders need pixels to read a face from; the generator need not draw as many.
     drawn = (f"face.network_size={size}",)
     without = (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0")
@@ -72,8 +87,10 @@ def main(words: list[str] | None = None) -> int:
     enable_compile_cache()
     before = train.finished(arguments.work, STAGES["cpu"][1])
     if before is None:
-        raise UserError(f"{arguments.work}: holds no finished stage 'reader'; train it by "
-                        "scripts/train_demo.sh --until reader")  # fmt: skip
+        raise UserError(
+            f"{arguments.work}: holds no finished stage 'reader'; train it by "
+            "scripts/train_demo.sh --until reader"
+        )
     table = {}
     for stage in stages(arguments.steps, arguments.size):
         if train.finished(arguments.work, stage) is None:

@@ -51,16 +51,33 @@ def _plans(corpus: Corpus, assets: Path | None):
     plans = {}
     for number, (name, (folder, share)) in enumerate(shares.items()):
         people, groups, few = (round(share * n) for n in corpus[:3])
-        base = Plan(401 - number, people, people / 30, corpus.size, assets=folder, swaps=groups,
-                    places=True, val_share=0.05, test_share=0.05)  # fmt: skip
+        base = Plan(
+            401 - number,
+            people,
+            people / 30,
+            corpus.size,
+            assets=folder,
+            swaps=groups,
+            places=True,
+            val_share=0.05,
+            test_share=0.05,
+        )
         plans[name] = base
         # So many that hardly anyone is met twice; nobody is compared with anybody.
         people = 3 * PEOPLE * few
         plans[f"{name}-few"] = base._replace(
-            seed=base.seed + 100, identities=people, minutes=people / 30, swaps=few,
-            swap_people=PEOPLE, swap_dynamics=2, swap_looks=True, val_share=0.0, test_share=0.0,
-            any_faces=True, places=False,
-        )  # fmt: skip
+            seed=base.seed + 100,
+            identities=people,
+            minutes=people / 30,
+            swaps=few,
+            swap_people=PEOPLE,
+            swap_dynamics=2,
+            swap_looks=True,
+            val_share=0.0,
+            test_share=0.0,
+            any_faces=True,
+            places=False,
+        )
     return plans
 
 

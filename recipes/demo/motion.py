@@ -32,10 +32,18 @@ def config_of(plan: MotionPlan):
     from vasa_jax.config import get_config
 
     train = {
-        "steps": plan.steps, "batch": plan.batch, "learning_rate": plan.rate,
-        "final_learning_rate": plan.rate / 30, "warmup": 300, "schedule": "cosine", "ema": 0.999,
-        "log_every": 50, "sample_every": 10_000_000, "save_every": 500, "keep": 1,
-    }  # fmt: skip
+        "steps": plan.steps,
+        "batch": plan.batch,
+        "learning_rate": plan.rate,
+        "final_learning_rate": plan.rate / 30,
+        "warmup": 300,
+        "schedule": "cosine",
+        "ema": 0.999,
+        "log_every": 50,
+        "sample_every": 10_000_000,
+        "save_every": 500,
+        "keep": 1,
+    }
     settings = [f"train_motion.{key}={value}" for key, value in train.items()]
     return get_config(stages.CONFIG, [*stages.SETTINGS, *settings])
 

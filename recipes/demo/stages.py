@@ -4,37 +4,77 @@ from typing import NamedTuple
 
 # Every loss off but what a stage names.
 SILENT = (
-    "pixel.weight=0", "perceptual.weight=0", "self_drive.weight=0", "face_features.weight=0",
-    "eyes.weight=0", "mouth.weight=0", "adversarial.weight=0", "adversarial.feature_matching=0",
-    "contrast.weight=0", "consistency.weight=0", "cross_identity.weight=0", "pose.weight=0",
+    "pixel.weight=0",
+    "perceptual.weight=0",
+    "self_drive.weight=0",
+    "face_features.weight=0",
+    "eyes.weight=0",
+    "mouth.weight=0",
+    "adversarial.weight=0",
+    "adversarial.feature_matching=0",
+    "contrast.weight=0",
+    "consistency.weight=0",
+    "cross_identity.weight=0",
+    "pose.weight=0",
     "masked=false",
-)  # fmt: skip
+)
 # Each by how far it moves pixels: a degree of turn, 1/128 of translation and 2 % of scale alike.
 POSE = ("pose.weight=2", "pose.translation=2", "pose.log_scale=0.5")
 LABELS = ("arkit.weight=1", "gaze.weight=1")
 # The exact renders, the mouth and the eyes counted five times, the mouth of the picture six.
 PIXELS = (
-    "pixel.weight=1", "eyes.weight=2", "mouth.weight=6", "eyes.perceptual=0", "mouth.perceptual=0",
-    "exact.weight=1", "exact.perceptual=0", "exact.regions=5", "exact.moved=4", "exact.drawn=1",
-    "exact.choice=0.5", "exact.flow=10", "exact.flow_regions=2", "exact.shares=0.4",
-    "exact.person=0.2", "exact.codes=true", "exact.encoded_source=true",
-)  # fmt: skip
+    "pixel.weight=1",
+    "eyes.weight=2",
+    "mouth.weight=6",
+    "eyes.perceptual=0",
+    "mouth.perceptual=0",
+    "exact.weight=1",
+    "exact.perceptual=0",
+    "exact.regions=5",
+    "exact.moved=4",
+    "exact.drawn=1",
+    "exact.choice=0.5",
+    "exact.flow=10",
+    "exact.flow_regions=2",
+    "exact.shares=0.4",
+    "exact.person=0.2",
+    "exact.codes=true",
+    "exact.encoded_source=true",
+)
 PATCHES = ("exact.patches=5",)
 FEATURES = ("perceptual.weight=1", "perceptual.scales=2", *PATCHES)
 TRIES = 2
 """Pairs of expressions of which a swap takes the one whose lips differ more (`Augment.tries`)."""
 EVERYTHING = (
     "exact.codes=false",
-    "self_drive.weight=0.5", "contrast.weight=0.1", "consistency.weight=0.5",
-    "consistency.start=0", "cross_identity.weight=0.5", "cross_identity.start=0",
-    "adversarial.weight=0.1", "adversarial.feature_matching=4", "adversarial.scales=1",
+    "self_drive.weight=0.5",
+    "contrast.weight=0.1",
+    "consistency.weight=0.5",
+    "consistency.start=0",
+    "cross_identity.weight=0.5",
+    "cross_identity.start=0",
+    "adversarial.weight=0.1",
+    "adversarial.feature_matching=4",
+    "adversarial.scales=1",
     "adversarial.widths=32,64,128,256",
-)  # fmt: skip
+)
 FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
 GENERATOR = (
-    "appearance", "identity", "embed", "warp_source", "warp_driver", "maps_source",
-    "maps_driver", "canonical", "decoder", "surface", "context", "person", "mouth", "mouth_finder",
-)  # fmt: skip
+    "appearance",
+    "identity",
+    "embed",
+    "warp_source",
+    "warp_driver",
+    "maps_source",
+    "maps_driver",
+    "canonical",
+    "decoder",
+    "surface",
+    "context",
+    "person",
+    "mouth",
+    "mouth_finder",
+)
 
 CONFIG = "demo"
 MAPS = "maps.npz"
@@ -96,10 +136,17 @@ STAGES = {
         Stage("face64", 64, 12_000, 128, 1e-3, PIXELS, FROZEN, parts=GENERATOR),
         Stage("face128", 128, 8_000, 64, 5e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
         Stage("face256", 256, 6_000, 32, 3e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
-        Stage("joint", 256, 8_000, 16, 1e-4, POSE + LABELS + PIXELS + FEATURES + EVERYTHING,
-              plain=False),
+        Stage(
+            "joint",
+            256,
+            8_000,
+            16,
+            1e-4,
+            POSE + LABELS + PIXELS + FEATURES + EVERYTHING,
+            plain=False,
+        ),
     ),
-}  # fmt: skip
+}
 
 
 def config_with(name, settings, size, losses, part, train, other):
@@ -107,22 +154,34 @@ def config_with(name, settings, size, losses, part, train, other):
     after; size: of the pictures, px; part: whose section of training `train` fills."""
     from vasa_jax.config import get_config
 
-    return get_config(name, [
-        *settings,
-        f"face.image_size={size}",
-        *(f"face_losses.{loss}" for loss in SILENT + losses),
-        *(f"train_{part}.{key}={value}" for key, value in train.items()),
-        *other,
-    ])  # fmt: skip
+    return get_config(
+        name,
+        [
+            *settings,
+            f"face.image_size={size}",
+            *(f"face_losses.{loss}" for loss in SILENT + losses),
+            *(f"train_{part}.{key}={value}" for key, value in train.items()),
+            *other,
+        ],
+    )
 
 
 def config_of(stage: Stage):
     """The demo config with the stage's losses and optimiser."""
     train = {
-        "steps": stage.steps, "batch": stage.batch, "learning_rate": stage.rate,
-        "final_learning_rate": stage.rate / 30, "warmup": 200, "beta1": 0.9, "weight_decay": 1e-4,
-        "clip": 5.0, "ema": 0.998, "log_every": 25, "sample_every": 500, "save_every": 500,
+        "steps": stage.steps,
+        "batch": stage.batch,
+        "learning_rate": stage.rate,
+        "final_learning_rate": stage.rate / 30,
+        "warmup": 200,
+        "beta1": 0.9,
+        "weight_decay": 1e-4,
+        "clip": 5.0,
+        "ema": 0.998,
+        "log_every": 25,
+        "sample_every": 500,
+        "save_every": 500,
         "keep": 1,
-    }  # fmt: skip
+    }
     part = "pose" if stage.alone == "pose" else "face"
     return config_with(CONFIG, SETTINGS, stage.size, stage.losses, part, train, stage.other)

@@ -118,10 +118,11 @@ def _known_maps(face: dict, file: Path) -> dict:
 def laid_over(tree: dict, other: dict) -> dict:
     """`tree` with the leaves of `other` wherever both have them."""
     return {
-        key: laid_over(value, other.get(key, {})) if isinstance(value, dict)
+        key: laid_over(value, other.get(key, {}))
+        if isinstance(value, dict)
         else other.get(key, value)
         for key, value in tree.items()
-    }  # fmt: skip
+    }
 
 
 def _added(tree: dict, other: dict) -> dict:
@@ -163,9 +164,14 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float)
     parser.add_argument("--until", help="the last stage to train")
     parser.add_argument("--skip", default="", help="stages to leave out for now, comma-separated")
-    parser.add_argument("--dry", type=int, metavar="N", help="N steps of 2 examples in every "
-                        "stage, in WORK/dry, on a tiny corpus there if DATA holds none: to see "
-                        "that all of it runs")  # fmt: skip
+    parser.add_argument(
+        "--dry",
+        type=int,
+        metavar="N",
+        help="N steps of 2 examples in every "
+        "stage, in WORK/dry, on a tiny corpus there if DATA holds none: to see "
+        "that all of it runs",
+    )
     arguments = parser.parse_args(words)
     import jax
 
@@ -189,8 +195,13 @@ def main(words: list[str] | None = None) -> int:
         if not (tracks / "tracks").is_dir():
             tracks = work / "data"
         parts = tuple(s._replace(steps=arguments.dry, batch=2) for s in parts)
-        speech = speech._replace(hear=arguments.dry, steps=arguments.dry, batch=2,
-                                 people=dry.people, minutes=dry.people / 10)  # fmt: skip
+        speech = speech._replace(
+            hear=arguments.dry,
+            steps=arguments.dry,
+            batch=2,
+            people=dry.people,
+            minutes=dry.people / 10,
+        )
     if parts and not (data / "train").is_dir():
         make_corpus(data, corpus, assets)
     before = None
@@ -199,8 +210,10 @@ def main(words: list[str] | None = None) -> int:
         if done is None and stage.name in skip:
             continue
         if done is None:
-            print(f"stage {stage.name}: {stage.size} px, {stage.steps} steps of {stage.batch}",
-                  flush=True)  # fmt: skip
+            print(
+                f"stage {stage.name}: {stage.size} px, {stage.steps} steps of {stage.batch}",
+                flush=True,
+            )
             if not train_stage(stage, work, data, before):
                 print("stopped in time; the same command goes on")
                 return 0

@@ -6,14 +6,26 @@ from vasa_jax.audio.wav2vec2 import Wav2Vec2Shape
 from vasa_jax.audio.whisper import WhisperShape
 
 GROUP = Wav2Vec2Shape(
-    hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
-    conv_dim=(16,) * 7, num_conv_pos_embeddings=16, num_conv_pos_embedding_groups=4,
-)  # fmt: skip
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=48,
+    conv_dim=(16,) * 7,
+    num_conv_pos_embeddings=16,
+    num_conv_pos_embedding_groups=4,
+)
 LAYER = Wav2Vec2Shape(
-    hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48,
-    conv_dim=(16,) * 7, conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
-    num_conv_pos_embeddings=15, num_conv_pos_embedding_groups=2,
-)  # fmt: skip
+    hidden_size=32,
+    num_hidden_layers=3,
+    num_attention_heads=4,
+    intermediate_size=48,
+    conv_dim=(16,) * 7,
+    conv_bias=True,
+    feat_extract_norm="layer",
+    do_stable_layer_norm=True,
+    num_conv_pos_embeddings=15,
+    num_conv_pos_embedding_groups=2,
+)
 WHISPER = WhisperShape(
     d_model=32, encoder_layers=3, encoder_attention_heads=4, encoder_ffn_dim=48, num_mel_bins=80
 )

@@ -76,9 +76,10 @@ def test_mel_needs_the_overlap():
 
 
 @pytest.mark.parametrize(
-    "encoder", [Wav2Vec2Encoder(GROUP), Wav2Vec2Encoder(LAYER), WhisperEncoder(WHISPER)],
+    "encoder",
+    [Wav2Vec2Encoder(GROUP), Wav2Vec2Encoder(LAYER), WhisperEncoder(WHISPER)],
     ids=["group", "layer", "whisper"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("samples", [399, 9001])
 def test_short_clips_are_not_changed_by_padding(encoder, samples):
     config = AudioConfig("mel", "", 32, chunk_seconds=3.0, overlap_seconds=0.4)

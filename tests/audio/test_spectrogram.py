@@ -26,8 +26,16 @@ def test_filters_equal_transformers(bins):
 def test_power_equals_transformers(noise):
     from transformers.audio_utils import spectrogram, window_function
 
-    oracle = spectrogram(noise, window_function(400, "hann"), 400, 160, power=2.0, center=False,
-                         mel_filters=mel_filters(80), mel_floor=0.0)  # fmt: skip
+    oracle = spectrogram(
+        noise,
+        window_function(400, "hann"),
+        400,
+        160,
+        power=2.0,
+        center=False,
+        mel_filters=mel_filters(80),
+        mel_floor=0.0,
+    )
     ours = mel_power(jnp.asarray(noise[None]), oracle.shape[1], 80)[0]
     np.testing.assert_allclose(ours, oracle.T, rtol=2e-4, atol=1e-7)
 
@@ -36,8 +44,16 @@ def test_log_mel_is_centred_on_its_hops(noise):
     from transformers.audio_utils import spectrogram, window_function
 
     padded = np.pad(noise, 120)
-    oracle = spectrogram(padded, window_function(400, "hann"), 400, 160, power=2.0, center=False,
-                         mel_filters=mel_filters(80), mel_floor=0.0)  # fmt: skip
+    oracle = spectrogram(
+        padded,
+        window_function(400, "hann"),
+        400,
+        160,
+        power=2.0,
+        center=False,
+        mel_filters=mel_filters(80),
+        mel_floor=0.0,
+    )
     ours = log_mel(jnp.asarray(noise[None]), 80)[0]
     assert ours.shape == (40, 80)
     np.testing.assert_allclose(ours, (np.log10(oracle.T + FLOOR) + 3) / 2, atol=1e-4)

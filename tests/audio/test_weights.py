@@ -54,8 +54,10 @@ def same(a, b):
 
 def test_both_spellings_of_weight_norm_and_the_prefix(tmp_path, wav2vec2_arrays):
     new = load_audio_weights(WAV2VEC2, saved(tmp_path, wav2vec2_arrays))
-    old_names = {"parametrizations.weight.original0": "weight_g",
-                 "parametrizations.weight.original1": "weight_v"}  # fmt: skip
+    old_names = {
+        "parametrizations.weight.original0": "weight_g",
+        "parametrizations.weight.original1": "weight_v",
+    }
     old = {}
     for key, value in wav2vec2_arrays.items():
         for new_name, old_name in old_names.items():
@@ -178,8 +180,13 @@ def test_ctranslate2_equals_safetensors(tmp_path, whisper_arrays):
 
 def test_foreign_ctranslate2_files_are_refused(tmp_path, whisper_arrays):
     data, path = ctranslate2_file(whisper_arrays), tmp_path / "model.bin"
-    for bad in (b"", b"PK\3\4 a PyTorch file", data[:100], data[:-2000],
-                data.replace(b"WhisperSpec\0", b"OtherThings\0")):  # fmt: skip
+    for bad in (
+        b"",
+        b"PK\3\4 a PyTorch file",
+        data[:100],
+        data[:-2000],
+        data.replace(b"WhisperSpec\0", b"OtherThings\0"),
+    ):
         path.write_bytes(bad)
         with pytest.raises(UserError, match="not a readable CTranslate2"):
             load_audio_weights(WHISPER_ENCODER, path)

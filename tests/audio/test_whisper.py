@@ -66,10 +66,12 @@ def test_features_equal_extractor_torch_and_triangle():
     wave = voice(samples)
     mel = WhisperFeatureExtractor()(wave, sampling_rate=16000).input_features[0].T[: 4 * frames]
     _, last = oracle(model, mel[None])
-    expected = np.stack([
-        np.average(last[0, 2 * i : 2 * i + 3], axis=0, weights=[1, 2, 1][: 2 * frames - 2 * i])
-        for i in range(frames)
-    ])  # fmt: skip
+    expected = np.stack(
+        [
+            np.average(last[0, 2 * i : 2 * i + 3], axis=0, weights=[1, 2, 1][: 2 * frames - 2 * i])
+            for i in range(frames)
+        ]
+    )
     encoder = WhisperEncoder(WHISPER)
     ours = jax.jit(lambda x: encoder.apply({"params": params}, x))(wave[None])[0]
     assert np.abs(ours - expected).max() < TOLERANCE

@@ -34,8 +34,9 @@ def test_peers_take_their_arguments():
     for words in accelerator.peers("debug", True):
         done = subprocess.run(
             [sys.executable, str(ROOT / words[0]), *words[1:], "--help"],
-            capture_output=True, text=True,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+        )
         assert done.returncode == 0
         assert "--pairs" in done.stdout
 

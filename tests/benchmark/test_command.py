@@ -44,8 +44,12 @@ def test_decode_and_the_file(tmp_path, capsys):
     assert benchmark(path, "--what", "decode") == 0
     row = rows(path, "decode")[0]
     assert row["settings"] == {
-        "config": "debug", "set": [], "precision": "f32", "size": 64, "batch": 2,
-    }  # fmt: skip
+        "config": "debug",
+        "set": [],
+        "precision": "f32",
+        "size": 64,
+        "batch": 2,
+    }
     assert row["flops"] > 1e6
     assert row["memory"]["program_bytes"] > 1000
     assert row["share_of_matmul"] > 0
@@ -181,8 +185,9 @@ def test_which_rows_a_full_size_model_gets():
     lab = Lab(get_config("vasa1"))
     sizes = [(c.settings["size"], c.settings["batch"]) for c in decode_cases(lab)]
     assert sizes == [(s, b) for s in (512, 256) for b in (1, 2, 4, 8, 16, 32)]
-    found = [tuple(c.settings[k] for k in ("steps", "branches", "batch"))
-             for c in sampler_cases(lab)]  # fmt: skip
+    found = [
+        tuple(c.settings[k] for k in ("steps", "branches", "batch")) for c in sampler_cases(lab)
+    ]
     assert found[0] == (50, 3, 1)
     assert {f[0] for f in found} == {10, 25, 50}
     assert {f[1] for f in found} == {1, 2, 3}
@@ -203,9 +208,13 @@ def test_parameters_do_not_depend_on_the_picture_size():
 
 
 def test_random_parameters_keep_a_signal_alive():
-    shapes = {"a": {"kernel": jax.ShapeDtypeStruct((3, 3, 64, 32), "float32"),
-                    "bias": jax.ShapeDtypeStruct((32,), "float32"),
-                    "scale": jax.ShapeDtypeStruct((32,), "bfloat16")}}  # fmt: skip
+    shapes = {
+        "a": {
+            "kernel": jax.ShapeDtypeStruct((3, 3, 64, 32), "float32"),
+            "bias": jax.ShapeDtypeStruct((32,), "float32"),
+            "scale": jax.ShapeDtypeStruct((32,), "bfloat16"),
+        }
+    }
     made = random_params(shapes)["a"]
     assert made["kernel"].std() == pytest.approx((9 * 64) ** -0.5, rel=0.05)
     assert (made["bias"] == 0).all()
@@ -218,8 +227,14 @@ def test_online_figures_by_hand():
 
     frames = np.zeros((2, 1, 1, 3), np.uint8)
     # Two windows, heard at 0 and 1 s; the last pair of the second comes 100 ms after its first.
-    runs = [[Piece(frames, 0.0, 0.010), Piece(frames, 0.0, 0.030),
-             Piece(frames, 1.0, 1.020), Piece(frames, 1.0, 1.120)]]  # fmt: skip
+    runs = [
+        [
+            Piece(frames, 0.0, 0.010),
+            Piece(frames, 0.0, 0.030),
+            Piece(frames, 1.0, 1.020),
+            Piece(frames, 1.0, 1.120),
+        ]
+    ]
     found = online_figures(runs)
     assert found["first_frame_ms"]["min"] == pytest.approx(10)
     assert found["first_frame_ms"]["max"] == pytest.approx(20)

@@ -27,13 +27,21 @@ def random_like(shapes, rng):
 
 @pytest.mark.parametrize("name", ["debug", "demo"])
 def test_torch_decoder_is_ours(name):
-    overrides = [] if name == "debug" else ["face.image_size=64", "face.network_size=0",
-                                            "face.decoder_blocks=1",
-                                            "face.warp_widths=32,16",
-                                            "face.volume_depth=4",
-                                            "face.compose_context=0",
-                                            "face.compose_plate=false", "face.compose=false",
-                                            "face.decoder_dyn=false"]  # fmt: skip
+    overrides = (
+        []
+        if name == "debug"
+        else [
+            "face.image_size=64",
+            "face.network_size=0",
+            "face.decoder_blocks=1",
+            "face.warp_widths=32,16",
+            "face.volume_depth=4",
+            "face.compose_context=0",
+            "face.compose_plate=false",
+            "face.compose=false",
+            "face.decoder_dyn=false",
+        ]
+    )
     face = get_config(name, overrides).face
     rng = np.random.default_rng(0)
     size = face.volume_size

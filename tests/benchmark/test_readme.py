@@ -13,11 +13,15 @@ import readme  # noqa: E402
 
 def row(question, rate, **settings):
     return {
-        "question": question, "environment": "e", "unit": "frames", "compile_s": 1.0, "memory": {},
+        "question": question,
+        "environment": "e",
+        "unit": "frames",
+        "compile_s": 1.0,
+        "memory": {},
         "settings": {"config": "demo", "precision": "f32", **settings},
         "seconds": {"median": 1 / rate, "min": 0.9 / rate, "max": 2 / rate},
         "per_second": {"median": rate},
-    }  # fmt: skip
+    }
 
 
 def test_the_readme_shows_the_committed_results():
@@ -41,11 +45,20 @@ def test_the_fastest_row_of_each_question_is_shown(tmp_path):
 def test_ratios_are_shown_with_what_is_asked(tmp_path):
     spread = {"median": 1.5, "min": 1.25, "max": 2.0}
     data = {
-        "question": "speed of ours over torch's: pairs", "config": "vasa1", "precision": "f32",
+        "question": "speed of ours over torch's: pairs",
+        "config": "vasa1",
+        "precision": "f32",
         "environment": {"device": "Chip", "torch": "2", "jax": "1"},
-        "rows": [{"what": "sampler", "peer": "torch eager", "speed_over_torch": spread,
-                  "ours_s": {"median": 0.5}, "bar_on_cpu": 1.3}],
-    }  # fmt: skip
+        "rows": [
+            {
+                "what": "sampler",
+                "peer": "torch eager",
+                "speed_over_torch": spread,
+                "ours_s": {"median": 0.5},
+                "bar_on_cpu": 1.3,
+            }
+        ],
+    }
     (tmp_path / "cpu-chip-2026-01-01-peers.json").write_text(json.dumps(data))
     line = "| sampler, vasa1 | torch eager | 1.50 x (1.25 to 2.00) | 0.5 s | 1.3 x |"
     assert line in readme.block(tmp_path).splitlines()

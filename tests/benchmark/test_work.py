@@ -22,9 +22,15 @@ def xla(function, *arguments):
 
 def conv(x, k, stride=1, holes=1, spread=1, padding=1, groups=1):
     return lax.conv_general_dilated(
-        x, k, (stride, stride), [(padding, padding)] * 2, (holes, holes), (spread, spread),
-        ("NHWC", "HWIO", "NHWC"), feature_group_count=groups,
-    )  # fmt: skip
+        x,
+        k,
+        (stride, stride),
+        [(padding, padding)] * 2,
+        (holes, holes),
+        (spread, spread),
+        ("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
 
 
 @pytest.mark.parametrize(
@@ -100,8 +106,12 @@ def test_a_window_is_its_steps_times_one_evaluation():
     keys = jax.random.split(jax.random.key(0), 1)
     whole = count_work(
         lambda p, c, i, k, w: sample_windows(network, plan, p, c, i, k, w),
-        params, carry, inputs, keys, weights,
-    )  # fmt: skip
+        params,
+        carry,
+        inputs,
+        keys,
+        weights,
+    )
     tokens, frames = 4 + 10 + 10 + 50, 50  # all but the noisy motion; the step is added inside
     bf16 = jnp.bfloat16
     embedded = jax.ShapeDtypeStruct((3, tokens - 1, 512), bf16)
@@ -128,7 +138,13 @@ def test_kinds_of_work_add_up_to_the_whole():
     assert kinds["dot"] == count_work(jnp.matmul, f32(320, 4), inputs[2])
     grad = jax.jit(jax.grad(lambda x: x[jnp.array([1, 1])].sum())).trace(f32(5, 3)).jaxpr
     assert "scatter" in work_by_kind(grad)
-    volume = jax.jit(lambda v, k: lax.conv_general_dilated(
-        v, k, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
-    )).trace(f32(1, 4, 4, 4, 2), f32(3, 3, 3, 2, 2)).jaxpr  # fmt: skip
+    volume = (
+        jax.jit(
+            lambda v, k: lax.conv_general_dilated(
+                v, k, (1, 1, 1), "SAME", dimension_numbers=("NDHWC", "DHWIO", "NDHWC")
+            )
+        )
+        .trace(f32(1, 4, 4, 4, 2), f32(3, 3, 3, 2, 2))
+        .jaxpr
+    )
     assert set(work_by_kind(volume)) == {"conv 3-D"}

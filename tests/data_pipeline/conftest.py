@@ -11,8 +11,10 @@ from vasa_jax.data_pipeline.datasets.write import write_swaps
 def clips(tmp_path_factory):
     """Ten clips of seven people; two without labels."""
     people = (0, 0, 0, 1, 1, 2, 3, 4, 5, 6)
-    return [make_clip(n, f"person{who}", size=SIZE, labels=n not in (4, 7))
-            for n, who in enumerate(people)]  # fmt: skip
+    return [
+        make_clip(n, f"person{who}", size=SIZE, labels=n not in (4, 7))
+        for n, who in enumerate(people)
+    ]
 
 
 @pytest.fixture(scope="module")

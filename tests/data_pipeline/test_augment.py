@@ -117,8 +117,9 @@ def _project(rotation, translation, log_scale, model):
 def test_flipped_labels_describe_the_mirrored_picture():
     """A head that is symmetric about x = 0, so that mirroring swaps its left and right points."""
     rng = np.random.default_rng(6)
-    model = np.array([[-0.2, 0, -0.1], [0.2, 0, -0.1], [0, 0.2, -0.3], [-0.15, 0.4, -0.1],
-                      [0.15, 0.4, -0.1]])  # fmt: skip
+    model = np.array(
+        [[-0.2, 0, -0.1], [0.2, 0, -0.1], [0, 0.2, -0.3], [-0.15, 0.4, -0.1], [0.15, 0.4, -0.1]]
+    )
     rotation = rng.uniform(-0.4, 0.4, 3).astype(np.float32)
     translation = rng.uniform(-0.2, 0.2, 3).astype(np.float32)
     points = _project(rotation, translation, 0.1, model)
@@ -145,8 +146,11 @@ def test_flipped_coefficients_change_sides():
     assert found[0, ARKIT.index("mouthSmileLeft")] == 0
     assert found[0, ARKIT.index("jawOpen")] == 0.5
     assert [ARKIT[i] for i in SWAPPED_ARKIT if ARKIT[i].startswith("jaw")] == [
-        "jawForward", "jawRight", "jawOpen", "jawLeft",
-    ]  # fmt: skip
+        "jawForward",
+        "jawRight",
+        "jawOpen",
+        "jawLeft",
+    ]
     np.testing.assert_array_equal(flip_arkit(found), one)
 
 

@@ -10,12 +10,15 @@ from vasa_jax.errors import UserError
 def make_clip(count=3):
     rng = np.random.default_rng(0)
     return Clip(
-        "a/b", "a", 8, [bytes([k] * (k + 1)) for k in range(count)],
+        "a/b",
+        "a",
+        8,
+        [bytes([k] * (k + 1)) for k in range(count)],
         rng.integers(-9, 9, count * 640).astype(np.int16),
         rotation=rng.normal(size=(count, 3)).astype(np.float32),
         distance=np.float32(1.5),
         landmarks=rng.integers(0, 9, (count, 7, 2)).astype(np.int16),
-    )  # fmt: skip
+    )
 
 
 def test_clip_survives_its_file(tmp_path):

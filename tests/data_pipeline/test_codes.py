@@ -44,8 +44,16 @@ def test_codes_of_groups(tmp_path, capsys):
         np.testing.assert_array_equal(few.arkit[row], codes.arkit[at])
         assert few.face[row] == codes.face[at]
     save_safetensors(tmp_path / "w.safetensors", flatten({"face": params}), {})
-    words = [tmp_path / "a", tmp_path / "b", "--weights", tmp_path / "w.safetensors", "--config",
-             "debug", "-o", tmp_path / "r.safetensors"]  # fmt: skip
+    words = [
+        tmp_path / "a",
+        tmp_path / "b",
+        "--weights",
+        tmp_path / "w.safetensors",
+        "--config",
+        "debug",
+        "-o",
+        tmp_path / "r.safetensors",
+    ]
     assert main([str(word) for word in words]) == 0
     assert (tmp_path / "r.safetensors").is_file()
     assert "linear" in capsys.readouterr().out

@@ -87,8 +87,9 @@ assert "tensorflow" not in sys.modules
 print(len(open_dataset(Path(sys.argv[1])).records("train")))
 """
     names = [str(p) for p in clip_files["train"]]
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), *names],
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), *names], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == 4
 
@@ -134,8 +135,9 @@ def test_shards_hold_about_so_many_bytes_and_keep_the_order(clip_files, tmp_path
     assert {records[i].clip_id for i in range(4)} == {read_clip(f).clip_id for f in files}
 
 
-@pytest.mark.parametrize("mistake", ["builder", "split", "empty", "twice", "size", "person",
-                                     "broken", "missing"])  # fmt: skip
+@pytest.mark.parametrize(
+    "mistake", ["builder", "split", "empty", "twice", "size", "person", "broken", "missing"]
+)
 def test_mistakes_are_named(mistake, clip_files, tmp_path):
     name, clips, file = "video_folder", {"train": list(clip_files["train"])}, tmp_path / "bad.npz"
     if mistake == "builder":
@@ -157,9 +159,16 @@ def test_mistakes_are_named(mistake, clip_files, tmp_path):
         clips["train"].append(file)
     else:
         clips["train"].append(tmp_path / "none.npz")
-    said = {"builder": "voxceleb3", "split": "training", "empty": "no clip", "twice": "named",
-            "size": "48 px", "person": "person0", "broken": "bad.npz",
-            "missing": "none.npz"}  # fmt: skip
+    said = {
+        "builder": "voxceleb3",
+        "split": "training",
+        "empty": "no clip",
+        "twice": "named",
+        "size": "48 px",
+        "person": "person0",
+        "broken": "bad.npz",
+        "missing": "none.npz",
+    }
     with pytest.raises(UserError, match=said[mistake]):
         write_dataset(tmp_path / "out", name, clips)
     assert find_dataset(tmp_path) is None

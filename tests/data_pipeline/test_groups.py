@@ -104,8 +104,12 @@ def test_flows_say_where_the_sources_pixels_are(tmp_path, flip):
     for number in range(4):
         group = make_group(number, size=SIZE, places=32 if number % 2 else 0)
         write_group(tmp_path / f"{number}.npz", group)
-    asked = dataclasses.replace(config(), face_losses=get_config(
-        "debug", ["face_losses.exact.flow=1", "face.image_size=64"]).face_losses)  # fmt: skip
+    asked = dataclasses.replace(
+        config(),
+        face_losses=get_config(
+            "debug", ["face_losses.exact.flow=1", "face.image_size=64"]
+        ).face_losses,
+    )
     loader = GroupFiles(tmp_path, asked, augment=PLAIN._replace(flip=flip), threads=2)
     batch = next(loader)
     assert jax.tree.map(np.shape, batch) == jax.tree.map(lambda s: s.shape, loader.struct)

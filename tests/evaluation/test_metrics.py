@@ -29,10 +29,17 @@ def test_psnr_and_ssim_are_scikit_images(rng, noise):
     wanted = [peak_signal_noise_ratio(x, y, data_range=255) for x, y in zip(a, b, strict=True)]
     np.testing.assert_allclose(image.psnr(a, b), wanted, rtol=1e-12)
     wanted = [
-        structural_similarity(x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-                              data_range=255, channel_axis=-1)
+        structural_similarity(
+            x,
+            y,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+            channel_axis=-1,
+        )
         for x, y in zip(a, b, strict=True)
-    ]  # fmt: skip
+    ]
     np.testing.assert_allclose(image.ssim(a, b), wanted, atol=1e-12)
 
 
@@ -66,13 +73,15 @@ def test_gaze_error_is_the_angle_between_directions(rng):
     a, b = rng.uniform(-0.7, 0.7, (2, 50, 2))
     x, y = angles.gaze_directions(a), angles.gaze_directions(b)
     np.testing.assert_allclose(np.linalg.norm(x, axis=-1), 1)
-    wanted = np.degrees(np.arctan2(
-        np.linalg.norm(np.cross(x, y), axis=-1), (x * y).sum(-1)))  # fmt: skip
+    wanted = np.degrees(np.arctan2(np.linalg.norm(np.cross(x, y), axis=-1), (x * y).sum(-1)))
     np.testing.assert_allclose(angles.gaze_error(a, b), wanted, atol=1e-9)
     # The data contract: (0, 0) into the camera, yaw to the right of the picture, pitch up.
     np.testing.assert_allclose(angles.gaze_directions(np.zeros((1, 2))), [[0, 0, -1]])
-    assert angles.gaze_directions(np.array([0.2, 0.1]))[0] > 0 > angles.gaze_directions(
-        np.array([0.2, 0.1]))[1]  # fmt: skip
+    assert (
+        angles.gaze_directions(np.array([0.2, 0.1]))[0]
+        > 0
+        > angles.gaze_directions(np.array([0.2, 0.1]))[1]
+    )
 
 
 def test_distance_error_in_per_cent():
@@ -84,8 +93,9 @@ def test_delta_pose_norms():
     yaw = np.radians(np.array([0.0, 2.0, 5.0, np.nan, 7.0]))
     track = np.stack([np.zeros(5), yaw, np.zeros(5)], 1)
     for norm, share in (("geodesic", 1), ("l2", 1), ("l1", 1 / 3)):
-        np.testing.assert_allclose(angles.delta_pose(track, norm),
-                                   [2 * share, 3 * share, np.nan, np.nan])  # fmt: skip
+        np.testing.assert_allclose(
+            angles.delta_pose(track, norm), [2 * share, 3 * share, np.nan, np.nan]
+        )
     with pytest.raises(ValueError, match="norm"):
         angles.delta_pose(track, "l3")
 
@@ -200,8 +210,9 @@ def test_frechet_distance_refuses_one_video(rng):
 def test_bootstrap_is_scipys(rng):
     values = rng.gamma(2.0, size=40)
     found = bootstrap_interval(values, np.ones(40), resamples=20_000)
-    wanted = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile",
-                                   rng=np.random.default_rng(1)).confidence_interval  # fmt: skip
+    wanted = scipy.stats.bootstrap(
+        (values,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
     np.testing.assert_allclose(found, wanted, rtol=0.01)
     with pytest.raises(ValueError, match="two groups"):
         bootstrap_interval(values[:1], np.ones(1))

@@ -85,8 +85,9 @@ def test_a_failed_report_leaves_the_old_one(found, tmp_path, monkeypatch):
 
 
 def test_grid_puts_pictures_in_their_places():
-    pictures = [[np.full((8, 8, 3), 10 * (3 * r + c), np.uint8) for c in range(3)]
-                for r in range(2)]  # fmt: skip
+    pictures = [
+        [np.full((8, 8, 3), 10 * (3 * r + c), np.uint8) for c in range(3)] for r in range(2)
+    ]
     sheet = grid(pictures, ("a", "b", "c"), tile=16)
     assert sheet.shape == (TITLE + 2 * 16 + GAP, 3 * 16 + 2 * GAP, 3)
     for r, c in np.ndindex(2, 3):

@@ -77,8 +77,17 @@ class ToyModel:
     person's colour is changed.
     """
 
-    def __init__(self, turned=0.0, leak=0.0, still=False, late=0, open_lips=0.0, jumpy=0.0,
-                 deaf=False, other_face=0):  # fmt: skip
+    def __init__(
+        self,
+        turned=0.0,
+        leak=0.0,
+        still=False,
+        late=0,
+        open_lips=0.0,
+        jumpy=0.0,
+        deaf=False,
+        other_face=0,
+    ):
         self.__dict__.update(locals())
         self.config = SimpleNamespace(
             face=SimpleNamespace(image_size=SIZE), motion=SimpleNamespace(window=20)

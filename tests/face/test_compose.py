@@ -89,8 +89,10 @@ def test_moved_pixels_are_torch_grid_sample_of_the_slice_that_is_seen():
     flow = enlarge(places[:, 1, :, :, :2], 16)
     want = torch.nn.functional.grid_sample(
         torch.from_numpy(np.array(portrait)).permute(0, 3, 1, 2).expand(2, -1, -1, -1),
-        torch.from_numpy(np.array(flow)), align_corners=True, padding_mode="border",
-    ).permute(0, 2, 3, 1)  # fmt: skip
+        torch.from_numpy(np.array(flow)),
+        align_corners=True,
+        padding_mode="border",
+    ).permute(0, 2, 3, 1)
     np.testing.assert_allclose(found, want, atol=1e-5)
 
 
@@ -141,9 +143,10 @@ def test_the_hint_is_the_portraits_context_in_place_and_moved():
     np.testing.assert_array_equal(found[..., :5], jnp.broadcast_to(context, (2, 4, 4, 5)))
     want = torch.nn.functional.grid_sample(
         torch.from_numpy(np.array(context)).permute(0, 3, 1, 2).expand(2, -1, -1, -1),
-        torch.from_numpy(np.array(places[:, 2, ..., :2])), align_corners=True,
+        torch.from_numpy(np.array(places[:, 2, ..., :2])),
+        align_corners=True,
         padding_mode="border",
-    ).permute(0, 2, 3, 1)  # fmt: skip
+    ).permute(0, 2, 3, 1)
     np.testing.assert_allclose(found[..., 5:10], want, atol=1e-5)
     far = (places - still()).transpose(0, 2, 3, 1, 4).reshape(2, 4, 4, 9)
     np.testing.assert_allclose(found[..., 10:], far, atol=1e-6)

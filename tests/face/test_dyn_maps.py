@@ -39,8 +39,9 @@ def test_new_maps_change_nothing_and_learn_at_once():
     plain, mapped = FaceModel(get_config("debug").face), FaceModel(config)
     image = jnp.asarray(RNG.uniform(size=(2, config.image_size, config.image_size, 3)), jnp.float32)
     params = jax.jit(mapped.init)(jax.random.key(0), image, image)
-    motion = Motion(identity_pose(2), jnp.asarray(RNG.normal(size=(2, config.dyn_dim)),
-                                                  jnp.float32))  # fmt: skip
+    motion = Motion(
+        identity_pose(2), jnp.asarray(RNG.normal(size=(2, config.dyn_dim)), jnp.float32)
+    )
 
     @jax.jit
     def draw(params):

@@ -40,8 +40,9 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
     b, size = 2, 8
     flat = lambda v: jnp.full((b, size, size, 3), v)  # noqa: E731
     lips = jnp.zeros((size, size, 1)).at[5:7, 2:6].set(0.4).at[5, 2].set(0.2)
-    batch = BATCH._replace(source=flat(0.5), dyn_only=flat(0.5) + lips, driver=flat(0.3) + lips,
-                           pose_only=flat(0.3))  # fmt: skip
+    batch = BATCH._replace(
+        source=flat(0.5), dyn_only=flat(0.5) + lips, driver=flat(0.3) + lips, pose_only=flat(0.3)
+    )
     right = batch.driver, batch.pose_only, batch.dyn_only
     assert float(moved_loss(batch, *right).value) == 0
     # A face that never moves: the mean change, each pixel weighted by its own.
@@ -126,8 +127,11 @@ def test_the_choice_counts_for_each_exact_render():
     shares = jnp.asarray(RNG.normal(size=(B, SIZE, SIZE, 3)), jnp.float32)
     parts = tuple(p._replace(layers=layers, shares=shares) for p in out.parts)
     total, metrics = losses.face_loss(config, BATCH, out._replace(parts=parts), NETWORKS)
-    renders = ((BATCH.driver, BATCH.driver_points), (BATCH.pose_only, BATCH.driver_points),
-               (BATCH.dyn_only, BATCH.source_points))  # fmt: skip
+    renders = (
+        (BATCH.driver, BATCH.driver_points),
+        (BATCH.pose_only, BATCH.driver_points),
+        (BATCH.dyn_only, BATCH.source_points),
+    )
     want = np.mean([choice_loss(config, layers, shares, *render).value for render in renders])
     np.testing.assert_allclose(metrics["loss/choice"], want, rtol=1e-5)
     without, _ = losses.face_loss(only(exact=1.0), BATCH, out, NETWORKS)
@@ -142,8 +146,10 @@ def test_flows_and_shares_count_for_each_exact_render():
     out = forward.forward(config, forward.bind(Toy(), variables(Toy())), BATCH)
     flow = jnp.asarray(RNG.uniform(-1, 1, size=(B, SIZE, SIZE, 2)), jnp.float32)
     shares = jnp.asarray(RNG.normal(size=(B, SIZE, SIZE, 3)), jnp.float32)
-    parts = tuple(p._replace(flow=flow * k, shares=shares * k, drawn=p.picture)
-                  for k, p in enumerate(out.parts, 1))  # fmt: skip
+    parts = tuple(
+        p._replace(flow=flow * k, shares=shares * k, drawn=p.picture)
+        for k, p in enumerate(out.parts, 1)
+    )
     out = out._replace(parts=parts)
     truths = (BATCH.driver_flow, BATCH.pose_only_flow, BATCH.dyn_only_flow)
     targets = (BATCH.driver, BATCH.pose_only, BATCH.dyn_only)
@@ -156,8 +162,10 @@ def test_flows_and_shares_count_for_each_exact_render():
         )
         np.testing.assert_allclose(metrics[f"loss/{name}"], want, rtol=1e-5)
     # Of what is drawn, what is hidden counts.
-    more = [hidden_loss(p.drawn, x, t, o, config.exact.regions).value
-            for p, x, t, o in zip(parts, targets, truths, points, strict=True)]  # fmt: skip
+    more = [
+        hidden_loss(p.drawn, x, t, o, config.exact.regions).value
+        for p, x, t, o in zip(parts, targets, truths, points, strict=True)
+    ]
     np.testing.assert_allclose(metrics["loss/drawn"], np.mean(more), rtol=1e-5)
     bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
     off = dataclasses.replace(config, exact=dataclasses.replace(config.exact, flow=0.0, shares=0.0))

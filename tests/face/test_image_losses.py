@@ -34,9 +34,12 @@ def perceptual(a, b):
 def test_halving_equals_torch():
     x = jnp.asarray(RNG.uniform(size=(2, 14, 11, 3)), jnp.float32)[:, :, :10]
     want = torch.nn.functional.interpolate(
-        torch.tensor(np.array(x)).permute(0, 3, 1, 2), scale_factor=0.5, mode="bilinear",
-        antialias=True, align_corners=False,
-    ).permute(0, 2, 3, 1)  # fmt: skip
+        torch.tensor(np.array(x)).permute(0, 3, 1, 2),
+        scale_factor=0.5,
+        mode="bilinear",
+        antialias=True,
+        align_corners=False,
+    ).permute(0, 2, 3, 1)
     np.testing.assert_allclose(il.halve(x), want, atol=1e-6)
     # A one-pixel chequerboard is beyond the smaller image's reach: away from the border it is grey.
     board = jnp.asarray(np.indices((16, 16)).sum(0) % 2, jnp.float32)[None, ..., None]

@@ -28,8 +28,9 @@ RNG = np.random.default_rng(0)
 def test_eyes_are_turned_back_as_the_renderer_turned_them():
     eyes = RNG.uniform(-0.3, 0.3, (5, 2)).astype(np.float32)
     rotation = RNG.uniform(-0.5, 0.5, (5, 3)).astype(np.float32)
-    gaze = np.stack([turn_gaze(e[None], r[None])[0, 0] for e, r in zip(eyes, rotation,
-                                                                       strict=True)])  # fmt: skip
+    gaze = np.stack(
+        [turn_gaze(e[None], r[None])[0, 0] for e, r in zip(eyes, rotation, strict=True)]
+    )
     found = eyes_in_head(jnp.asarray(gaze, jnp.float32), jnp.asarray(rotation))
     np.testing.assert_allclose(found, eyes, atol=2e-6)
     np.testing.assert_allclose(found, by_tracks(gaze, rotation), atol=2e-6)
@@ -58,8 +59,9 @@ def test_motions_are_said_or_encoded_as_the_config_asks():
     batch = jax.tree.map(jnp.asarray, batches.random(get_config("debug"), 3))
     seen = []
     said = get_config("debug", ["face_losses.exact.codes=true", "face.dyn_dim=64"])
-    for ours, labels in zip(batch_motions(said, batch, seen.append), label_motions(batch, 64),
-                            strict=True):  # fmt: skip
+    for ours, labels in zip(
+        batch_motions(said, batch, seen.append), label_motions(batch, 64), strict=True
+    ):
         np.testing.assert_array_equal(ours.dyn, labels.dyn)
     assert not seen
     with pytest.raises(UserError, match="use swaps"):
@@ -75,8 +77,14 @@ def test_motions_are_said_or_encoded_as_the_config_asks():
 
 def test_a_source_may_be_encoded_while_a_driver_is_said():
     batch = jax.tree.map(jnp.asarray, batches.random(get_config("debug"), 3))
-    config = get_config("debug", ["face_losses.exact.codes=true", "face.dyn_dim=64",
-                                  "face_losses.exact.encoded_source=true"])  # fmt: skip
+    config = get_config(
+        "debug",
+        [
+            "face_losses.exact.codes=true",
+            "face.dyn_dim=64",
+            "face_losses.exact.encoded_source=true",
+        ],
+    )
     said, seen = label_motions(batch, 64), []
     read = said[0]._replace(dyn=said[0].dyn + 1, pose=said[1].pose)
     source, driver = batch_motions(config, batch, lambda x: seen.append(x) or read)
@@ -89,8 +97,10 @@ def test_a_source_may_be_encoded_while_a_driver_is_said():
 
 def test_a_folded_encoder_says_what_its_heads_read():
     dim, features = 60, RNG.normal(size=(6, 32)).astype(np.float32)
-    layer = {"kernel": RNG.normal(size=(32, dim)).astype(np.float32) / 6,
-             "bias": RNG.normal(size=dim).astype(np.float32)}  # fmt: skip
+    layer = {
+        "kernel": RNG.normal(size=(32, dim)).astype(np.float32) / 6,
+        "bias": RNG.normal(size=dim).astype(np.float32),
+    }
     pose = Pose(RNG.normal(size=(6, 3)).astype(np.float32), np.zeros((6, 3)), np.zeros((6, 1)))
     code = lambda p: features @ p["kernel"] + p["bias"]  # noqa: E731
     motion = Motion(pose, code(layer))
@@ -101,8 +111,10 @@ def test_a_folded_encoder_says_what_its_heads_read():
         params[name] = {"Dense_0": params[name]["Dense_0"] | {"bias": bias}}
 
     def read(params, motion):
-        return {n: np.asarray(HEADS[n]().apply({"params": params[n]}, motion))
-                for n in ("arkit", "gaze")}  # fmt: skip
+        return {
+            n: np.asarray(HEADS[n]().apply({"params": params[n]}, motion))
+            for n in ("arkit", "gaze")
+        }
 
     folded = fold_read_outs(params)
     dyn = code(folded["face"]["dyn"]["head"])

@@ -33,16 +33,34 @@ from vasa_jax.typing import Motion, Pose, Source
 def test_total_is_the_weighted_sum_and_everything_is_named():
     (total, metrics), grads = value_and_grad(CONFIG)
     assert set(metrics) == {
-        f"loss/{n}" for n in ("pixel", "self_pixel", "perceptual", "self_perceptual",
-                              "face_features", "eyes", "mouth", "contrast", "consistency",
-                              "cross_identity", "pose", "total")
-    }  # fmt: skip
+        f"loss/{n}"
+        for n in (
+            "pixel",
+            "self_pixel",
+            "perceptual",
+            "self_perceptual",
+            "face_features",
+            "eyes",
+            "mouth",
+            "contrast",
+            "consistency",
+            "cross_identity",
+            "pose",
+            "total",
+        )
+    }
     m = {k.removeprefix("loss/"): float(v) for k, v in metrics.items()}
     want = (
-        m["pixel"] + m["self_pixel"] + 20 * (m["perceptual"] + m["self_perceptual"])
-        + 4 * m["face_features"] + 5 * (m["eyes"] + m["mouth"]) + 2 * m["contrast"]
-        + m["consistency"] + 5 * m["cross_identity"] + 50 * m["pose"]
-    )  # fmt: skip
+        m["pixel"]
+        + m["self_pixel"]
+        + 20 * (m["perceptual"] + m["self_perceptual"])
+        + 4 * m["face_features"]
+        + 5 * (m["eyes"] + m["mouth"])
+        + 2 * m["contrast"]
+        + m["consistency"]
+        + 5 * m["cross_identity"]
+        + 50 * m["pose"]
+    )
     assert float(total) == pytest.approx(want, rel=1e-5)
     assert m["total"] == float(total)
     assert all(v > 0 for v in m.values())
@@ -71,8 +89,11 @@ def test_zero_weights_draw_nothing_extra():
 
 def test_consistency_vanishes_only_for_factored_models():
     # One clip shares the corner pixel, and nothing else.
-    batch = BATCH._replace(driver=BATCH.driver.at[:, 0, 0].set(BATCH.source[:, 0, 0]),
-                           source_view=None, driver_view=None)  # fmt: skip
+    batch = BATCH._replace(
+        driver=BATCH.driver.at[:, 0, 0].set(BATCH.source[:, 0, 0]),
+        source_view=None,
+        driver_view=None,
+    )
     config = only(consistency=1.0)
     (factored, _), _ = value_and_grad(config, batch, Toy(entangled=False))
     (entangled, _), _ = value_and_grad(config, batch, Toy(entangled=True))
@@ -168,9 +189,11 @@ def test_adversarial_terms_reach_the_drawn_image():
     networks = NETWORKS._replace(judge=lambda x: model.apply(spectral, x))
     off = only(pixel=1.0)
     config = dataclasses.replace(
-        off, adversarial=dataclasses.replace(off.adversarial, weight=1.0, feature_matching=40.0,
-                                             start=10)
-    )  # fmt: skip
+        off,
+        adversarial=dataclasses.replace(
+            off.adversarial, weight=1.0, feature_matching=40.0, start=10
+        ),
+    )
     (total, m), grads = value_and_grad(config, networks=networks)
     want = m["loss/pixel"] + m["loss/adversarial"] + 40 * m["loss/feature_matching"]
     assert float(total) == pytest.approx(float(want), rel=1e-5)
@@ -231,8 +254,9 @@ def test_pictures_and_faces_have_a_network_each():
 
 def test_a_bare_batch_is_enough_for_reconstruction():
     bare = face_batch.FaceBatch(BATCH.source, BATCH.driver, BATCH.identity)
-    config = only(pixel=1.0, perceptual=1.0, self_drive=1.0, contrast=1.0, consistency=1.0,
-                  pose=1.0, gaze=1.0)  # fmt: skip
+    config = only(
+        pixel=1.0, perceptual=1.0, self_drive=1.0, contrast=1.0, consistency=1.0, pose=1.0, gaze=1.0
+    )
     (total, metrics), _ = value_and_grad(config, bare)
     assert jnp.isfinite(total)
     assert "loss/pose" not in metrics

@@ -131,8 +131,9 @@ def test_warps_start_near_the_identity_but_not_on_it(params):
 def test_coarse_fields_are_enlarged_as_torch_does(params):
     torch = pytest.importorskip("torch")
     few = CONFIG.volume_size // 2
-    codes = jax.random.normal(jax.random.key(0), (2, 1, CONFIG.embed_size, CONFIG.embed_size,
-                                                  CONFIG.embed_channels))  # fmt: skip
+    codes = jax.random.normal(
+        jax.random.key(0), (2, 1, CONFIG.embed_size, CONFIG.embed_size, CONFIG.embed_channels)
+    )
     weights = {"params": params["params"]["warp_driver"]}
     small = dataclasses.replace(CONFIG, image_size=CONFIG.image_size // 2)
     coarse = dataclasses.replace(CONFIG, warp_size=few)
@@ -217,9 +218,15 @@ def test_folded_parameters_give_the_same_picture(params):
     # Every network's middle is standardised; stems, heads and norms are left alone.
     assert all("ws_kernel" in path for path in changed)
     assert {path.split("'")[3] for path in changed} == {
-        "appearance", "identity", "pose", "dyn", "warp_source", "warp_driver", "canonical",
+        "appearance",
+        "identity",
+        "pose",
+        "dyn",
+        "warp_source",
+        "warp_driver",
+        "canonical",
         "decoder",
-    }  # fmt: skip
+    }
 
 
 def test_bfloat16_is_close_to_float32(params):
@@ -250,9 +257,16 @@ def test_vmap_over_drivers_equals_the_batch(params):
 # Full sizes, abstractly.
 
 PAPER = {
-    "appearance": 10.0, "identity": 24.6, "dyn": 11.4, "pose": 11.2, "embed": 4.2, "warps": 27.1,
-    "canonical": 72.8, "decoder": 42.4, "total": 203.7,
-}  # fmt: skip
+    "appearance": 10.0,
+    "identity": 24.6,
+    "dyn": 11.4,
+    "pose": 11.2,
+    "embed": 4.2,
+    "warps": 27.1,
+    "canonical": 72.8,
+    "decoder": 42.4,
+    "total": 203.7,
+}
 """Millions of parameters, computed from MegaPortraits' layer tables apart from this code."""
 
 

@@ -101,8 +101,13 @@ def test_a_mouth_that_is_seen_is_turned_back_to_rest_and_found_by_learning():
 def test_it_lies_over_what_the_decoder_draws_and_nothing_else():
     size, shape = 8, (1, 8, 8)
     shares = jnp.stack([jnp.full(shape, v) for v in (-9.0, -9.0, 9.0)], -1)
-    layers = Layers(jnp.full((*shape, 3), 0.2), shares, jnp.zeros((1, 4, 4, 2)),
-                    jnp.zeros((*shape, 2)), jnp.zeros((*shape, 1)))  # fmt: skip
+    layers = Layers(
+        jnp.full((*shape, 3), 0.2),
+        shares,
+        jnp.zeros((1, 4, 4, 2)),
+        jnp.zeros((*shape, 2)),
+        jnp.zeros((*shape, 1)),
+    )
     places = identity_grid(2, 4, 4)[None]
     portrait = jnp.full((1, size, size, 3), 0.5)
     inside = jnp.zeros((*shape, 4)).at[:, 2:4].set(jnp.array([1.0, 0.9, 0.8, 0.75]))
@@ -119,8 +124,14 @@ def test_it_lies_over_what_the_decoder_draws_and_nothing_else():
 
 
 def test_it_can_be_trained_alone_and_needs_composing():
-    settings = ["compose=true", "compose_mouth=10", "trained=mouth,mouth_finder", "image_size=32",
-                "identity_image_size=32", "motion_image_size=32"]  # fmt: skip
+    settings = [
+        "compose=true",
+        "compose_mouth=10",
+        "trained=mouth,mouth_finder",
+        "image_size=32",
+        "identity_image_size=32",
+        "motion_image_size=32",
+    ]
     base = get_config("debug", [*(f"face.{key}" for key in settings), "train_face.batch=2"])
     losses = {
         name: replace(getattr(base.face_losses, name), weight=0.0)
@@ -137,11 +148,12 @@ def test_it_can_be_trained_alone_and_needs_composing():
     moved = {
         name: any(
             bool((x != y).any())
-            for x, y in zip(jax.tree.leaves(part), jax.tree.leaves(after.params["face"][name]),
-                            strict=True)
+            for x, y in zip(
+                jax.tree.leaves(part), jax.tree.leaves(after.params["face"][name]), strict=True
+            )
         )
         for name, part in state.params["face"].items()
-    }  # fmt: skip
+    }
     assert moved.pop("mouth")
     assert moved.pop("mouth_finder")
     assert not any(moved.values())

@@ -13,7 +13,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.face import forward, losses
 from vasa_jax.face.patches import EYES_SIDE, MOUTH_SIDE, PATCH, face_patches, patch_loss
 
-POINTS = np.array([[.4, .42], [.58, .38], [.5, .5], [.44, .62], [.6, .58]], np.float32)  # fmt: skip
+POINTS = np.array([[0.4, 0.42], [0.58, 0.38], [0.5, 0.5], [0.44, 0.62], [0.6, 0.58]], np.float32)
 
 
 def test_patches_are_upright_squares_around_eyes_and_mouth():

@@ -148,11 +148,17 @@ def test_with_a_plate_hidden_background_is_its_own():
     truth = known((1, 1, 0, 0), (1, 0, 0, 1))
     column = np.arange(32) // 8
     made = compose(
-        Layers(jnp.zeros((1, 32, 32, 3)), jnp.zeros((1, 32, 32, 4)), jnp.zeros((1, 4, 4, 3)),
-               jnp.zeros((1, 32, 32, 2)), jnp.zeros((1, 32, 32, 1))),
+        Layers(
+            jnp.zeros((1, 32, 32, 3)),
+            jnp.zeros((1, 32, 32, 4)),
+            jnp.zeros((1, 4, 4, 3)),
+            jnp.zeros((1, 32, 32, 2)),
+            jnp.zeros((1, 32, 32, 1)),
+        ),
         jnp.broadcast_to(identity_grid(3, 4, 4), (1, 3, 4, 4, 3)),
-        jnp.zeros((1, 32, 32, 3)), jnp.zeros((1, 32, 32, 3)),
-    )  # fmt: skip
+        jnp.zeros((1, 32, 32, 3)),
+        jnp.zeros((1, 32, 32, 3)),
+    )
     loss = lambda s: share_loss(made._replace(shares=s), truth, None, 0.0).value  # noqa: E731
     push = -np.asarray(jax.grad(loss)(jnp.zeros((1, 32, 32, 4))))[0, 0]
     signs = [[1, -1, -1, -1], [-1, 1, -1, 1], [-1, -1, -1, 1], [-1, -1, 1, -1]]

@@ -24,8 +24,10 @@ def torch_sample(volume, grid, weight, padding):
     g = torch.tensor(grid, requires_grad=True)
     out = torch.nn.functional.grid_sample(
         v.permute(0, 4, 1, 2, 3).expand(grid.shape[0], -1, -1, -1, -1),
-        g, padding_mode=padding, align_corners=True,
-    ).permute(0, 2, 3, 4, 1)  # fmt: skip
+        g,
+        padding_mode=padding,
+        align_corners=True,
+    ).permute(0, 2, 3, 4, 1)
     (out * torch.tensor(weight)).sum().backward()
     return out.detach().numpy(), v.grad.numpy(), g.grad.numpy()
 

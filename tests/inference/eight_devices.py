@@ -36,10 +36,16 @@ def main(folder: Path) -> None:
     for row in read_manifest(manifest, folder / "one"):
         inputs = load_inputs(row.request, one.config.face.image_size, report)
         generate(row.request, inputs, one, report)
-    print(json.dumps({
-        "devices": len(wide.lanes), "made": summary.made, "programs": wide.programs,
-        "compilations": compiled,
-    }))  # fmt: skip
+    print(
+        json.dumps(
+            {
+                "devices": len(wide.lanes),
+                "made": summary.made,
+                "programs": wide.programs,
+                "compilations": compiled,
+            }
+        )
+    )
 
 
 main(Path(sys.argv[1]))

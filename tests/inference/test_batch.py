@@ -56,12 +56,15 @@ def test_bad_rows_are_reported_and_the_rest_go_on(pipeline, folder):
         f'{PORTRAIT},long.wav,third,3,"10,5",happiness=0.5',
         "nobody.png,long.wav,fourth,,,",
         f"{PORTRAIT},long.wav,first,,,",
-    )  # fmt: skip
+    )
     out = folder / "out"
     assert run_batch(manifest, out, pipeline, QUIET) == (2, 0, 4)
     assert sorted(p.name for p in out.iterdir()) == [
-        "first.json", "first.mp4", "third.json", "third.mp4"
-    ]  # fmt: skip
+        "first.json",
+        "first.mp4",
+        "third.json",
+        "third.mp4",
+    ]
     assert [len(_read(out / f"{n}.mp4")[0]) for n in ("first", "third")] == [13, 78]
     record = json.loads((out / "third.json").read_text())
     assert record["seed"] == 3
@@ -72,7 +75,10 @@ def test_a_rerun_skips_what_is_finished_and_redoes_what_changed(pipeline, folder
     rows = [f"{PORTRAIT},short.wav,a,1", f"{PORTRAIT},long.wav,b,2"]
     out = folder / "out"
     assert run_batch(_manifest(folder, "image,audio,name,seed", *rows), out, pipeline, QUIET) == (
-        2, 0, 0)  # fmt: skip
+        2,
+        0,
+        0,
+    )
     made = (out / "a.mp4").stat().st_mtime_ns
     rows[1] = rows[1][:-1] + "7"
     again = run_batch(_manifest(folder, "image,audio,name,seed", *rows), out, pipeline, QUIET)
@@ -144,8 +150,7 @@ def test_frames_come_before_the_sound_is_encoded(debug_pipeline, monkeypatch):
     clip = _clips(debug_pipeline, 1)[0]
     clip = clip._replace(sound=np.tile(clip.sound, 20)[: 16_000 * 60], frames=1500)
     _rendered(debug_pipeline, [clip._replace(frames=1)])  # the silence before a clip is known
-    monkeypatch.setattr(debug_pipeline.hearing, "encode",
-                        lambda *a: chunks.append(1) or encode(*a))  # fmt: skip
+    monkeypatch.setattr(debug_pipeline.hearing, "encode", lambda *a: chunks.append(1) or encode(*a))
     monkeypatch.setattr(debug_pipeline, "_sample", lambda *a: calls.append(1) or sample(*a))
     made = render([clip], debug_pipeline, QUIET)
     assert len(next(made)[1]) == debug_pipeline.config.inference.decode_batch
@@ -184,8 +189,13 @@ def test_a_video_that_cannot_be_written_fails_its_row_alone(wide, folder, monkey
     out = folder / "out"
     assert run_batch(manifest, out, wide, QUIET) == (3, 0, 1)
     assert sorted(p.name for p in out.iterdir()) == [
-        "a.json", "a.mp4", "c.json", "c.mp4", "d.json", "d.mp4"
-    ]  # fmt: skip
+        "a.json",
+        "a.mp4",
+        "c.json",
+        "c.mp4",
+        "d.json",
+        "d.mp4",
+    ]
 
 
 SCRIPT = Path(__file__).parent / "eight_devices.py"
@@ -201,8 +211,12 @@ def test_eight_devices_make_the_files_of_one_and_compile_each_program_once(tmp_p
         Image.fromarray(noise).resize((128, 128)).save(tmp_path / f"{k}.png")
     rows = [f"{k}.png,{k}.wav,{k},{k},{1 + 0.1 * k},none" for k in range(6)]
     _manifest(tmp_path, "image,audio,name,seed,distance,crop", *rows)
-    done = subprocess.run([sys.executable, SCRIPT, tmp_path], capture_output=True, text=True,
-                          env=os.environ | {"NPROC": "16"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, SCRIPT, tmp_path],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NPROC": "16"},
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["devices"] == 8
@@ -277,7 +291,10 @@ def test_no_row_overwrites_an_input_of_any_row_or_the_manifest(pipeline, folder)
     for heard in ("out/sound.mp4", "hard.wav", "soft.wav"):
         rows = [f"{PORTRAIT},short.wav,sound", f"{PORTRAIT},{heard},b-{heard[:4].strip('/')}"]
         assert run_batch(_manifest(folder, "image,audio,name", *rows), out, pipeline, QUIET) == (
-            1, 0, 1)  # fmt: skip
+            1,
+            0,
+            1,
+        )
         error = read_manifest(folder / "rows.csv", out)[0].error
         assert "sound.mp4 would overwrite the audio of row 3" in error
         assert (out / "sound.mp4").read_bytes() == before

@@ -47,9 +47,13 @@ def put(face):
         matrix = np.array([[scale, 0, x - side / 2], [0, scale, y - side / 2]])
         frame = np.full((HEIGHT, WIDTH, 3), ground, np.uint8)
         return cv2.warpAffine(
-            cv2.GaussianBlur(face, (0, 0), 0.4 / scale), matrix, (WIDTH, HEIGHT), frame,
-            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_TRANSPARENT,
-        )  # fmt: skip
+            cv2.GaussianBlur(face, (0, 0), 0.4 / scale),
+            matrix,
+            (WIDTH, HEIGHT),
+            frame,
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_TRANSPARENT,
+        )
 
     return placed
 

@@ -48,8 +48,9 @@ def test_relative_motion_is_the_drivers_from_the_portraits_pose_on():
         np.testing.assert_allclose(turn(row).as_matrix(), wanted.as_matrix(), atol=1e-6)
         # In sizes of the head both move alike, and both grow by the same factor.
         ours = (row[3:6] - moved[0, 3:6]) / np.exp(moved[0, 6])
-        np.testing.assert_allclose(ours, (old[3:6] - motion[0, 3:6]) / np.exp(motion[0, 6]),
-                                   atol=1e-6)  # fmt: skip
+        np.testing.assert_allclose(
+            ours, (old[3:6] - motion[0, 3:6]) / np.exp(motion[0, 6]), atol=1e-6
+        )
         assert row[6] - moved[0, 6] == pytest.approx(old[6] - motion[0, 6], abs=1e-6)
 
 
@@ -61,8 +62,9 @@ def test_a_biased_reading_of_the_driver_cancels():
     motion[:, 6] = rng.normal(0, 0.1, 5)
     start = Pose(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros((1, 1)))
     wrong = motion + np.array([0.1, 0, 0, 0, 0, 0, 0.05], np.float32)
-    np.testing.assert_allclose(relative_motion(wrong, start), relative_motion(motion, start),
-                               atol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(
+        relative_motion(wrong, start), relative_motion(motion, start), atol=1e-6
+    )
 
 
 def test_a_given_pose_is_kept_and_the_rest_is_generated(debug_pipeline):
@@ -76,9 +78,22 @@ def test_a_given_pose_is_kept_and_the_rest_is_generated(debug_pipeline):
 
 
 def test_pose_from_a_video(folder, capsys):
-    code = cli.main(["generate", "-s", str(PORTRAIT), "-a", str(folder / "speech.wav"), "-o",
-                     str(folder / "out.mp4"), "--pose-from", str(folder / "driver.mp4"),
-                     "--config", "debug", "-q"])  # fmt: skip
+    code = cli.main(
+        [
+            "generate",
+            "-s",
+            str(PORTRAIT),
+            "-a",
+            str(folder / "speech.wav"),
+            "-o",
+            str(folder / "out.mp4"),
+            "--pose-from",
+            str(folder / "driver.mp4"),
+            "--config",
+            "debug",
+            "-q",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     frames, _, comment, _ = _read(folder / "out.mp4")
     assert len(frames) == 25
@@ -91,9 +106,22 @@ def test_pose_from_a_video(folder, capsys):
 )
 def test_reenact(folder, capsys, driver, code, words):
     output = folder / f"{driver}_out.mp4"
-    assert code == cli.main(["reenact", "-s", str(PORTRAIT), "-d", str(folder / f"{driver}.mp4"),
-                             "-o", str(output), "--config", "debug", "--side-by-side",
-                             "--quiet", *words])  # fmt: skip
+    assert code == cli.main(
+        [
+            "reenact",
+            "-s",
+            str(PORTRAIT),
+            "-d",
+            str(folder / f"{driver}.mp4"),
+            "-o",
+            str(output),
+            "--config",
+            "debug",
+            "--side-by-side",
+            "--quiet",
+            *words,
+        ]
+    )
     assert output.exists() == (code == 0)
     assert capsys.readouterr().err.count("\n") == (code != 0)
     if code == 0:
@@ -116,8 +144,9 @@ def test_a_sound_track_that_holds_nothing_leaves_the_video_silent(folder, capsys
             if packet.dts is not None:
                 packet.stream = copied
                 out.mux(packet)
-    code = cli.main(["reenact", "-s", str(PORTRAIT), "-d", str(mute), "-o", str(output),
-                     "--config", "debug"])  # fmt: skip
+    code = cli.main(
+        ["reenact", "-s", str(PORTRAIT), "-d", str(mute), "-o", str(output), "--config", "debug"]
+    )
     assert code == 0
     said = capsys.readouterr()
     assert "silent" in said.err + said.out

@@ -156,8 +156,20 @@ def test_an_interrupted_run_leaves_nothing(pipeline, folder, speech, monkeypatch
 
 
 def test_log_json_is_one_object_a_line(folder, speech, capsys):
-    code = cli.main(["generate", "-s", str(PORTRAIT), "-a", str(speech), "-o",
-                     str(folder / "log.mp4"), "--config", "debug", "--log-json"])  # fmt: skip
+    code = cli.main(
+        [
+            "generate",
+            "-s",
+            str(PORTRAIT),
+            "-a",
+            str(speech),
+            "-o",
+            str(folder / "log.mp4"),
+            "--config",
+            "debug",
+            "--log-json",
+        ]
+    )
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert code == 0
     assert "no trained weights" in next(x["text"] for x in lines if x["event"] == "note")
@@ -167,14 +179,39 @@ def test_log_json_is_one_object_a_line(folder, speech, capsys):
 
 
 def test_quiet_is_quiet(folder, speech, capsys):
-    cli.main(["generate", "-s", str(PORTRAIT), "-a", str(speech), "-o", str(folder / "q.mp4"),
-              "--config", "debug", "--quiet"])  # fmt: skip
+    cli.main(
+        [
+            "generate",
+            "-s",
+            str(PORTRAIT),
+            "-a",
+            str(speech),
+            "-o",
+            str(folder / "q.mp4"),
+            "--config",
+            "debug",
+            "--quiet",
+        ]
+    )
     assert capsys.readouterr() == ("", "")
 
 
 def test_gaze_may_begin_with_a_minus(folder, speech, capsys):
-    code = cli.main(["generate", "-s", str(PORTRAIT), "-a", str(speech), "-o",
-                     str(folder / "left.mp4"), "--gaze", "-10,5", "--config", "debug",
-                     "-q"])  # fmt: skip
+    code = cli.main(
+        [
+            "generate",
+            "-s",
+            str(PORTRAIT),
+            "-a",
+            str(speech),
+            "-o",
+            str(folder / "left.mp4"),
+            "--gaze",
+            "-10,5",
+            "--config",
+            "debug",
+            "-q",
+        ]
+    )
     assert code == 0, capsys.readouterr().err
     assert _read(folder / "left.mp4")[2]["controls"]["gaze"] == [-10.0, 5.0]

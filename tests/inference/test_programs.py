@@ -90,8 +90,11 @@ def test_full_size_programs_lower_for_accelerators(vasa1, as_if_on, name, platfo
     text = programs.text(name, platform)
     assert "bf16" in text
     if name == "encode":
-        assert re.search(r"stablehlo.convolution.*tensor<\d+x3x3x3x\d+x\d+xbf16>|"
-                         r"tensor<3x3x3x\d+x\d+xbf16>", text)  # fmt: skip
+        assert re.search(
+            r"stablehlo.convolution.*tensor<\d+x3x3x3x\d+x\d+xbf16>|"
+            r"tensor<3x3x3x\d+x\d+xbf16>",
+            text,
+        )
     if name == "sample":
         assert "stablehlo.while" in text
 
@@ -173,8 +176,9 @@ def test_results_are_the_same_bits():
     params = init_bundle(config).params
     narrow, wide = inference_params(params, config.dtype), folded(params)
     assert {x.dtype for x in jax.tree.leaves(narrow["face"]["decoder"])} == {
-        jnp.dtype(jnp.bfloat16), jnp.dtype(jnp.float32),
-    }  # fmt: skip
+        jnp.dtype(jnp.bfloat16),
+        jnp.dtype(jnp.float32),
+    }
     assert {x.dtype for x in jax.tree.leaves(narrow["face"]["dyn"])} == {jnp.dtype(jnp.float32)}
     networks = build_networks(config, folded=True)
     rng = np.random.default_rng(0)
@@ -190,10 +194,11 @@ def test_results_are_the_same_bits():
     carry = initial_carry(1, config.motion.context, config.face.motion_dim, config.audio.dim)
     keys = jax.random.split(jax.random.key(1), 1)
     motion = [
-        sample_windows(network, plan, {"params": p["motion"]}, carry, window_inputs(config, 1),
-                       keys, weights)[1]
+        sample_windows(
+            network, plan, {"params": p["motion"]}, carry, window_inputs(config, 1), keys, weights
+        )[1]
         for p in (narrow, wide)
-    ]  # fmt: skip
+    ]
     np.testing.assert_array_equal(*map(np.asarray, motion))
 
 
@@ -209,6 +214,8 @@ def test_unrolled_steps_are_the_same_steps():
     )
     one, two = (sample_windows(network, p, *arguments, weights)[1] for p in (plan, unrolled))
     np.testing.assert_allclose(one, two, atol=1e-5)
-    works = [count_work(lambda *a, p=p: sample_windows(network, p, *a, weights), *arguments)
-             for p in (plan, unrolled)]  # fmt: skip
+    works = [
+        count_work(lambda *a, p=p: sample_windows(network, p, *a, weights), *arguments)
+        for p in (plan, unrolled)
+    ]
     assert works[0].flops == works[1].flops

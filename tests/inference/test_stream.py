@@ -186,12 +186,19 @@ def test_broken_sound_is_refused(debug_pipeline):
 
 
 SMALL = {
-    "whisper": WhisperShape(d_model=16, encoder_layers=1, encoder_attention_heads=2,
-                            encoder_ffn_dim=16),
-    "wav2vec2": Wav2Vec2Shape(hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                              intermediate_size=16, conv_dim=(8,) * 7, num_conv_pos_embeddings=8,
-                              num_conv_pos_embedding_groups=2),
-}  # fmt: skip
+    "whisper": WhisperShape(
+        d_model=16, encoder_layers=1, encoder_attention_heads=2, encoder_ffn_dim=16
+    ),
+    "wav2vec2": Wav2Vec2Shape(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        conv_dim=(8,) * 7,
+        num_conv_pos_embeddings=8,
+        num_conv_pos_embedding_groups=2,
+    ),
+}
 
 
 @pytest.mark.parametrize("encoder", SMALL)
@@ -199,9 +206,16 @@ def test_encoders_that_see_a_whole_chunk_stream_too(encoder, source, monkeypatch
     """Their features depend on what is heard; their number must hold, values stay finite."""
     variants = {"whisper": whisper, "wav2vec2": wav2vec2}[encoder].VARIANTS
     monkeypatch.setitem(variants, "small", SMALL[encoder])
-    config = get_config("debug", [f"audio.encoder={encoder}", "audio.variant=small",
-                                  "audio.dim=16", "audio.overlap_seconds=0.4",
-                                  "audio.chunk_seconds=3"])  # fmt: skip
+    config = get_config(
+        "debug",
+        [
+            f"audio.encoder={encoder}",
+            "audio.variant=small",
+            "audio.dim=16",
+            "audio.overlap_seconds=0.4",
+            "audio.chunk_seconds=3",
+        ],
+    )
     pipeline = Pipeline(init_bundle(config))
     assert pipeline.sound_reach is None
     warm_up(pipeline, source)

@@ -263,12 +263,19 @@ def _broken(folder):
     header[24:28] = struct.pack("<I", 3)
     (folder / "rate.wav").write_bytes(header)
     return {
-        "missing.wav": "does not exist", "": "directory", "empty.wav": "0 bytes",
-        "text.wav": "cannot be decoded", "text.txt": "is text|cannot be decoded",
-        "none.wav": "no sound|no audio|cannot be decoded", "short.wav": "only 38 ms",
-        "nan.wav": "NaN.*0.5", "inf.wav": "infinite", "mute.mp4": "no audio track",
-        "cut.m4a": "cannot be decoded", "rate.wav": "3 Hz",
-    }  # fmt: skip
+        "missing.wav": "does not exist",
+        "": "directory",
+        "empty.wav": "0 bytes",
+        "text.wav": "cannot be decoded",
+        "text.txt": "is text|cannot be decoded",
+        "none.wav": "no sound|no audio|cannot be decoded",
+        "short.wav": "only 38 ms",
+        "nan.wav": "NaN.*0.5",
+        "inf.wav": "infinite",
+        "mute.mp4": "no audio track",
+        "cut.m4a": "cannot be decoded",
+        "rate.wav": "3 Hz",
+    }
 
 
 def test_mistakes_are_told_in_one_line(tmp_path):

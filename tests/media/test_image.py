@@ -123,10 +123,16 @@ def _mistakes(folder, gradient):
     Image.new("1", (16_385, 200)).save(folder / "wide.png")
     Image.new("1", (16_000, 12_000)).save(folder / "bomb.png")
     return {
-        "missing.png": "does not exist", "": "directory", "empty.png": "0 bytes",
-        "text.png": "not an image", "small.png": "too small", "cut.png": "truncated",
-        "cut.jpg": "truncated", "wide.png": "16384", "bomb.png": "large|megapixels",
-    }  # fmt: skip
+        "missing.png": "does not exist",
+        "": "directory",
+        "empty.png": "0 bytes",
+        "text.png": "not an image",
+        "small.png": "too small",
+        "cut.png": "truncated",
+        "cut.jpg": "truncated",
+        "wide.png": "16384",
+        "bomb.png": "large|megapixels",
+    }
 
 
 def test_mistakes_are_told_in_one_line(tmp_path, gradient):

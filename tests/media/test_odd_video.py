@@ -140,8 +140,11 @@ def test_hdr_levels_are_those_of_bt2408(tmp_path, transfer, percent, nits):
 
 def test_hdr_white_is_white_and_black_black(tmp_path):
     for name, transfer, percent, level in (
-        ("a", 16, 0, 0), ("b", 16, 100, 255), ("c", 18, 0, 0), ("d", 18, 100, 255),
-    ):  # fmt: skip
+        ("a", 16, 0, 0),
+        ("b", 16, 100, 255),
+        ("c", 18, 0, 0),
+        ("d", 18, 100, 255),
+    ):
         write_flat(tmp_path / f"{name}.mp4", round(64 + 8.76 * percent), transfer=transfer)
         assert np.abs(next(read_video(tmp_path / f"{name}.mp4")).astype(int) - level).max() <= 1
 
@@ -149,9 +152,13 @@ def test_hdr_white_is_white_and_black_black(tmp_path):
 def test_wide_primaries_of_a_colour_within_srgb(tmp_path):
     """sRGB (200, 120, 90) written in BT.2020 by its own published matrix comes back."""
     linear = ((np.array([200, 120, 90]) / 255 + 0.055) / 1.055) ** 2.4
-    to_2020 = np.array([  # ITU-R BT.2087-0
-        [0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956],
-    ])  # fmt: skip
+    to_2020 = np.array(
+        [  # ITU-R BT.2087-0
+            [0.6274, 0.3293, 0.0433],
+            [0.0691, 0.9195, 0.0114],
+            [0.0164, 0.0880, 0.8956],
+        ]
+    )
     np.testing.assert_allclose(np.linalg.inv(_matrix(9)), to_2020, atol=2e-4)
     red, green, blue = (srgb(v) / 255 for v in to_2020 @ linear)
     luma = 0.2627 * red + 0.6780 * green + 0.0593 * blue

@@ -135,10 +135,12 @@ def test_bytes_do_not_depend_on_what_the_heap_held(tmp_path):
         subprocess.run(
             [sys.executable, "-c", HEAP, str(tmp_path / "a.mp4")],
             env=os.environ | {"MALLOC_PERTURB_": str(fill)},
-            capture_output=True, text=True, check=True,
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for fill in (0, 1, 127, 255)
-    }  # fmt: skip
+    }
     assert len(found) == 1
 
 
@@ -189,8 +191,13 @@ def test_seconds_cuts_the_sound(tmp_path):
 
 def test_frame_count():
     assert [frame_count(s) for s in (0.001, 0.04, 0.0401, 8.0, 1.23, 0.1 + 0.2)] == [
-        1, 1, 2, 200, 31, 8,
-    ]  # fmt: skip
+        1,
+        1,
+        2,
+        200,
+        31,
+        8,
+    ]
 
 
 def _interrupt(out, **more):
@@ -366,11 +373,17 @@ def test_reading_mistakes_are_told_in_one_line(tmp_path):
     write_clip(tmp_path / "whole.mp4", grey_ramp(5))
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:-200])
     for name, reason in {
-        "missing.mp4": "does not exist", "": "directory", "empty.mp4": "0 bytes",
-        "text.mp4": "cannot be decoded", "text.txt": "text|cannot be decoded",
-        "a.wav": "no video track", "still.png": "still picture", "still.jpg": "still picture",
-        "still.webp": "still picture", "cut.mp4": "cannot be decoded",
-    }.items():  # fmt: skip
+        "missing.mp4": "does not exist",
+        "": "directory",
+        "empty.mp4": "0 bytes",
+        "text.mp4": "cannot be decoded",
+        "text.txt": "text|cannot be decoded",
+        "a.wav": "no video track",
+        "still.png": "still picture",
+        "still.jpg": "still picture",
+        "still.webp": "still picture",
+        "cut.mp4": "cannot be decoded",
+    }.items():
         for read in (read_video, probe):
             with pytest.raises(UserError, match=reason) as caught:
                 read(tmp_path / name)

@@ -159,8 +159,11 @@ def test_adaln_has_no_time_token_but_knows_the_time():
         assert ("type_time" in params["params"]) == (key == "token")
         _, state = jax.eval_shape(
             partial(build(config).apply, capture_intermediates=True),
-            params, x_t, t, random_conditions(config, 1),
-        )  # fmt: skip
+            params,
+            x_t,
+            t,
+            random_conditions(config, 1),
+        )
         first = state["intermediates"]["blocks_0"]["norm_attention"]["__call__"][0]
         assert first.shape[1] == count
         apply = jax.jit(build(config).apply)

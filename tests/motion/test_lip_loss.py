@@ -34,8 +34,9 @@ def mouths(*jaws):
 
 @pytest.fixture
 def stats():
-    return MotionStats(RNG.normal(size=DIM).astype(np.float32),
-                       RNG.uniform(0.5, 2, DIM).astype(np.float32))  # fmt: skip
+    return MotionStats(
+        RNG.normal(size=DIM).astype(np.float32), RNG.uniform(0.5, 2, DIM).astype(np.float32)
+    )
 
 
 def value(stats, prediction, target, valid):

@@ -60,15 +60,24 @@ def test_follows_held_out_speech_and_gaze_and_needs_them():
         a, x = audio[clip[:, None], frames], motion[clip[:, None], frames]
         yes = jnp.ones(BATCH, bool)
         conditions = null_conditions(CONFIG, BATCH)._replace(
-            audio=a[:, K:], audio_context=a[:, :K], motion_context=x[:, :K], gaze=gaze[clip],
-            has_audio=yes, has_context=yes, has_gaze=yes, audio_valid=jnp.ones((BATCH, W), bool),
-        )  # fmt: skip
+            audio=a[:, K:],
+            audio_context=a[:, :K],
+            motion_context=x[:, :K],
+            gaze=gaze[clip],
+            has_audio=yes,
+            has_context=yes,
+            has_gaze=yes,
+            audio_valid=jnp.ones((BATCH, W), bool),
+        )
         conditions = drop_conditions(k3, conditions, CONFIG.diffusion)
         valid = jnp.ones((BATCH, W), bool)
         return training_loss(
             lambda x_t, t: model.apply(params, x_t, t, conditions),
-            CONFIG.diffusion, k4, x[:, K:], valid,
-        )[0]  # fmt: skip
+            CONFIG.diffusion,
+            k4,
+            x[:, K:],
+            valid,
+        )[0]
 
     @jax.jit
     def train(params, data, key):
@@ -94,16 +103,26 @@ def test_follows_held_out_speech_and_gaze_and_needs_them():
     def generate(params, gaze, network=LinenNetwork(model)):  # noqa: B008
         controls = [ClipControls(gaze=g) for g in gaze]
         clips = sample_clips(
-            network, plan, weights, params, CONFIG.motion, stats,
-            list(audio), controls, keys, 6,
-        )  # fmt: skip
+            network,
+            plan,
+            weights,
+            params,
+            CONFIG.motion,
+            stats,
+            list(audio),
+            controls,
+            keys,
+            6,
+        )
         return np.stack(clips)
 
     def follows(generated, reference):
-        return np.mean([
-            np.corrcoef(generated[..., i].ravel(), reference[..., i].ravel())[0, 1]
-            for i in range(2, reference.shape[-1])
-        ])  # fmt: skip
+        return np.mean(
+            [
+                np.corrcoef(generated[..., i].ravel(), reference[..., i].ravel())[0, 1]
+                for i in range(2, reference.shape[-1])
+            ]
+        )
 
     made = generate(params, gaze)
     assert follows(made, motion) > 0.9

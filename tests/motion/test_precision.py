@@ -44,17 +44,24 @@ def test_a_small_change_of_motion_is_seen():
     apply = partial(jax.jit(build(CONFIG).apply), params)
     one, two = (apply(x, t, random_conditions(CONFIG, 4)) for x in (x_t, x_t * (1 + 2**-12)))
     full = build(get_config("debug", ["motion.prior=true"]))
-    far = np.subtract(*(jax.jit(full.apply)(params, x, t, random_conditions(CONFIG, 4))
-                        for x in (x_t, x_t * (1 + 2**-12))))  # fmt: skip
+    far = np.subtract(
+        *(
+            jax.jit(full.apply)(params, x, t, random_conditions(CONFIG, 4))
+            for x in (x_t, x_t * (1 + 2**-12))
+        )
+    )
     assert np.abs(two - one).max() > 0.1 * np.abs(far).max()
 
 
 def test_tokens_stay_float32_and_attention_does_not():
     params, (x_t, t) = debug_params(CONFIG), noisy(CONFIG, 2)
     _, state = jax.eval_shape(
-        partial(build(CONFIG).apply, capture_intermediates=True), params, x_t, t,
+        partial(build(CONFIG).apply, capture_intermediates=True),
+        params,
+        x_t,
+        t,
         random_conditions(CONFIG, 2),
-    )  # fmt: skip
+    )
     found = state["intermediates"]
     for i in range(CONFIG.motion.layers):
         block = found[f"blocks_{i}"]
@@ -85,8 +92,10 @@ def test_the_samplers_state_is_float32():
 
 def test_inference_stores_these_parts_as_they_are():
     params = debug_params(CONFIG)["params"]
-    kept = inference_params({"face": {p: {} for p in ("embed", "warp_driver", "decoder")},
-                             "motion": params}, CONFIG.dtype)["motion"]  # fmt: skip
+    kept = inference_params(
+        {"face": {p: {} for p in ("embed", "warp_driver", "decoder")}, "motion": params},
+        CONFIG.dtype,
+    )["motion"]
     for part in FLOAT32_PARTS:
         assert {x.dtype for x in jax.tree.leaves(kept[part])} == {jnp.dtype(jnp.float32)}
     assert kept["blocks_0"]["query"]["kernel"].dtype == jnp.bfloat16

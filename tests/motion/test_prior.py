@@ -104,8 +104,13 @@ class KnowsTheResidual:
 
 def test_samples_are_drawn_from_the_prior():
     """Mean and deviation of what the sampler gives, where nothing but the prior is known."""
-    settings = [f"motion.window={W}", "motion.context=2", "diffusion.steps=100",
-                "diffusion.guidance_audio=0", "diffusion.guidance_gaze=0"]  # fmt: skip
+    settings = [
+        f"motion.window={W}",
+        "motion.context=2",
+        "diffusion.steps=100",
+        "diffusion.guidance_audio=0",
+        "diffusion.guidance_gaze=0",
+    ]
     config = get_config("debug", settings)
     rng, clips = np.random.default_rng(5), 4000
     rho = rng.uniform(0, 0.999, (W, config.face.motion_dim))

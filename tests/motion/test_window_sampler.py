@@ -164,9 +164,12 @@ def test_scan_equals_a_plain_python_loop(changes):
             distance=jnp.ones((1, 1)),
             emotion=jnp.zeros((1, 8)),
             has_context=jnp.full(1, i > 0),
-            has_audio=yes, has_gaze=yes, has_distance=yes, has_emotion=~yes,
+            has_audio=yes,
+            has_gaze=yes,
+            has_distance=yes,
+            has_emotion=~yes,
             audio_valid=jnp.arange(i * W, (i + 1) * W)[None] < frames,
-        )  # fmt: skip
+        )
         no_audio = conditions._replace(has_audio=~yes)
         no_gaze = conditions._replace(has_gaze=~yes)
         window_key = jax.random.fold_in(key, i)

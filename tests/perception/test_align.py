@@ -22,8 +22,9 @@ def posed(template, scale, angle, shift, noise=0.0):
 @pytest.mark.parametrize("noise", [0.0, 5.0])
 def test_similarity_equals_umeyama(noise):
     template = np.array(align.ARCFACE.template)
-    points = np.stack([posed(template, 2.0, 0.3, (10, 20), noise),
-                       posed(template, 0.5, -2.0, (-3, 5), noise)])  # fmt: skip
+    points = np.stack(
+        [posed(template, 2.0, 0.3, (10, 20), noise), posed(template, 0.5, -2.0, (-3, 5), noise)]
+    )
     got = jax.jit(align.similarity)(points.astype(np.float32), jnp.asarray(template, jnp.float32))
     for p, m in zip(points, got, strict=True):
         want = skimage.transform.SimilarityTransform.from_estimate(p, template).params[:2]
@@ -66,8 +67,13 @@ def test_warp_equals_opencv():
     image = cv2.GaussianBlur(image, (5, 5), 1.0)
     got = align.warp(jnp.asarray(image[None]), jnp.asarray(matrices()[:1]), 24)[0]
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    want = cv2.warpAffine(image, matrices()[0].astype(np.float64), (24, 24), flags=flags,
-                          borderMode=cv2.BORDER_REPLICATE)  # fmt: skip
+    want = cv2.warpAffine(
+        image,
+        matrices()[0].astype(np.float64),
+        (24, 24),
+        flags=flags,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     # OpenCV rounds positions to 1/32 pixel.
     assert np.abs(got - want).max() < 0.02
 

@@ -58,7 +58,12 @@ def test_shifted_products_are_a_grouped_convolution(stride, size):
     kernel = rng.normal(size=(3, 3, 1, 4)).astype(np.float32)
     ours = DepthwiseConv(stride).apply({"params": {"kernel": kernel}}, jax.numpy.asarray(x))
     theirs = jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), "SAME", feature_group_count=4,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision="highest",
-    )  # fmt: skip
+        x,
+        kernel,
+        (stride, stride),
+        "SAME",
+        feature_group_count=4,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision="highest",
+    )
     np.testing.assert_allclose(ours, theirs, atol=1e-5)

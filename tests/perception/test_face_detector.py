@@ -88,8 +88,9 @@ def _pictures():
 
 
 @needs_weights
-@pytest.mark.parametrize("name", ["noise", "gradient", "flat", "coffee", "rocket", "cat", "coins",
-                                  "brick"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["noise", "gradient", "flat", "coffee", "rocket", "cat", "coins", "brick"]
+)
 def test_no_face_where_there_is_none(name):
     assert detect_faces(dict(_pictures())[name]) == []
 

@@ -145,9 +145,22 @@ def torch_dlib(p, chips):
     mean = torch.tensor([122.782, 117.001, 104.298])[:, None, None]
     x = (torch.tensor(chips).permute(0, 3, 1, 2) * 255 - mean) / 256
     x = F.max_pool2d(layer(x, p["conv32_down"], 2, pad=0), 3, 2)
-    for name in ("conv32_1", "conv32_2", "conv32_3", "conv64_down", "conv64_1", "conv64_2",
-                 "conv64_3", "conv128_down", "conv128_1", "conv128_2", "conv256_down",
-                 "conv256_1", "conv256_2", "conv256_down_out"):  # fmt: skip
+    for name in (
+        "conv32_1",
+        "conv32_2",
+        "conv32_3",
+        "conv64_down",
+        "conv64_1",
+        "conv64_2",
+        "conv64_3",
+        "conv128_down",
+        "conv128_1",
+        "conv128_2",
+        "conv256_down",
+        "conv256_1",
+        "conv256_2",
+        "conv256_down_out",
+    ):
         x = (residual_down if "down" in name else residual)(x, p[name])
     return (x.mean((2, 3)) @ torch.tensor(np.array(p["fc"]["kernel"]))).numpy()
 
@@ -196,8 +209,9 @@ def test_crop_equals_dlibs_chip():
     corners = jnp.asarray(g["corners"], jnp.float32)[None]
     matrix = np.asarray(align.chip_to_image(corners, align.DLIB_CORNERS))[0]
     left, top, right, bottom = g["chip_rect"]
-    np.testing.assert_allclose(matrix @ [74.5, 74.5, 1], [(left + right) / 2, (top + bottom) / 2],
-                               atol=1e-3)  # fmt: skip
+    np.testing.assert_allclose(
+        matrix @ [74.5, 74.5, 1], [(left + right) / 2, (top + bottom) / 2], atol=1e-3
+    )
     assert abs(np.hypot(matrix[0, 0], matrix[1, 0]) * 149 - (right - left)) < 1e-3
     assert abs(np.arctan2(matrix[1, 0], matrix[0, 0]) - g["chip_angle"]) < 1e-5
     chip = align.aligned_crop(image, (corners + 0.5) / 512, align.DLIB_CORNERS)
@@ -215,8 +229,9 @@ def test_embedding_of_the_astronaut_equals_dlibs():
     image = jnp.asarray(skimage.data.astronaut()[None], jnp.float32) / 255
     network = identity_network("dlib", params)
     want = np.array(g["descriptor"])
-    chip = align.aligned_crop(image, (jnp.asarray(g["corners"])[None] + 0.5) / 512,
-                              align.DLIB_CORNERS)  # fmt: skip
+    chip = align.aligned_crop(
+        image, (jnp.asarray(g["corners"])[None] + 0.5) / 512, align.DLIB_CORNERS
+    )
     embed = jax.jit(network.apply)
     assert np.linalg.norm(embed(chip)[0][0] - want) < 0.05  # 8-bit weights; same person: 0.6
     # The five points common to all our networks cut nearly the same chip.

@@ -23,11 +23,50 @@ from vasa_jax.perception.vgg import (
 
 # torchvision's configurations "D" (VGG-16) and "E" (VGG-19).
 CFG = {
-    VGG16_BLOCKS: [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512,
-                   512, "M"],
-    VGG19_BLOCKS: [64, 64, "M", 128, 128, "M", 256, 256, 256, 256, "M", 512, 512, 512, 512, "M",
-                   512, 512, 512, 512, "M"],
-}  # fmt: skip
+    VGG16_BLOCKS: [
+        64,
+        64,
+        "M",
+        128,
+        128,
+        "M",
+        256,
+        256,
+        256,
+        "M",
+        512,
+        512,
+        512,
+        "M",
+        512,
+        512,
+        512,
+        "M",
+    ],
+    VGG19_BLOCKS: [
+        64,
+        64,
+        "M",
+        128,
+        128,
+        "M",
+        256,
+        256,
+        256,
+        256,
+        "M",
+        512,
+        512,
+        512,
+        512,
+        "M",
+        512,
+        512,
+        512,
+        512,
+        "M",
+    ],
+}
 # Indices in `features` after which relu1_1 … relu5_1 stand (FOMM: 1, 6, 11, 20, 29 for VGG-19).
 TAP_INDEX = {VGG16_BLOCKS: (1, 6, 11, 18, 25), VGG19_BLOCKS: (1, 6, 11, 20, 29)}
 LPIPS_INDEX = (3, 8, 15, 22, 29)

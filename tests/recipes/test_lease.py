@@ -194,9 +194,12 @@ def test_the_rehearsal_trains_every_part_and_its_weights_make_a_bundle(tmp_path)
     )
     words = ["--rehearse", "--minutes", "12", "-o", str(out), "--workers", "1"]
     done = subprocess.run(
-        [sys.executable, "-m", "recipes.demo.lease.train", *words], cwd=ROOT, capture_output=True,
-        text=True, env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(bare)},
-    )  # fmt: skip
+        [sys.executable, "-m", "recipes.demo.lease.train", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(bare)},
+    )
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (out / output.LOG).read_text().splitlines()]
     ended = {line["part"]: line for line in lines if "kept" in line}

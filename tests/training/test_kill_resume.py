@@ -16,11 +16,17 @@ from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import train
 
 FACE = (
-    "face.image_size=32", "face.identity_image_size=32", "face.motion_image_size=32",
-    "train_face.batch=2", "train_face.save_every=2", "face_losses.consistency.start=0",
-    "face_losses.perceptual.weight=0", "face_losses.face_features.weight=0",
-    "face_losses.cross_identity.weight=0", "face_losses.consistency.perceptual=0",
-)  # fmt: skip
+    "face.image_size=32",
+    "face.identity_image_size=32",
+    "face.motion_image_size=32",
+    "train_face.batch=2",
+    "train_face.save_every=2",
+    "face_losses.consistency.start=0",
+    "face_losses.perceptual.weight=0",
+    "face_losses.face_features.weight=0",
+    "face_losses.cross_identity.weight=0",
+    "face_losses.consistency.perceptual=0",
+)
 MOTION = ("train_motion.batch=2", "train_motion.save_every=2")
 
 

@@ -47,12 +47,16 @@ def test_packed_kernels_are_widened(tmp_path):
     packed = int8.pack(flatten(params), np.float32)
     assert packed["conv2_1/kernel"].dtype == np.int8
     save_safetensors(tmp_path / "vgg.safetensors", packed, {"network": "vgg16"})
-    config = get_config("vasa1", ["face_losses.cross_identity.weight=0",
-                                  "face_losses.face_features.weight=0"])  # fmt: skip
+    config = get_config(
+        "vasa1", ["face_losses.cross_identity.weight=0", "face_losses.face_features.weight=0"]
+    )
     _, frozen = loss_networks(config, vgg=tmp_path / "vgg.safetensors")
     assert jax.tree.map(jnp.shape, frozen["vgg"]) == jax.tree.map(jnp.shape, dict(params))
-    for got, want in zip(network.apply({"params": frozen["vgg"]}, images),
-                         network.apply({"params": params}, images), strict=True):  # fmt: skip
+    for got, want in zip(
+        network.apply({"params": frozen["vgg"]}, images),
+        network.apply({"params": params}, images),
+        strict=True,
+    ):
         assert float(jnp.abs(got - want).mean() / jnp.abs(want).mean()) < 0.01
 
 

@@ -230,8 +230,10 @@ def test_a_training_step_takes_its_batches(folder):
     state = jax.eval_shape(task.init, jax.random.key(0), task.frozen)
     jax.eval_shape(
         lambda s, f, b: motion_step(CONFIG, single_device(), s, f, b, jax.random.key(0)),
-        state, task.frozen, batch,
-    )  # fmt: skip
+        state,
+        task.frozen,
+        batch,
+    )
 
 
 def test_correlations_reach_the_task(folder, monkeypatch):

@@ -8,8 +8,9 @@ from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.training.phoneme_pretrain import Spoken, gather, pretrain
 
-CONFIG = get_config("debug", ["audio.encoder=mel", "audio.variant=", "audio.mel_width=48",
-                              "audio.mel_blocks=2"])  # fmt: skip
+CONFIG = get_config(
+    "debug", ["audio.encoder=mel", "audio.variant=", "audio.mel_width=48", "audio.mel_blocks=2"]
+)
 PITCHES = (0.0, 300.0, 900.0, 2500.0)
 
 
@@ -50,6 +51,7 @@ def test_what_does_not_fit():
         pretrain(CONFIG, data._replace(waveform=data.waveform[:, :-640]))
     with pytest.raises(UserError, match="no clips"):
         gather([])
-    both = gather([(data.waveform[0], data.phonemes[0]), (data.waveform[1, :6400],
-                                                          data.phonemes[1, :10])])  # fmt: skip
+    both = gather(
+        [(data.waveform[0], data.phonemes[0]), (data.waveform[1, :6400], data.phonemes[1, :10])]
+    )
     assert both.waveform.shape == (2, 6400)

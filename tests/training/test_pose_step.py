@@ -17,8 +17,11 @@ from vasa_jax.training.pose_step import pose_task
 from vasa_jax.typing import Pose
 
 SIZE, SEEN = 64, 48
-SETTINGS = ["train_pose.batch=8", "train_pose.learning_rate=0.003",
-            f"face.motion_image_size={SEEN}"]  # fmt: skip
+SETTINGS = [
+    "train_pose.batch=8",
+    "train_pose.learning_rate=0.003",
+    f"face.motion_image_size={SEEN}",
+]
 TURN = Turn(0.4, np.array([0.15, -0.1]), 0.2)
 POSE = Pose(np.array([0.3, -0.5, 0.2]), np.array([0.1, -0.2, 0.05]), np.array([0.1]))
 
@@ -72,9 +75,13 @@ def test_plain_pictures_are_as_they_are_and_others_change_with_their_labels(fold
 def test_it_learns_resumes_and_fits_the_face_model(folder, tmp_path):
     config = get_config(
         "debug",
-        [*SETTINGS, "train_pose.steps=160", "train_pose.save_every=80",
-         "train_pose.schedule=constant"],
-    )  # fmt: skip
+        [
+            *SETTINGS,
+            "train_pose.steps=160",
+            "train_pose.save_every=80",
+            "train_pose.schedule=constant",
+        ],
+    )
     losses, task = [], pose_task(config)
 
     class Watch:

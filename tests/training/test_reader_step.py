@@ -17,8 +17,13 @@ from vasa_jax.training.reader_step import reader_task
 from vasa_jax.typing import Pose
 
 SIZE = 64
-SETTINGS = ["face.dyn_crop=32", "face_losses.arkit.weight=1", "face_losses.gaze.weight=1",
-            "train_face.batch=8", "train_face.learning_rate=0.003"]  # fmt: skip
+SETTINGS = [
+    "face.dyn_crop=32",
+    "face_losses.arkit.weight=1",
+    "face_losses.gaze.weight=1",
+    "train_face.batch=8",
+    "train_face.learning_rate=0.003",
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +52,9 @@ def test_what_the_pose_says_is_taken_away():
     """A mark at a canonical place stays put in the crop, wherever the head is."""
     spots = []
     for rotation, place, scale in ((0.0, (0.0, 0.0), 0.0), (0.3, (0.15, -0.1), 0.25)):
-        pose = Pose(*(jnp.asarray(v, jnp.float32) for v in ([[0, 0, rotation]], [[*place, 0]],
-                                                           [[scale]])))  # fmt: skip
+        pose = Pose(
+            *(jnp.asarray(v, jnp.float32) for v in ([[0, 0, rotation]], [[*place, 0]], [[scale]]))
+        )
         grow = np.exp(scale)
         mouth = np.array([0.1, 0.4])
         turn = np.array(

@@ -31,8 +31,10 @@ def test_optimizer_is_torch_adamw_with_clipping_and_cosine(flat):
     )
     tensors = jax.tree.map(lambda x: torch.nn.Parameter(torch.tensor(x)), params)
     plain = [tensors["a"]["bias"], tensors["norm"]["scale"]]
-    groups = [{"params": [tensors["a"]["kernel"]], "weight_decay": 1e-2},
-              {"params": plain, "weight_decay": 0.0}]  # fmt: skip
+    groups = [
+        {"params": [tensors["a"]["kernel"]], "weight_decay": 1e-2},
+        {"params": plain, "weight_decay": 0.0},
+    ]
     theirs = torch.optim.AdamW(groups, lr=2e-2, betas=(0.5, 0.999), eps=1e-8)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, 50, eta_min=1e-4)
     ours = make_optimizer(replace(TRAIN, flat=flat))

@@ -141,9 +141,10 @@ def test_sound_of_clips_is_encoded_whole_and_once(frozen, tmp_path):
     assert len(calls) == len(FRAMES)
     later = MotionClips(tmp_path, config, 6, encoder=counted)
     jax.tree.map(
-        np.testing.assert_array_equal, next(later),
+        np.testing.assert_array_equal,
+        next(later),
         next(MotionClips(tmp_path, config, 6, encoder=encoder)),
-    )  # fmt: skip
+    )
     assert len(calls) == len(FRAMES)
     # A file that was cut short is made anew.
     for path in (tmp_path / "train" / STORE).rglob("*.npy"):

@@ -17,18 +17,23 @@ def build_audio_encoder(config: AudioConfig, dtype: DTypeLike = jnp.float32) -> 
     Raises UserError for an unknown variant or where `config.dim` is not the variant's width.
     """
     if config.encoder == "mel":
-        return MelEncoder(config.dim, config.mel_bins, config.mel_width, config.mel_blocks,
-                          dtype=dtype)  # fmt: skip
+        return MelEncoder(
+            config.dim, config.mel_bins, config.mel_width, config.mel_blocks, dtype=dtype
+        )
     module, kind = {
         "wav2vec2": (wav2vec2, wav2vec2.Wav2Vec2Encoder),
         "whisper": (whisper, whisper.WhisperEncoder),
     }[config.encoder]
     if config.variant not in module.VARIANTS:
-        raise UserError(f"audio.variant={config.variant!r} is not a {config.encoder} variant"
-                        f"{nearest(config.variant, module.VARIANTS)} (known: "
-                        f"{', '.join(module.VARIANTS)})")  # fmt: skip
+        raise UserError(
+            f"audio.variant={config.variant!r} is not a {config.encoder} variant"
+            f"{nearest(config.variant, module.VARIANTS)} (known: "
+            f"{', '.join(module.VARIANTS)})"
+        )
     encoder = kind(module.VARIANTS[config.variant], dtype)
     if encoder.dim != config.dim:
-        raise UserError(f"audio.dim={config.dim}, but {config.encoder} {config.variant} makes "
-                        f"{encoder.dim} features; set audio.dim={encoder.dim}")  # fmt: skip
+        raise UserError(
+            f"audio.dim={config.dim}, but {config.encoder} {config.variant} makes "
+            f"{encoder.dim} features; set audio.dim={encoder.dim}"
+        )
     return encoder

@@ -36,8 +36,9 @@ def load_ctranslate2(path: Path | str) -> dict[str, np.ndarray]:
             "float model.bin of CTranslate2 or a model.safetensors"
         ) from None
     except KeyError as error:
-        raise UserError(f"{path}: this CTranslate2 file lacks {error}; it holds another "
-                        "network") from None  # fmt: skip
+        raise UserError(
+            f"{path}: this CTranslate2 file lacks {error}; it holds another network"
+        ) from None
 
 
 def _arrays(data: bytes) -> Iterator[tuple[str, np.ndarray]]:

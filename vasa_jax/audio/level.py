@@ -131,9 +131,14 @@ def _k_weighting() -> Float[np.ndarray, "2 6"]:
     high = 10 ** (3.999843853973347 / 20)
     band = high**0.4996667741545416
     a0 = 1 + k / q + k * k
-    shelf = [(high + band * k / q + k * k) / a0, 2 * (k * k - high) / a0,
-             (high - band * k / q + k * k) / a0,
-             1, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]  # fmt: skip
+    shelf = [
+        (high + band * k / q + k * k) / a0,
+        2 * (k * k - high) / a0,
+        (high - band * k / q + k * k) / a0,
+        1,
+        2 * (k * k - 1) / a0,
+        (1 - k / q + k * k) / a0,
+    ]
     k, q = math.tan(math.pi * 38.13547087602444 / SAMPLE_RATE), 0.5003270373238773
     a0 = 1 + k / q + k * k
     cut = [1, -2, 1, 1, 2 * (k * k - 1) / a0, (1 - k / q + k * k) / a0]

@@ -57,15 +57,23 @@ class Wav2Vec2Shape:
 
         Raises UserError where it asks for something this network has not got.
         """
-        wanted = {"hidden_act": "gelu", "feat_extract_activation": "gelu", "add_adapter": False,
-                  "adapter_attn_dim": None}  # fmt: skip
+        wanted = {
+            "hidden_act": "gelu",
+            "feat_extract_activation": "gelu",
+            "add_adapter": False,
+            "adapter_attn_dim": None,
+        }
         for key, value in wanted.items():
             if data.get(key, value) != value:
-                raise UserError(f"this Wav2Vec2 has {key}={data[key]!r}, but only {value!r} is "
-                                "supported; use the weights of another variant")  # fmt: skip
+                raise UserError(
+                    f"this Wav2Vec2 has {key}={data[key]!r}, but only {value!r} is "
+                    "supported; use the weights of another variant"
+                )
         if data.get("feat_extract_norm", "group") not in ("group", "layer"):
-            raise UserError(f"this Wav2Vec2 has feat_extract_norm={data['feat_extract_norm']!r}, "
-                            "which is neither 'group' nor 'layer'")  # fmt: skip
+            raise UserError(
+                f"this Wav2Vec2 has feat_extract_norm={data['feat_extract_norm']!r}, "
+                "which is neither 'group' nor 'layer'"
+            )
         known = {f.name for f in fields(cls)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
         return cls(**values)
@@ -74,10 +82,15 @@ class Wav2Vec2Shape:
 VARIANTS = {
     "base": Wav2Vec2Shape(),
     "large": Wav2Vec2Shape(
-        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096,
-        conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        conv_bias=True,
+        feat_extract_norm="layer",
+        do_stable_layer_norm=True,
     ),
-}  # fmt: skip
+}
 """`large` is the LV-60 and XLSR-53 shape, with per-frame norms in its front end."""
 
 
@@ -127,15 +140,24 @@ class Wav2Vec2(nn.Module):
         half = s.num_conv_pos_embeddings // 2
         even = 1 - s.num_conv_pos_embeddings % 2  # an even kernel's surplus last step is dropped
         self.positions = nn.Conv(
-            s.hidden_size, (s.num_conv_pos_embeddings,), padding=[(half, half - even)],
-            feature_group_count=s.num_conv_pos_embedding_groups, dtype=self.dtype,
-        )  # fmt: skip
+            s.hidden_size,
+            (s.num_conv_pos_embeddings,),
+            padding=[(half, half - even)],
+            feature_group_count=s.num_conv_pos_embedding_groups,
+            dtype=self.dtype,
+        )
         self.norm = layer_norm(s.layer_norm_eps)
         self.layers = [
-            Layer(s.hidden_size, s.num_attention_heads, s.intermediate_size,
-                  s.do_stable_layer_norm, s.layer_norm_eps, dtype=self.dtype)
+            Layer(
+                s.hidden_size,
+                s.num_attention_heads,
+                s.intermediate_size,
+                s.do_stable_layer_norm,
+                s.layer_norm_eps,
+                dtype=self.dtype,
+            )
             for _ in range(s.num_hidden_layers)
-        ]  # fmt: skip
+        ]
 
     def first_conv(self, samples: Waveform) -> Float[Array, "b t c"]:
         """The first convolution, before its norm."""
@@ -204,8 +226,10 @@ class Wav2Vec2Encoder(nn.Module):
 
     def setup(self):
         if self.shape.stride != 320 or self.shape.receptive < 320:
-            raise UserError("this Wav2Vec2 does not make 50 features a second (the product of its "
-                            f"conv_stride is {self.shape.stride}, not 320)")  # fmt: skip
+            raise UserError(
+                "this Wav2Vec2 does not make 50 features a second (the product of its "
+                f"conv_stride is {self.shape.stride}, not 320)"
+            )
         self.network = Wav2Vec2(self.shape, self.dtype)
 
     @property

@@ -21,9 +21,15 @@ Table = dict[str, tuple[str, tuple[int, ...]]]
 
 _DENSE, _CONV = (1, 0), (2, 1, 0)
 _WAV2VEC2_HEADS = (
-    "masked_spec_embed", "lm_head.", "quantizer.", "project_q.", "project_hid.", "projector.",
-    "classifier.", "layer_weights",
-)  # fmt: skip
+    "masked_spec_embed",
+    "lm_head.",
+    "quantizer.",
+    "project_q.",
+    "project_hid.",
+    "projector.",
+    "classifier.",
+    "layer_weights",
+)
 _WHISPER_HEADS = ("decoder.", "model.decoder.", "proj_out.")
 
 
@@ -47,8 +53,10 @@ def load_audio_weights(encoder: nn.Module, path: Path | str) -> dict:
         else:
             arrays = load_ctranslate2(path)
         return whisper_params(encoder, arrays, str(path))
-    raise UserError(f"{path}: {type(encoder).__name__} has no published weights; it is trained "
-                    "together with the motion model and lives in its checkpoint")  # fmt: skip
+    raise UserError(
+        f"{path}: {type(encoder).__name__} has no published weights; it is trained "
+        "together with the motion model and lives in its checkpoint"
+    )
 
 
 def wav2vec2_params(encoder: Wav2Vec2Encoder, arrays: Mapping[str, np.ndarray], where: str) -> dict:
@@ -79,18 +87,24 @@ def _place(encoder: nn.Module, arrays: Mapping[str, np.ndarray], table: Table, w
     kind = type(encoder).__name__
     missing, unknown = sorted(set(table) - set(arrays)), sorted(set(arrays) - set(table))
     if missing:
-        raise UserError(f"{where}: lacks {len(missing)} arrays that {kind} needs, first "
-                        f"{missing[0]!r}; it holds another network or variant")  # fmt: skip
+        raise UserError(
+            f"{where}: lacks {len(missing)} arrays that {kind} needs, first "
+            f"{missing[0]!r}; it holds another network or variant"
+        )
     if unknown:
-        raise UserError(f"{where}: holds {len(unknown)} arrays that {kind} has no place for, first "
-                        f"{unknown[0]!r}; it holds another network or variant")  # fmt: skip
+        raise UserError(
+            f"{where}: holds {len(unknown)} arrays that {kind} has no place for, first "
+            f"{unknown[0]!r}; it holds another network or variant"
+        )
     expected, flat = flatten(abstract_params(encoder)), {}
     for source, (name, axes) in table.items():
         want = expected[name].shape
         published = tuple(want[axes.index(i)] for i in range(len(axes)))
         if arrays[source].shape != published:
-            raise UserError(f"{where}: {source!r} has shape {arrays[source].shape}, but {kind} "
-                            f"needs {published}; it holds another variant")  # fmt: skip
+            raise UserError(
+                f"{where}: {source!r} has shape {arrays[source].shape}, but {kind} "
+                f"needs {published}; it holds another variant"
+            )
         flat[name] = np.ascontiguousarray(arrays[source].astype(np.float32).transpose(axes))
     return unflatten(flat)
 

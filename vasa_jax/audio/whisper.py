@@ -52,9 +52,13 @@ class WhisperShape:
 _BASE = WhisperShape(512, 6, 8, 2048)
 _SMALL = WhisperShape(768, 12, 12, 3072)
 VARIANTS = {
-    "tiny": WhisperShape(), "tiny.en": WhisperShape(), "base": _BASE, "base.en": _BASE,
-    "small": _SMALL, "small.en": _SMALL,
-}  # fmt: skip
+    "tiny": WhisperShape(),
+    "tiny.en": WhisperShape(),
+    "base": _BASE,
+    "base.en": _BASE,
+    "small": _SMALL,
+    "small.en": _SMALL,
+}
 
 
 def sinusoids(length: int, channels: int) -> Float[np.ndarray, "t c"]:
@@ -90,10 +94,16 @@ class WhisperTransformer(nn.Module):
         table = (s.max_source_positions, s.d_model)
         self.positions = self.param("positions", lambda key: jnp.asarray(sinusoids(*table)))
         self.layers = [
-            Layer(s.d_model, s.encoder_attention_heads, s.encoder_ffn_dim, True,
-                  key_bias=False, dtype=self.dtype)
+            Layer(
+                s.d_model,
+                s.encoder_attention_heads,
+                s.encoder_ffn_dim,
+                True,
+                key_bias=False,
+                dtype=self.dtype,
+            )
             for _ in range(s.encoder_layers)
-        ]  # fmt: skip
+        ]
         self.norm = layer_norm()
 
     def __call__(
@@ -105,9 +115,11 @@ class WhisperTransformer(nn.Module):
         """
         steps = mel.shape[1]
         if steps > 2 * self.shape.max_source_positions:
-            raise UserError(f"Whisper takes at most {self.shape.max_source_positions / 50:g} s at "
-                            f"once, but got {steps / 100:g} s; encode long clips in chunks "
-                            "(audio.chunk_seconds)")  # fmt: skip
+            raise UserError(
+                f"Whisper takes at most {self.shape.max_source_positions / 50:g} s at "
+                f"once, but got {steps / 100:g} s; encode long clips in chunks "
+                "(audio.chunk_seconds)"
+            )
         if ends is None:
             ends = jnp.full((mel.shape[0],), steps, jnp.int32)
         inside = before(steps, ends)[..., None]

@@ -174,6 +174,9 @@ def _milliseconds(seconds: list[float]) -> dict[str, float]:
     values = 1e3 * np.asarray(seconds)
     p50, p95, p99 = np.percentile(values, [50, 95, 99])
     return {
-        "p50": float(p50), "p95": float(p95), "p99": float(p99),
-        "min": float(values.min()), "max": float(values.max()),
-    }  # fmt: skip
+        "p50": float(p50),
+        "p95": float(p95),
+        "p99": float(p99),
+        "min": float(values.min()),
+        "max": float(values.max()),
+    }

@@ -25,8 +25,12 @@ def encode_cases(lab: Lab) -> Iterator[Case]:
     for config, size in _sizes(lab):
         for batch in lab.options.batches or (1,):
             settings = {**lab.settings, "size": size, "batch": batch}
-            yield Case("encode", settings, "portraits",
-                       lambda config=config, batch=batch: _encode(lab, config, batch))  # fmt: skip
+            yield Case(
+                "encode",
+                settings,
+                "portraits",
+                lambda config=config, batch=batch: _encode(lab, config, batch),
+            )
 
 
 def decode_cases(lab: Lab) -> Iterator[Case]:
@@ -34,8 +38,12 @@ def decode_cases(lab: Lab) -> Iterator[Case]:
     for config, size in _sizes(lab):
         for batch in lab.options.batches or DECODE_BATCHES:
             settings = {**lab.settings, "size": size, "batch": batch}
-            yield Case("decode", settings, "frames",
-                       lambda config=config, batch=batch: _decode(lab, config, batch))  # fmt: skip
+            yield Case(
+                "decode",
+                settings,
+                "frames",
+                lambda config=config, batch=batch: _decode(lab, config, batch),
+            )
 
 
 def _sizes(lab: Lab) -> Iterator[tuple[Config, int]]:

@@ -50,8 +50,12 @@ def sampler_cases(lab: Lab) -> Iterator[Case]:
             continue
         config = lab.change(f"diffusion.steps={count}", *GUIDED[branches])
         settings = {**lab.settings, "steps": count, "branches": branches, "batch": batch}
-        yield Case("sampler", settings, "windows",
-                   lambda config=config, batch=batch: _sampler(lab, config, batch))  # fmt: skip
+        yield Case(
+            "sampler",
+            settings,
+            "windows",
+            lambda config=config, batch=batch: _sampler(lab, config, batch),
+        )
 
 
 def window_inputs(config: Config, batch: int, windows: int = 1) -> WindowInputs:

@@ -68,6 +68,5 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: unreadable ({error}); give another -o file") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or "rows" not in data:
-        raise UserError(f"{path}: holds no benchmark results of this version; give another "
-                        "-o file")  # fmt: skip
+        raise UserError(f"{path}: holds no benchmark results of this version; give another -o file")
     return data

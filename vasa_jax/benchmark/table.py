@@ -4,8 +4,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 HIDDEN = ("config", "set", "precision")
-HEADINGS = ("ms, median (min to max)", "per second", "TFLOP/s", "of matmul", "of copy", "of sheet",
-            "compile s", "peak MiB")  # fmt: skip
+HEADINGS = (
+    "ms, median (min to max)",
+    "per second",
+    "TFLOP/s",
+    "of matmul",
+    "of copy",
+    "of sheet",
+    "compile s",
+    "peak MiB",
+)
 
 
 def cells(row: dict[str, Any]) -> list[str]:
@@ -50,8 +58,12 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """One table a question; rows that could not be measured keep their reason."""
     lines: list[str] = []
     for question in dict.fromkeys(row["question"] for row in rows):
-        lines += [f"### {question}", "", f"| settings | {' | '.join(HEADINGS)} |",
-                  f"|{'---|' * (len(HEADINGS) + 1)}"]  # fmt: skip
+        lines += [
+            f"### {question}",
+            "",
+            f"| settings | {' | '.join(HEADINGS)} |",
+            f"|{'---|' * (len(HEADINGS) + 1)}",
+        ]
         chosen = [row for row in rows if row["question"] == question]
         for row in chosen:
             head = row["settings"]
@@ -71,10 +83,14 @@ def report(data: dict[str, Any]) -> str:
     for name, facts in data["environments"].items():
         rows = [row for row in data["rows"] if row["environment"] == name]
         if rows:
-            known = [f"jax {facts['jax']}", facts.get("driver") and f"driver {facts['driver']}",
-                     facts.get("xla_flags")]  # fmt: skip
-            parts.append(f"## {', '.join([facts['device'], *filter(None, known)])}\n\n"
-                         f"{markdown(rows)}")  # fmt: skip
+            known = [
+                f"jax {facts['jax']}",
+                facts.get("driver") and f"driver {facts['driver']}",
+                facts.get("xla_flags"),
+            ]
+            parts.append(
+                f"## {', '.join([facts['device'], *filter(None, known)])}\n\n{markdown(rows)}"
+            )
     return "\n".join(parts)
 
 

@@ -50,8 +50,9 @@ def _steps(lab: Lab, stage: str, tries: Any) -> Iterator[Case]:
         changes = (f"train_{stage}.batch={batch}", f"train_{stage}.remat={remat}")
         config = lab.change(f"train_{stage}.accumulate=1", *changes)
         settings = {**lab.settings, "batch": batch, "remat": remat}
-        yield Case(f"train-{stage}", settings, "examples",
-                   lambda config=config: _step(config, stage))  # fmt: skip
+        yield Case(
+            f"train-{stage}", settings, "examples", lambda config=config: _step(config, stage)
+        )
 
 
 def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
@@ -139,8 +140,12 @@ def _loader(lab: Lab, batch: int) -> Ready:
         for _ in range(LOADER_BATCHES):
             next(stream)
 
-    return Ready(run, LOADER_BATCHES * batch, started,
-                 figures=getattr(stream, "close", None) and (lambda: _close(stream)))  # fmt: skip
+    return Ready(
+        run,
+        LOADER_BATCHES * batch,
+        started,
+        figures=getattr(stream, "close", None) and (lambda: _close(stream)),
+    )
 
 
 def _close(stream: Any) -> dict[str, Any]:

@@ -151,10 +151,14 @@ def _conv_flops(equation) -> int:
     flops = 2 * out[numbers.out_spec[0]] * out[numbers.out_spec[1]] * right[numbers.rhs_spec[1]]
     for i, (low, _) in enumerate(p["padding"]):
         flops *= _taps(
-            left[numbers.lhs_spec[i + 2]], right[numbers.rhs_spec[i + 2]],
-            out[numbers.out_spec[i + 2]], p["window_strides"][i], low,
-            p["lhs_dilation"][i], p["rhs_dilation"][i],
-        )  # fmt: skip
+            left[numbers.lhs_spec[i + 2]],
+            right[numbers.rhs_spec[i + 2]],
+            out[numbers.out_spec[i + 2]],
+            p["window_strides"][i],
+            low,
+            p["lhs_dilation"][i],
+            p["rhs_dilation"][i],
+        )
     return flops
 
 

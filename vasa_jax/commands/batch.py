@@ -10,16 +10,39 @@ HELP = "make many videos from a CSV manifest, on all devices, compiling once"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("manifest", type=Path, metavar="MANIFEST.csv", help="columns image, audio; "
-                        "optional name, seed, gaze, distance, emotion, face, crop")  # fmt: skip
-    parser.add_argument("-o", "--output", "--output-dir", "--result-dir", required=True, type=Path,
-                        metavar="DIR", dest="output", help="folder for the videos")  # fmt: skip
-    parser.add_argument("--devices", type=int, metavar="N", help="devices of this host to use "
-                        "(default: all); results do not depend on it")  # fmt: skip
-    parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="clips that a "
-                        "device samples together (default: 1, which gives the very frames of "
-                        "`generate`; with more, accelerators are faster and motion differs by "
-                        "rounding)")  # fmt: skip
+    parser.add_argument(
+        "manifest",
+        type=Path,
+        metavar="MANIFEST.csv",
+        help="columns image, audio; optional name, seed, gaze, distance, emotion, face, crop",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        "--output-dir",
+        "--result-dir",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        dest="output",
+        help="folder for the videos",
+    )
+    parser.add_argument(
+        "--devices",
+        type=int,
+        metavar="N",
+        help="devices of this host to use (default: all); results do not depend on it",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=1,
+        metavar="N",
+        help="clips that a "
+        "device samples together (default: 1, which gives the very frames of "
+        "`generate`; with more, accelerators are faster and motion differs by "
+        "rounding)",
+    )
     options.add_model_options(parser)
     options.add_report_options(parser)
 
@@ -54,6 +77,7 @@ def _devices(count: int | None) -> list:
 
     devices = jax.local_devices()
     if count is not None and count > len(devices):
-        raise UserError(f"--devices {count}: this host has {len(devices)}; leave the option out to "
-                        "use all")  # fmt: skip
+        raise UserError(
+            f"--devices {count}: this host has {len(devices)}; leave the option out to use all"
+        )
     return devices[:count]

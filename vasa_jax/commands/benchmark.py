@@ -7,47 +7,107 @@ from pathlib import Path
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
 HELP = "measure how fast every part runs on this device"
-NAMES_OF_QUESTIONS = ("decode", "online", "sampler", "end-to-end", "batch", "encode", "audio",
-                      "train-motion", "train-face", "loader")  # fmt: skip
+NAMES_OF_QUESTIONS = (
+    "decode",
+    "online",
+    "sampler",
+    "end-to-end",
+    "batch",
+    "encode",
+    "audio",
+    "train-motion",
+    "train-face",
+    "loader",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
-                        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="weights to use; a timing "
-                        "does not depend on them")  # fmt: skip
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        dest="overrides", help="override a config key, for example "
-                        "precision=bf16; repeatable")  # fmt: skip
-    parser.add_argument("--what", metavar="QUESTION", action="append", default=[],
-                        choices=(*NAMES_OF_QUESTIONS, "all"), help="one of "
-                        f"{', '.join(NAMES_OF_QUESTIONS)}, all; repeatable (default: decode, "
-                        "sampler)")  # fmt: skip
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="JSON to write; rows "
-                        "that it holds for this device and these settings are kept, so a run that "
-                        "was cut off goes on")  # fmt: skip
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        default=DEFAULT_NAME,
+        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        type=Path,
+        help="weights to use; a timing does not depend on them",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="override a config key, for example precision=bf16; repeatable",
+    )
+    parser.add_argument(
+        "--what",
+        metavar="QUESTION",
+        action="append",
+        default=[],
+        choices=(*NAMES_OF_QUESTIONS, "all"),
+        help=f"one of {', '.join(NAMES_OF_QUESTIONS)}, all; repeatable (default: decode, sampler)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="JSON to write; rows "
+        "that it holds for this device and these settings are kept, so a run that "
+        "was cut off goes on",
+    )
     group = parser.add_argument_group("how much")
-    group.add_argument("--repeats", metavar="N", type=int, default=20, help="of each row "
-                       "(default: 20)")  # fmt: skip
-    group.add_argument("--row-seconds", metavar="S", type=float, default=120.0, help="after which "
-                       "a row makes do with fewer repeats, at least 3 (default: 120)")  # fmt: skip
-    group.add_argument("--budget", metavar="S", type=float, help="begin no row after this many "
-                       "seconds")  # fmt: skip
+    group.add_argument(
+        "--repeats", metavar="N", type=int, default=20, help="of each row (default: 20)"
+    )
+    group.add_argument(
+        "--row-seconds",
+        metavar="S",
+        type=float,
+        default=120.0,
+        help="after which a row makes do with fewer repeats, at least 3 (default: 120)",
+    )
+    group.add_argument(
+        "--budget", metavar="S", type=float, help="begin no row after this many seconds"
+    )
     group.add_argument("--again", action="store_true", help="measure rows anew that are there")
-    group.add_argument("--batches", metavar="N,N", type=_integers, help="instead of a question's "
-                       "own batch sizes")  # fmt: skip
-    group.add_argument("--sizes", metavar="PX,PX", type=_integers, help="picture sizes of encode "
-                       "and decode (default: the config's, 256 and 512)")  # fmt: skip
-    group.add_argument("--steps", metavar="N,N", type=_integers, help="sampler steps to try "
-                       "(default: the config's, 10, 25, 50)")  # fmt: skip
-    group.add_argument("--seconds", metavar="S", type=float, default=10.0, help="length of the "
-                       "clip of end-to-end and online, and of the longest of batch (default: "
-                       "10)")  # fmt: skip
-    group.add_argument("--full", action="store_true", help="every combination of the sampler's "
-                       "settings")  # fmt: skip
+    group.add_argument(
+        "--batches", metavar="N,N", type=_integers, help="instead of a question's own batch sizes"
+    )
+    group.add_argument(
+        "--sizes",
+        metavar="PX,PX",
+        type=_integers,
+        help="picture sizes of encode and decode (default: the config's, 256 and 512)",
+    )
+    group.add_argument(
+        "--steps",
+        metavar="N,N",
+        type=_integers,
+        help="sampler steps to try (default: the config's, 10, 25, 50)",
+    )
+    group.add_argument(
+        "--seconds",
+        metavar="S",
+        type=float,
+        default=10.0,
+        help="length of the "
+        "clip of end-to-end and online, and of the longest of batch (default: "
+        "10)",
+    )
+    group.add_argument(
+        "--full", action="store_true", help="every combination of the sampler's settings"
+    )
     group.add_argument("--data", metavar="DIR", type=Path, help="dataset that the loader reads")
-    group.add_argument("--profile", metavar="DIR", type=Path, help="also write a trace of one run "
-                       "of each row that is measured, for XProf or Perfetto")  # fmt: skip
+    group.add_argument(
+        "--profile",
+        metavar="DIR",
+        type=Path,
+        help="also write a trace of one run of each row that is measured, for XProf or Perfetto",
+    )
 
 
 def _integers(text: str) -> tuple[int, ...]:
@@ -84,9 +144,14 @@ def run(arguments: argparse.Namespace) -> int:
     facts = environment()
     store = Store(arguments.output, facts)
     options = Options(
-        arguments.batches, arguments.sizes, arguments.steps, arguments.seconds, arguments.full,
-        arguments.data, _open_loader,
-    )  # fmt: skip
+        arguments.batches,
+        arguments.sizes,
+        arguments.steps,
+        arguments.seconds,
+        arguments.full,
+        arguments.data,
+        _open_loader,
+    )
     lab = Lab(config, arguments.overrides, arguments.checkpoint, options)
     end = None if arguments.budget is None else begun + arguments.budget
     effort = Effort(

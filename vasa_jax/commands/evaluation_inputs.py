@@ -51,8 +51,10 @@ def find_records(folder: Path, kind: str, split: str | None) -> Found | None:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; give that of a dataset from `vasa-jax prepare` "
-                        "or `vasa-jax synth`")  # fmt: skip
+        raise UserError(
+            f"{folder}: no such folder; give that of a dataset from `vasa-jax prepare` "
+            "or `vasa-jax synth`"
+        )
     if find_dataset(folder, kind) is not None:
         return _from_dataset(folder, kind, split)
     files = sorted((folder / kind).rglob("*.npz"))
@@ -73,8 +75,10 @@ def _from_dataset(folder: Path, kind: str, split: str | None) -> Found | None:
         raise UserError(f"{folder}: has no split {split!r} (it has {', '.join(sizes)})")
     chosen = split or next((name for name in HELD_OUT if sizes.get(name)), None)
     if chosen is None:
-        raise UserError(f"{dataset.folder}: holds no held-out records (splits: {sizes}); make them "
-                        "with --test-share, or name a split with --split")  # fmt: skip
+        raise UserError(
+            f"{dataset.folder}: holds no held-out records (splits: {sizes}); make them "
+            "with --test-share, or name a split with --split"
+        )
     # A report may be published: it tells no folders of the machine.
     place = f"{dataset.name} {dataset.folder.name}"
     index, records = dataset.splits[chosen], dataset.records(chosen)
@@ -118,8 +122,9 @@ def to_eval_clip(clip: Clip) -> EvalClip:
 def to_swaps(group: SwapGroup) -> Swaps:
     """The plain struct of a group of swaps."""
     pictures = np.stack([decode_rgb(picture, group.size) for picture in group.images])
-    return Swaps(group.group_id, group.identity,
-                 pictures.reshape(*group.counts(), *pictures.shape[1:]))  # fmt: skip
+    return Swaps(
+        group.group_id, group.identity, pictures.reshape(*group.counts(), *pictures.shape[1:])
+    )
 
 
 def swaps_of(found: Found, limit: int) -> Iterator[Swaps]:
@@ -180,6 +185,17 @@ def lpips_distance(batch: int = 8) -> Callable[[Frames, Frames], Float[np.ndarra
 
 
 __all__ = [
-    "CLIPS", "SWAPS", "Found", "MeshReader", "choose", "find_records", "identity_vectors",
-    "in_batches", "lpips_distance", "swaps_of", "to_eval_clip", "to_swaps", "video_features",
-]  # fmt: skip
+    "CLIPS",
+    "SWAPS",
+    "Found",
+    "MeshReader",
+    "choose",
+    "find_records",
+    "identity_vectors",
+    "in_batches",
+    "lpips_distance",
+    "swaps_of",
+    "to_eval_clip",
+    "to_swaps",
+    "video_features",
+]

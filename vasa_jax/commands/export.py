@@ -9,24 +9,45 @@ HELP = "turn training runs into weights for `generate --checkpoint`"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workdirs", nargs="*", type=Path, metavar="WORKDIR", help="of `train`; its "
-                        "checkpoint says which stage it is")  # fmt: skip
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR",
-                        help="the bundle to write")  # fmt: skip
-    parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
-                        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        dest="overrides", help="the overrides of the training")  # fmt: skip
+    parser.add_argument(
+        "workdirs",
+        nargs="*",
+        type=Path,
+        metavar="WORKDIR",
+        help="of `train`; its checkpoint says which stage it is",
+    )
+    parser.add_argument(
+        "-o", "--output", required=True, type=Path, metavar="DIR", help="the bundle to write"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        default=DEFAULT_NAME,
+        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="the overrides of the training",
+    )
     parser.add_argument("--face", metavar="WORKDIR", type=Path, help="of `train face`")
     parser.add_argument("--motion", metavar="WORKDIR", type=Path, help="of `train motion`")
-    parser.add_argument("--base", metavar="DIR", type=Path, help="bundle that gives what the runs "
-                        "do not have")  # fmt: skip
-    parser.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
-                        "encoder")  # fmt: skip
+    parser.add_argument(
+        "--base", metavar="DIR", type=Path, help="bundle that gives what the runs do not have"
+    )
+    parser.add_argument(
+        "--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio encoder"
+    )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--bf16", action="store_true", help="store two bytes a number, not four")
-    size.add_argument("--int8", action="store_true", help="store kernels with one byte a number "
-                      "and a scale for each channel, the rest with two")  # fmt: skip
+    size.add_argument(
+        "--int8",
+        action="store_true",
+        help="store kernels with one byte a number and a scale for each channel, the rest with two",
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 

@@ -10,25 +10,66 @@ HELP = "turn videos or a prepared dataset into motion clips for stage 2, by a tr
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("videos", type=Path, metavar="VIDEOS", help="folder of videos, searched "
-                        "with its subfolders; or a dataset of prepare or synth, whose splits and "
-                        "labels are kept")  # fmt: skip
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder "
-                        "for the clips, for `train motion --data`")  # fmt: skip
-    parser.add_argument("--config", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: "
-                        f"{DEFAULT_NAME}, or the checkpoint's own)")  # fmt: skip
-    parser.add_argument("--checkpoint", metavar="DIR", type=Path, help="bundle with the face model "
-                        "(made by `export --face`)")  # fmt: skip
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        dest="overrides", help="override a config key; repeatable")  # fmt: skip
-    parser.add_argument("--val-share", type=float, default=0.0, metavar="X", help="part of the "
-                        "speakers (first subfolders) kept for validation (default: 0)")  # fmt: skip
-    parser.add_argument("--audio", type=Path, metavar="DIR", help="folder with the sound of the "
-                        "videos, under the same paths (default: the videos' own)")  # fmt: skip
-    parser.add_argument("--audio-weights", type=Path, metavar="FILE", help="of a pretrained audio "
-                        "encoder, whose features are stored beside the sound")  # fmt: skip
-    parser.add_argument("--batch-size", type=int, metavar="N", help="frames a device takes at once "
-                        "(default: the config's inference.decode_batch)")  # fmt: skip
+    parser.add_argument(
+        "videos",
+        type=Path,
+        metavar="VIDEOS",
+        help="folder of videos, searched "
+        "with its subfolders; or a dataset of prepare or synth, whose splits and "
+        "labels are kept",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder for the clips, for `train motion --data`",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME}, or the checkpoint's own)",
+    )
+    parser.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        type=Path,
+        help="bundle with the face model (made by `export --face`)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="override a config key; repeatable",
+    )
+    parser.add_argument(
+        "--val-share",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="part of the speakers (first subfolders) kept for validation (default: 0)",
+    )
+    parser.add_argument(
+        "--audio",
+        type=Path,
+        metavar="DIR",
+        help="folder with the sound of the videos, under the same paths (default: the videos' own)",
+    )
+    parser.add_argument(
+        "--audio-weights",
+        type=Path,
+        metavar="FILE",
+        help="of a pretrained audio encoder, whose features are stored beside the sound",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        metavar="N",
+        help="frames a device takes at once (default: the config's inference.decode_batch)",
+    )
     options.add_report_options(parser)
 
 
@@ -45,8 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not prepared:
         find_videos(arguments.videos)  # an empty folder is found out before the model is loaded
     elif arguments.val_share or arguments.audio is not None:
-        raise UserError(f"{arguments.videos}: is a dataset, with splits and sound of its own; "
-                        "leave out --val-share and --audio")  # fmt: skip
+        raise UserError(
+            f"{arguments.videos}: is a dataset, with splits and sound of its own; "
+            "leave out --val-share and --audio"
+        )
     report = Reporter(options.report_mode(arguments))
     with report.stage("load"):
         from vasa_jax.audio.frozen import load_frozen_encoder
@@ -63,8 +106,10 @@ def run(arguments: argparse.Namespace) -> int:
             sound = load_frozen_encoder(config, arguments.audio_weights)
         del bundle
     if not trained:
-        report.note(f"warning: config {config.name!r} is not trained in full: if its face model "
-                    "comes from a seed, these vectors mean nothing")  # fmt: skip
+        report.note(
+            f"warning: config {config.name!r} is not trained in full: if its face model "
+            "comes from a seed, these vectors mean nothing"
+        )
     if prepared:
         summary = _extract_dataset(arguments, encoder, report, sound)
         return 0 if summary.made + summary.skipped else 2

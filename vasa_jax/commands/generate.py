@@ -9,16 +9,44 @@ HELP = "make a talking-head video from a portrait and speech"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-s", "--source-image", "--image", "--reference", required=True, type=Path,
-                        metavar="IMAGE", dest="image", help="the portrait")  # fmt: skip
-    parser.add_argument("-a", "--driven-audio", "--audio", required=True, type=Path,
-                        metavar="AUDIO", dest="audio", help="speech: an audio or a video "
-                        "file")  # fmt: skip
-    parser.add_argument("-o", "--output", "--result", required=True, type=Path, metavar="VIDEO",
-                        dest="output", help="the video to write, for example out.mp4")  # fmt: skip
+    parser.add_argument(
+        "-s",
+        "--source-image",
+        "--image",
+        "--reference",
+        required=True,
+        type=Path,
+        metavar="IMAGE",
+        dest="image",
+        help="the portrait",
+    )
+    parser.add_argument(
+        "-a",
+        "--driven-audio",
+        "--audio",
+        required=True,
+        type=Path,
+        metavar="AUDIO",
+        dest="audio",
+        help="speech: an audio or a video file",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        "--result",
+        required=True,
+        type=Path,
+        metavar="VIDEO",
+        dest="output",
+        help="the video to write, for example out.mp4",
+    )
     options.add_control_options(parser)
-    parser.add_argument("--pose-from", metavar="VIDEO", type=Path, help="take the head pose from "
-                        "this video instead of generating it")  # fmt: skip
+    parser.add_argument(
+        "--pose-from",
+        metavar="VIDEO",
+        type=Path,
+        help="take the head pose from this video instead of generating it",
+    )
     add_picture_options(parser)
     options.add_model_options(parser)
     options.add_report_options(parser)
@@ -27,16 +55,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_picture_options(parser: argparse.ArgumentParser) -> None:
     """--crop, --face, --side-by-side, --paste-back."""
     group = parser.add_argument_group("picture")
-    group.add_argument("--crop", choices=("auto", "none"), default="auto", help="crop around the "
-                       "face, or take the image as it is")  # fmt: skip
-    group.add_argument("--no-crop", action="store_const", const="none", dest="crop",
-                       help="the same as --crop none")  # fmt: skip
-    group.add_argument("--face", type=int, metavar="N", help="which of several faces, 1 is the "
-                       "largest (default)")  # fmt: skip
-    group.add_argument("--side-by-side", action="store_true", help="put the portrait beside the "
-                       "result")  # fmt: skip
-    group.add_argument("--paste-back", action="store_true", help="blend the moving face into the "
-                       "original photo")  # fmt: skip
+    group.add_argument(
+        "--crop",
+        choices=("auto", "none"),
+        default="auto",
+        help="crop around the face, or take the image as it is",
+    )
+    group.add_argument(
+        "--no-crop", action="store_const", const="none", dest="crop", help="the same as --crop none"
+    )
+    group.add_argument(
+        "--face", type=int, metavar="N", help="which of several faces, 1 is the largest (default)"
+    )
+    group.add_argument(
+        "--side-by-side", action="store_true", help="put the portrait beside the result"
+    )
+    group.add_argument(
+        "--paste-back", action="store_true", help="blend the moving face into the original photo"
+    )
 
 
 def picture(arguments: argparse.Namespace):
@@ -82,8 +118,11 @@ def finish(report, output: Path, written: int) -> None:
     """The closing line of a command that wrote one video."""
     from vasa_jax.typing import FPS
 
-    report.finish(f"{output}: {written} frames, {written / FPS:.2f} s at {FPS} fps",
-                  output=str(output), frames=written)  # fmt: skip
+    report.finish(
+        f"{output}: {written} frames, {written / FPS:.2f} s at {FPS} fps",
+        output=str(output),
+        frames=written,
+    )
 
 
 def load_pipeline(arguments: argparse.Namespace, report, batch: int = 1, controls=(), devices=None):

@@ -9,16 +9,32 @@ from vasa_jax.config import DEFAULT_NAME, NAMES
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--config, --checkpoint, --set, --steps, --cfg-audio, --cfg-gaze, --precision."""
     group = parser.add_argument_group("model")
-    group.add_argument("--config", metavar="NAME", help=f"one of {', '.join(NAMES)} (default: "
-                       f"{DEFAULT_NAME}, or the checkpoint's own)")  # fmt: skip
-    group.add_argument("--checkpoint", metavar="DIR", type=Path, help="weights instead of the "
-                       "shipped ones: a folder, or hf://OWNER/NAME on the hub")  # fmt: skip
-    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides",
-                       help="override a config key, for example diffusion.eta=1.0; may be "
-                       "repeated")  # fmt: skip
+    group.add_argument(
+        "--config",
+        metavar="NAME",
+        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME}, or the checkpoint's own)",
+    )
+    group.add_argument(
+        "--checkpoint",
+        metavar="DIR",
+        type=Path,
+        help="weights instead of the shipped ones: a folder, or hf://OWNER/NAME on the hub",
+    )
+    group.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="override a config key, for example diffusion.eta=1.0; may be repeated",
+    )
     group.add_argument("--steps", "--nfe", metavar="N", help="sampler steps per window")
-    group.add_argument("--cfg-audio", "--a-cfg-scale", metavar="X", help="guidance weight of the "
-                       "audio (paper: 0.5)")  # fmt: skip
+    group.add_argument(
+        "--cfg-audio",
+        "--a-cfg-scale",
+        metavar="X",
+        help="guidance weight of the audio (paper: 0.5)",
+    )
     group.add_argument("--cfg-gaze", metavar="X", help="guidance weight of the gaze (paper: 1.0)")
     group.add_argument("--precision", choices=("bf16", "f32"), help="compute type")
 
@@ -40,13 +56,27 @@ def add_control_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--seed", type=int, default=0, help="same seed and speech, same motion (default: 0)"
     )
-    group.add_argument("--gaze", metavar="YAW,PITCH", default="0,0", help="main gaze in degrees; "
-                       "0,0 looks into the camera (default), `none` leaves it free")  # fmt: skip
-    group.add_argument("--distance", metavar="X", default="1.0", help="head distance, 1.0 is the "
-                       "portrait's (default), `none` leaves it free")  # fmt: skip
-    group.add_argument("--emotion", "--emo", metavar="NAME=X", default="none", help="for example "
-                       "happiness=0.6,surprise=0.2 (default: left to the audio); what the model's "
-                       "training labels never held is noted")  # fmt: skip
+    group.add_argument(
+        "--gaze",
+        metavar="YAW,PITCH",
+        default="0,0",
+        help="main gaze in degrees; 0,0 looks into the camera (default), `none` leaves it free",
+    )
+    group.add_argument(
+        "--distance",
+        metavar="X",
+        default="1.0",
+        help="head distance, 1.0 is the portrait's (default), `none` leaves it free",
+    )
+    group.add_argument(
+        "--emotion",
+        "--emo",
+        metavar="NAME=X",
+        default="none",
+        help="for example "
+        "happiness=0.6,surprise=0.2 (default: left to the audio); what the model's "
+        "training labels never held is noted",
+    )
 
 
 def controls(arguments: argparse.Namespace):
@@ -73,5 +103,7 @@ def report_mode(arguments: argparse.Namespace) -> str:
 
 def untrained_note(name: str) -> str:
     """The one plain warning line for a model that has no trained weights."""
-    return (f"warning: config {name!r} has no trained weights yet: parameters come from a seed, "
-            "so the picture is noise and no face (pass --checkpoint DIR for your own)")  # fmt: skip
+    return (
+        f"warning: config {name!r} has no trained weights yet: parameters come from a seed, "
+        "so the picture is noise and no face (pass --checkpoint DIR for your own)"
+    )

@@ -9,50 +9,100 @@ HELP = "cut a folder of videos into labelled talking-head clips: a TFDS dataset 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("videos", type=Path, metavar="VIDEOS", help="folder of videos, searched "
-                        "with its subfolders; VoxCeleb2's id/video/clip is recognised")  # fmt: skip
-    parser.add_argument("-o", "--output", required=True, type=Path, metavar="DIR", help="folder "
-                        "for clips, dataset, report and data card")  # fmt: skip
+    parser.add_argument(
+        "videos",
+        type=Path,
+        metavar="VIDEOS",
+        help="folder of videos, searched "
+        "with its subfolders; VoxCeleb2's id/video/clip is recognised",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="folder for clips, dataset, report and data card",
+    )
     group = parser.add_argument_group("clips")
-    number = (("size", int, "side of the pictures: 128, 256 or 512 px"),
-              ("min_seconds", float, "shortest clip"), ("max_seconds", float, "longest clip"),
-              ("jpeg_quality", int, "of the stored pictures, 1 to 100"),
-              ("margin_jitter", float, "random zoom of a clip's box, so that head distance varies"),
-              ("detect_every", int, "frames between two searches for all faces"),
-              ("shot_threshold", float, "mean change of a pixel that is a cut, 0 to 255"),
-              ("seed", int, "of the random zoom"))  # fmt: skip
+    number = (
+        ("size", int, "side of the pictures: 128, 256 or 512 px"),
+        ("min_seconds", float, "shortest clip"),
+        ("max_seconds", float, "longest clip"),
+        ("jpeg_quality", int, "of the stored pictures, 1 to 100"),
+        ("margin_jitter", float, "random zoom of a clip's box, so that head distance varies"),
+        ("detect_every", int, "frames between two searches for all faces"),
+        ("shot_threshold", float, "mean change of a pixel that is a cut, 0 to 255"),
+        ("seed", int, "of the random zoom"),
+    )
     _add(group, number)
     group = parser.add_argument_group("what is discarded")
-    _add(group, (
-        ("min_face", float, "smallest face in the source, px (default: size / 4)"),
-        ("other_face", float, "size of a second face that makes several people, over the first's"),
-        ("max_outside", float, "largest part of the box outside of the picture"),
-        ("min_quality", float, "least picture quality, 100 - BRISQUE"),
-        ("max_lag", int, "frames that sound and mouth may be apart, 0 to 15"),
-        ("min_loudness", float, "least loudness in dB below full scale"),
-    ))  # fmt: skip
-    group.add_argument("--need-moving-mouth", action="store_true", help="discard clips whose "
-                       "mouth stays still")  # fmt: skip
+    _add(
+        group,
+        (
+            ("min_face", float, "smallest face in the source, px (default: size / 4)"),
+            (
+                "other_face",
+                float,
+                "size of a second face that makes several people, over the first's",
+            ),
+            ("max_outside", float, "largest part of the box outside of the picture"),
+            ("min_quality", float, "least picture quality, 100 - BRISQUE"),
+            ("max_lag", int, "frames that sound and mouth may be apart, 0 to 15"),
+            ("min_loudness", float, "least loudness in dB below full scale"),
+        ),
+    )
+    group.add_argument(
+        "--need-moving-mouth", action="store_true", help="discard clips whose mouth stays still"
+    )
     group = parser.add_argument_group("people and labels")
-    group.add_argument("--identity-from", choices=("auto", "folder", "file"), default="auto",
-                       help="who is seen: the first folder names one person, or each file one "
-                       "(default: auto, the folder where there is one)")  # fmt: skip
-    group.add_argument("--val-share", type=float, default=0.05, metavar="X", help="part of the "
-                       "people kept for validation (default: 0.05)")  # fmt: skip
-    group.add_argument("--test-share", type=float, default=0.05, metavar="X", help="part of the "
-                       "people kept for the test (default: 0.05)")  # fmt: skip
-    group.add_argument("--labeller", action="append", default=[], metavar="KIND=MODULE:NAME",
-                       help="your own network for pose, gaze, distance, emotion, arkit, points or "
-                       "mask; repeatable")  # fmt: skip
+    group.add_argument(
+        "--identity-from",
+        choices=("auto", "folder", "file"),
+        default="auto",
+        help="who is seen: the first folder names one person, or each file one "
+        "(default: auto, the folder where there is one)",
+    )
+    group.add_argument(
+        "--val-share",
+        type=float,
+        default=0.05,
+        metavar="X",
+        help="part of the people kept for validation (default: 0.05)",
+    )
+    group.add_argument(
+        "--test-share",
+        type=float,
+        default=0.05,
+        metavar="X",
+        help="part of the people kept for the test (default: 0.05)",
+    )
+    group.add_argument(
+        "--labeller",
+        action="append",
+        default=[],
+        metavar="KIND=MODULE:NAME",
+        help="your own network for pose, gaze, distance, emotion, arkit, points or "
+        "mask; repeatable",
+    )
     group = parser.add_argument_group("machine")
-    group.add_argument("--workers", type=int, metavar="N", help="processes (default: all cores; 0 "
-                       "works in this one)")  # fmt: skip
-    group.add_argument("--beam", metavar="OPTIONS", help="run as an Apache Beam pipeline with "
-                       "these options, for example '--runner=FlinkRunner' (needs the extra "
-                       "`beam`; DIR must be a folder that all workers share)")  # fmt: skip
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes (default: all cores; 0 works in this one)",
+    )
+    group.add_argument(
+        "--beam",
+        metavar="OPTIONS",
+        help="run as an Apache Beam pipeline with "
+        "these options, for example '--runner=FlinkRunner' (needs the extra "
+        "`beam`; DIR must be a folder that all workers share)",
+    )
     options.add_report_options(parser)
-    parser.add_argument("--verbose", "-v", action="store_true", help="say of every video what "
-                        "each step did")  # fmt: skip
+    parser.add_argument(
+        "--verbose", "-v", action="store_true", help="say of every video what each step did"
+    )
 
 
 def _add(group, rows) -> None:
@@ -103,8 +153,13 @@ def run(arguments: argparse.Namespace) -> int:
     for line in step_lines(step_totals(result.reports)):
         progress.note(line)
     if result.dataset is None:
-        raise UserError(f"no clip was left of {len(result.reports)} videos; "
-                        f"{arguments.output / SUMMARY} says why")  # fmt: skip
-    progress.finish(f"{result.dataset}: {result.clips()} clips of {len(result.splits)} people "
-                    f"from {len(result.reports)} videos", clips=result.clips())  # fmt: skip
+        raise UserError(
+            f"no clip was left of {len(result.reports)} videos; "
+            f"{arguments.output / SUMMARY} says why"
+        )
+    progress.finish(
+        f"{result.dataset}: {result.clips()} clips of {len(result.splits)} people "
+        f"from {len(result.reports)} videos",
+        clips=result.clips(),
+    )
     return 0

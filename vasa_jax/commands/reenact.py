@@ -10,16 +10,44 @@ HELP = "put the motion of a video on a portrait (no audio model involved)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-s", "--source-image", "--image", "--reference", required=True, type=Path,
-                        metavar="IMAGE", dest="image", help="the portrait")  # fmt: skip
-    parser.add_argument("-d", "--driving", "--driving-video", required=True, type=Path,
-                        metavar="VIDEO", dest="driving", help="whose motion to use; its sound "
-                        "is kept")  # fmt: skip
-    parser.add_argument("-o", "--output", "--result", required=True, type=Path, metavar="VIDEO",
-                        dest="output", help="the video to write")  # fmt: skip
-    parser.add_argument("--relative", action="store_true", help="take over how the head moves from "
-                        "the video's first frame on, and begin with the portrait's own turn, place "
-                        "and size (default: the video's own)")  # fmt: skip
+    parser.add_argument(
+        "-s",
+        "--source-image",
+        "--image",
+        "--reference",
+        required=True,
+        type=Path,
+        metavar="IMAGE",
+        dest="image",
+        help="the portrait",
+    )
+    parser.add_argument(
+        "-d",
+        "--driving",
+        "--driving-video",
+        required=True,
+        type=Path,
+        metavar="VIDEO",
+        dest="driving",
+        help="whose motion to use; its sound is kept",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        "--result",
+        required=True,
+        type=Path,
+        metavar="VIDEO",
+        dest="output",
+        help="the video to write",
+    )
+    parser.add_argument(
+        "--relative",
+        action="store_true",
+        help="take over how the head moves from "
+        "the video's first frame on, and begin with the portrait's own turn, place "
+        "and size (default: the video's own)",
+    )
     add_picture_options(parser)
     options.add_model_options(parser)
     options.add_report_options(parser)
@@ -44,7 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
         portrait = load_portrait(arguments.image, shown, config.face.image_size, report)
         check_output(arguments.output, sound)
     pipeline = load_pipeline(arguments, report)
-    written = reenact(portrait, arguments.driving, sound, arguments.output, shown, pipeline, report,
-                      relative=arguments.relative)  # fmt: skip
+    written = reenact(
+        portrait,
+        arguments.driving,
+        sound,
+        arguments.output,
+        shown,
+        pipeline,
+        report,
+        relative=arguments.relative,
+    )
     finish(report, arguments.output, written)
     return 0

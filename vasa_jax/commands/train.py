@@ -35,15 +35,28 @@ class _Formatter(argparse.HelpFormatter):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EPILOG, _Formatter
     parser.add_argument("stage", choices=("pose", "face", "motion"))
-    parser.add_argument("--config", metavar="NAME", default=DEFAULT_NAME,
-                        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})")  # fmt: skip
-    parser.add_argument("--workdir", metavar="DIR", type=Path, required=True,
-                        help="checkpoints and logs")  # fmt: skip
-    parser.add_argument("--data", metavar="DIR", type=Path, help="pose, face: dataset of prepare "
-                        "or synth, or folder of .npz batches; motion: clips of extract-motion; "
-                        "without it random data, which teach nothing")  # fmt: skip
-    parser.add_argument("--swaps", action="store_true", help="face: learn from the exact swaps of "
-                        "a dataset of synth instead of its clips")  # fmt: skip
+    parser.add_argument(
+        "--config",
+        metavar="NAME",
+        default=DEFAULT_NAME,
+        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})",
+    )
+    parser.add_argument(
+        "--workdir", metavar="DIR", type=Path, required=True, help="checkpoints and logs"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="pose, face: dataset of prepare "
+        "or synth, or folder of .npz batches; motion: clips of extract-motion; "
+        "without it random data, which teach nothing",
+    )
+    parser.add_argument(
+        "--swaps",
+        action="store_true",
+        help="face: learn from the exact swaps of a dataset of synth instead of its clips",
+    )
     parser.add_argument(
         "--pose",
         metavar="DIR",
@@ -52,12 +65,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run of `train pose`, or of a bundle; it stays as it is (with --set "
         "face.freeze_pose=false it goes on learning from labels)",
     )
-    parser.add_argument("--workers", metavar="N", type=int, help="processes that read and decode a "
-                        "dataset (default: one a core, less one)")  # fmt: skip
-    parser.add_argument("--steps", metavar="N", type=int, help="stop at this step (default: the "
-                        "config's)")  # fmt: skip
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[],
-                        dest="overrides", help="override a config key; repeatable")  # fmt: skip
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        type=int,
+        help="processes that read and decode a dataset (default: one a core, less one)",
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, help="stop at this step (default: the config's)"
+    )
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        dest="overrides",
+        help="override a config key; repeatable",
+    )
     frozen = parser.add_argument_group("frozen networks (safetensors from `weights convert`)")
     frozen.add_argument(
         "--vgg",
@@ -80,9 +104,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="arcface-r50 or arcface-r100 for the identity loss (default: the zoo's dlib network)",
     )
-    frozen.add_argument("--audio-weights", metavar="FILE", type=Path, help="of a pretrained audio "
-                        "encoder, for clips without its features (default: the zoo's, if "
-                        "cached)")  # fmt: skip
+    frozen.add_argument(
+        "--audio-weights",
+        metavar="FILE",
+        type=Path,
+        help="of a pretrained audio "
+        "encoder, for clips without its features (default: the zoo's, if "
+        "cached)",
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
@@ -170,8 +199,9 @@ def _data(config, arguments: argparse.Namespace):
 
     folder = arguments.data
     if arguments.swaps and (folder is None or arguments.stage != "face"):
-        raise UserError("--swaps is for `train face --data DIR`, a dataset of `vasa-jax synth "
-                        "--swaps N`")  # fmt: skip
+        raise UserError(
+            "--swaps is for `train face --data DIR`, a dataset of `vasa-jax synth --swaps N`"
+        )
     if folder is None or not folder.is_dir():
         return folder
     seed = config.train_face.seed
@@ -179,8 +209,10 @@ def _data(config, arguments: argparse.Namespace):
         return SwapPairLoader(folder, config, seed=seed, workers=arguments.workers)
     if not is_dataset(folder):
         if arguments.stage != "motion" and not any(folder.glob("*.npz")):
-            raise UserError(f"{folder}: holds no dataset of clips and no .npz batches; make a "
-                            "dataset by `vasa-jax prepare` or `vasa-jax synth`")  # fmt: skip
+            raise UserError(
+                f"{folder}: holds no dataset of clips and no .npz batches; make a "
+                "dataset by `vasa-jax prepare` or `vasa-jax synth`"
+            )
         return folder
     if arguments.stage == "motion":
         raise UserError(
@@ -259,6 +291,8 @@ def _converted(path: Path, kinds: tuple[str, ...]) -> tuple[str, dict]:
     flat = load_safetensors(path)
     name = read_metadata(path).get("network")
     if name not in kinds:
-        raise UserError(f"{path}: holds {name or 'no network of ours'}, not {' or '.join(kinds)}; "
-                        "make it by `vasa-jax weights convert`")  # fmt: skip
+        raise UserError(
+            f"{path}: holds {name or 'no network of ours'}, not {' or '.join(kinds)}; "
+            "make it by `vasa-jax weights convert`"
+        )
     return name, unflatten(unpack(flat, str(path)))

@@ -12,11 +12,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     get = actions.add_parser("get", help="fetch into the cache")
     get.add_argument("names", metavar="NAME", nargs="+", help="names from `list`, or `all`")
     convert = actions.add_parser("convert", help="turn a weights file into our safetensors")
-    convert.add_argument("name", metavar="NAME", help="a cached weight's name, or with FILE the "
-                         "network it holds: vgg16, vgg19, vggface, arcface-r50, "
-                         "arcface-r100")  # fmt: skip
-    convert.add_argument("source", metavar="FILE", nargs="?", type=Path, help="your own file: "
-                         "safetensors, or a torch state dict")  # fmt: skip
+    convert.add_argument(
+        "name",
+        metavar="NAME",
+        help="a cached weight's name, or with FILE the "
+        "network it holds: vgg16, vgg19, vggface, arcface-r50, "
+        "arcface-r100",
+    )
+    convert.add_argument(
+        "source",
+        metavar="FILE",
+        nargs="?",
+        type=Path,
+        help="your own file: safetensors, or a torch state dict",
+    )
     convert.add_argument("-o", "--output", metavar="FILE", required=True, type=Path)
 
 

@@ -90,9 +90,13 @@ def read_answer(frames: np.ndarray, landmarks: Float[np.ndarray, "k 478 3"]) -> 
     ]
     brow = np.abs(blink[list(LID_BROWS), 1] - rest[list(LID_BROWS), 1]).mean() / height
     return Answer(
-        float(gap[0]), gap[1:-1], value("contrast"), value("visible").astype(float),
-        float(np.mean(lids)), float(brow),
-    )  # fmt: skip
+        float(gap[0]),
+        gap[1:-1],
+        value("contrast"),
+        value("visible").astype(float),
+        float(np.mean(lids)),
+        float(brow),
+    )
 
 
 def summary(answers: Sequence[Answer]) -> dict[str, Any]:
@@ -106,26 +110,34 @@ def summary(answers: Sequence[Answer]) -> dict[str, Any]:
         open_ = ~np.isnan(contrast[:, k])
         row = {"jawOpen": jaw, "gap": float(np.median(gap[:, k])), "open": int(open_.sum())}
         if open_.any():
-            row |= {"contrast": float(np.median(contrast[open_, k])),
-                    "dark or teeth": float(visible[open_, k].mean())}  # fmt: skip
+            row |= {
+                "contrast": float(np.median(contrast[open_, k])),
+                "dark or teeth": float(visible[open_, k].mean()),
+            }
         by_jaw.append(row)
     return {
         "portraits": len(answers),
         "jaw": by_jaw,
         "open portraits told to close": {
-            "portraits": len(smiling), "gap": float(np.median(smiling)) if smiling else None,
+            "portraits": len(smiling),
+            "gap": float(np.median(smiling)) if smiling else None,
             "largest": max(smiling, default=None),
         },
-        "blink": {"lids apart, of open": float(np.median([a.lids for a in answers])),
-                  "brow moved": float(np.median([a.brow for a in answers]))},
-    }  # fmt: skip
+        "blink": {
+            "lids apart, of open": float(np.median([a.lids for a in answers])),
+            "brow moved": float(np.median([a.brow for a in answers])),
+        },
+    }
 
 
 def table(found: dict[str, Any]) -> str:
     """The Markdown of a summary."""
-    lines = [f"{found['portraits']} portraits; lengths of the face's height, medians", "",
-             "| jawOpen | lip gap | open | contrast inside | dark or teeth seen |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"{found['portraits']} portraits; lengths of the face's height, medians",
+        "",
+        "| jawOpen | lip gap | open | contrast inside | dark or teeth seen |",
+        "|---|---|---|---|---|",
+    ]
     for row in found["jaw"]:
         more = [f"{row[name]:.3f}" if name in row else "" for name in ("contrast", "dark or teeth")]
         lines.append(
@@ -133,10 +145,16 @@ def table(found: dict[str, Any]) -> str:
         )
     closing, blink = found["open portraits told to close"], found["blink"]
     if closing["portraits"]:
-        lines += ["", f"{closing['portraits']} portraits with open lips, told to close: gap "
-                  f"{closing['gap']:.3f}, largest {closing['largest']:.3f}"]  # fmt: skip
-    lines += ["", f"blink: lids stay {blink['lids apart, of open']:.2f} of their opening apart, "
-              f"brows move {blink['brow moved']:.4f}"]  # fmt: skip
+        lines += [
+            "",
+            f"{closing['portraits']} portraits with open lips, told to close: gap "
+            f"{closing['gap']:.3f}, largest {closing['largest']:.3f}",
+        ]
+    lines += [
+        "",
+        f"blink: lids stay {blink['lids apart, of open']:.2f} of their opening apart, "
+        f"brows move {blink['brow moved']:.4f}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -157,8 +175,10 @@ def main(words: list[str] | None = None) -> int:
         raise UserError(f"{arguments.portraits}: holds no photos ({', '.join(PHOTOS)})")
     bundle = resolve_bundle("demo" if arguments.checkpoint is None else None, arguments.checkpoint)
     if bundle.config.face.dyn_dim < INPUTS:
-        raise UserError(f"config {bundle.config.name!r}: its z_dyn holds no ARKit coefficients, so "
-                        "it cannot be told any; use weights of config 'demo'")  # fmt: skip
+        raise UserError(
+            f"config {bundle.config.name!r}: its z_dyn holds no ARKit coefficients, so "
+            "it cannot be told any; use weights of config 'demo'"
+        )
     pipeline, report, found = Pipeline(bundle), Reporter("quiet"), []
     for path in paths:
         try:

@@ -11,8 +11,28 @@ import numpy as np
 
 from vasa_jax.typing import ARKIT, FPS, Float, PortraitArray
 
-INNER_LIPS = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88,
-              95)  # fmt: skip
+INNER_LIPS = (
+    78,
+    191,
+    80,
+    81,
+    82,
+    13,
+    312,
+    311,
+    310,
+    415,
+    308,
+    324,
+    318,
+    402,
+    317,
+    14,
+    87,
+    178,
+    88,
+    95,
+)
 """The inner edge of the lips in the mesh, all around."""
 UPPER_LIP, LOWER_LIP, FOREHEAD, CHIN = 13, 14, 10, 152
 BROWS, EYE_CORNERS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336), (33, 133, 362, 263)
@@ -103,10 +123,12 @@ def mouth_statistics(
     }
     if opened:
         found |= {
-            "contrast inside": middle("contrast"), "luma inside": middle("luma"),
-            "teeth share": middle("teeth"), "dark share": middle("dark"),
+            "contrast inside": middle("contrast"),
+            "luma inside": middle("luma"),
+            "teeth share": middle("teeth"),
+            "dark share": middle("dark"),
             "inside visible": float(np.mean([i.visible for i in opened])),
-        }  # fmt: skip
+        }
     return found
 
 

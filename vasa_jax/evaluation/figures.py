@@ -38,11 +38,13 @@ _LABEL = {
 }
 _OWN = {"pose_error_own": Figure("pose error by the model's own encoder", "deg", "0")}
 _SHARES = {
-    "pose_only.expression_share": Figure("pose only: change of expression, of a full transfer's",
-                                         "share", "0"),
-    "dyn_only.pose_share": Figure("dynamics only: turn of the head, of a full transfer's", "share",
-                                  "0"),
-}  # fmt: skip
+    "pose_only.expression_share": Figure(
+        "pose only: change of expression, of a full transfer's", "share", "0"
+    ),
+    "dyn_only.pose_share": Figure(
+        "dynamics only: turn of the head, of a full transfer's", "share", "0"
+    ),
+}
 _OWN_SHARES = {
     f"{key}_own": figure._replace(text=f"{figure.text}, by the model's own encoders")
     for key, figure in _SHARES.items()
@@ -75,8 +77,9 @@ SECTIONS: dict[str, dict[str, Figure]] = {
     "Exact swaps: one factor alone": _under("pose_only.", _PICTURES, words="pose only: ")
     | _under("dyn_only.", _PICTURES, words="dynamics only: ")
     | {
-        "dyn_only.lpips_of_copy": Figure("dynamics only: LPIPS of the source, unchanged", "",
-                                         "above ours"),
+        "dyn_only.lpips_of_copy": Figure(
+            "dynamics only: LPIPS of the source, unchanged", "", "above ours"
+        ),
         "pose_only.gain": Figure(f"pose only: {_GAIN}", "", "1"),
         "dyn_only.gain": Figure(f"dynamics only: {_GAIN}", "", "1"),
     }
@@ -84,19 +87,27 @@ SECTIONS: dict[str, dict[str, Figure]] = {
     | _OWN_SHARES,
     "Audio-driven": {
         "speech.mouth_correlation": Figure("mouth opening, correlation with the truth", "", "1"),
-        "speech.closed": Figure(f"lips closed on /p b m/ (nearer than {CLOSED_LIPS} of the eyes' "
-                                f"distance, within {SLACK} frame)", "share", "1"),
-        **{f"speech.aperture_error {name}": Figure(f"lip aperture error, {name}",
-                                                   "% of the eyes' distance", "0")
-           for name in CLASSES},
+        "speech.closed": Figure(
+            f"lips closed on /p b m/ (nearer than {CLOSED_LIPS} of the eyes' "
+            f"distance, within {SLACK} frame)",
+            "share",
+            "1",
+        ),
+        **{
+            f"speech.aperture_error {name}": Figure(
+                f"lip aperture error, {name}", "% of the eyes' distance", "0"
+            )
+            for name in CLASSES
+        },
         "speech.offset": Figure("audio offset (late is positive)", "frames", "0"),
         "speech.jump_ratio": Figure("jump at window boundaries over jump inside", "", "1"),
         "speech.gaze_error": Figure("gaze error against the command (0, 0)", "deg", "0"),
         "speech.diversity_pose": Figure("diversity of head pose over seeds", "deg", "above 0"),
         "speech.diversity_dyn": Figure("diversity of z_dyn over seeds", "std", "above 0"),
         **_under("speech.", _DELTA),
-        "speech.delta_pose_motion": Figure("ΔP of the generated motion itself, angle",
-                                           "deg per frame", "as the truth"),
+        "speech.delta_pose_motion": Figure(
+            "ΔP of the generated motion itself, angle", "deg per frame", "as the truth"
+        ),
         "speech.face_found": _READ["face_found"],
     },
     "Response to commands": {
@@ -117,7 +128,7 @@ SECTIONS: dict[str, dict[str, Figure]] = {
     }
     | _under("truth.", _DELTA)
     | _under("exact.", _SHARES, _OWN_SHARES, words="exact pictures, "),
-}  # fmt: skip
+}
 """Every figure by its key, in the order of the report."""
 
 
@@ -136,18 +147,38 @@ _AIMS = (
     ("self-reenactment PSNR", ("self.psnr",), ">=", 25.0, "dB"),
     ("self-reenactment LPIPS", ("self.lpips",), "<=", 0.12, ""),
     ("cross-reenactment against the exact render, LPIPS", ("swap.lpips",), "<=", 0.15, ""),
-    ("same person as the source, cross-reenactment", ("cross.same_person", "swap.same_person"),
-     ">=", 0.9, "share"),
+    (
+        "same person as the source, cross-reenactment",
+        ("cross.same_person", "swap.same_person"),
+        ">=",
+        0.9,
+        "share",
+    ),
     ("pose error after transfer", ("swap.pose_error", "cross.pose_error"), "<=", 3.0, "deg"),
-    ("pose-only transfer: change of expression", ("pose_only.expression_share",), "<=", 0.15,
-     "of a full transfer's"),
-    ("dyn-only transfer: change of pose", ("dyn_only.pose_share",), "<=", 0.15,
-     "of a full transfer's"),
-    ("mouth opening, audio-driven, correlation with the truth", ("speech.mouth_correlation",),
-     ">=", 0.7, ""),
+    (
+        "pose-only transfer: change of expression",
+        ("pose_only.expression_share",),
+        "<=",
+        0.15,
+        "of a full transfer's",
+    ),
+    (
+        "dyn-only transfer: change of pose",
+        ("dyn_only.pose_share",),
+        "<=",
+        0.15,
+        "of a full transfer's",
+    ),
+    (
+        "mouth opening, audio-driven, correlation with the truth",
+        ("speech.mouth_correlation",),
+        ">=",
+        0.7,
+        "",
+    ),
     ("closed lips on /p b m/", ("speech.closed",), ">=", 0.8, "share"),
     ("window boundary jump / inside jump", ("speech.jump_ratio",), "<=", 1.1, ""),
-)  # fmt: skip
+)
 OFFSET_AIM = 1
 SWEEP_AIM = 0.9
 

@@ -21,8 +21,9 @@ def frechet_distance(
     if divisor not in DIVISORS:
         raise ValueError(f"divisor {divisor!r} is not one of {', '.join(DIVISORS)}")
     if min(len(a), len(b)) < 2:
-        raise UserError(f"a Frechet distance needs two videos or more on each side, got {len(a)} "
-                        f"and {len(b)}")  # fmt: skip
+        raise UserError(
+            f"a Frechet distance needs two videos or more on each side, got {len(a)} and {len(b)}"
+        )
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     x, y = a - a.mean(0), b - b.mean(0)
     less = 1 if divisor == "n-1" else 0

@@ -39,8 +39,9 @@ def read_gate(
     """
     error = np.degrees(np.abs(np.asarray(motion.pose.rotation) - rotation))
     figures = {"pose_deg": float(error.mean())}
-    figures |= {f"{n}_deg": float(e) for n, e in zip(("pitch", "yaw", "roll"), error.mean(0),
-                                                      strict=True)}  # fmt: skip
+    figures |= {
+        f"{n}_deg": float(e) for n, e in zip(("pitch", "yaw", "roll"), error.mean(0), strict=True)
+    }
     if "arkit" not in heads:
         return figures
     layer = heads["arkit"]["Dense_0"]

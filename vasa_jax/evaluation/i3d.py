@@ -103,8 +103,10 @@ def load(path: Path) -> dict:
     """
     flat = flatten(load_arrays(path))
     try:
-        params = {"head/kernel": flat[f"params/{_HEAD}/Conv_0/kernel"],
-                  "head/bias": flat[f"params/{_HEAD}/Conv_0/bias"]}  # fmt: skip
+        params = {
+            "head/kernel": flat[f"params/{_HEAD}/Conv_0/kernel"],
+            "head/bias": flat[f"params/{_HEAD}/Conv_0/bias"],
+        }
         names = dict(_STEM)
         for block in MIXED:
             names |= {f"Mixed_{block}/{k}": f"mixed{block}/{v}" for k, v in _BRANCHES.items()}

@@ -31,8 +31,9 @@ def ssim(a: Frames, b: Frames) -> Float[np.ndarray, " t"]:
     """
     if min(a.shape[1:3]) < SSIM_WINDOW:
         raise ValueError(f"ssim: pictures of {a.shape[1:3]} are smaller than its window")
-    return np.array([_ssim(x.astype(np.float64), y.astype(np.float64)) for x, y in
-                     zip(a, b, strict=True)])  # fmt: skip
+    return np.array(
+        [_ssim(x.astype(np.float64), y.astype(np.float64)) for x, y in zip(a, b, strict=True)]
+    )
 
 
 def _ssim(x: np.ndarray, y: np.ndarray) -> float:

@@ -79,8 +79,12 @@ def markdown(
     lines += ["", "## Aims", "", "| figure | aim | reached | |", "|---|---|---|---|"]
     marks = {True: "yes", False: "no", None: "—"}
     lines += [f"| {a.text} | {a.wanted} | {a.value} | {marks[a.met]} |" for a in table]
-    lines += ["", f"Means; in brackets {CONFIDENCE:.0%} bootstrap intervals over people "
-              f"({RESAMPLES} resamples).", ""]  # fmt: skip
+    lines += [
+        "",
+        f"Means; in brackets {CONFIDENCE:.0%} bootstrap intervals over people "
+        f"({RESAMPLES} resamples).",
+        "",
+    ]
     for title, figures in SECTIONS.items():
         # A class of sounds that nobody spoke is no row.
         seen = [k for k in figures if k in found.summaries and any(found.summaries[k][:2])]
@@ -104,18 +108,28 @@ _HEAD = (
 
 def _row(figure: Figure, s: Summary) -> str:
     cells = (
-        figure.text, figure.unit, figure.best, number(s.mean), interval(s).strip(),
-        number(s.median), str(s.count), str(s.missing), str(s.groups),
-    )  # fmt: skip
+        figure.text,
+        figure.unit,
+        figure.best,
+        number(s.mean),
+        interval(s).strip(),
+        number(s.median),
+        str(s.count),
+        str(s.missing),
+        str(s.groups),
+    )
     return f"| {' | '.join(cells)} |"
 
 
 def _sweep_lines(found: Evaluation) -> list[str]:
     if not found.sweeps:
         return []
-    lines = ["## Sweeps, mean over the clips", "",
-             "| condition | unit | command → answer as read | correlation | right steps |",
-             "|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "## Sweeps, mean over the clips",
+        "",
+        "| condition | unit | command → answer as read | correlation | right steps |",
+        "|---|---|---|---|---|",
+    ]
     for name, r in found.sweeps.items():
         pairs = zip(r.curve.commands, r.curve.answers, strict=True)
         steps = ", ".join(f"{c:g} → {number(a if a == a else None)}" for c, a in pairs)
@@ -128,10 +142,14 @@ def _fvd_lines(found: Evaluation) -> list[str]:
     if found.fvd is None:
         return []
     values = ", ".join(f"{number(v)} (divisor {k})" for k, v in found.fvd.by_divisor.items())
-    return ["## Frechet video distance", "",
-            f"{values}; {found.fvd.ours} runs of ours, {found.fvd.truth} true ones. I3D (Kinetics "
-            "400) logits of 25 frames at 224 px. Comparable only with the same data and as many "
-            "runs.", ""]  # fmt: skip
+    return [
+        "## Frechet video distance",
+        "",
+        f"{values}; {found.fvd.ours} runs of ours, {found.fvd.truth} true ones. I3D (Kinetics "
+        "400) logits of 25 frames at 224 px. Comparable only with the same data and as many "
+        "runs.",
+        "",
+    ]
 
 
 def _content(
@@ -175,13 +193,24 @@ def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
             write_png(folder / name, grid(rows, titles))
             sheets[name] = caption
 
-    sheet("swaps.png", "Transfers against the exact render.", gallery.swaps,
-          ("source", "driver", "ours", "exact"))  # fmt: skip
-    sheet("reenactment.png", "Cross-reenactment of clips.", gallery.reenactments,
-          ("source", "driver", "ours"))  # fmt: skip
+    sheet(
+        "swaps.png",
+        "Transfers against the exact render.",
+        gallery.swaps,
+        ("source", "driver", "ours", "exact"),
+    )
+    sheet(
+        "reenactment.png",
+        "Cross-reenactment of clips.",
+        gallery.reenactments,
+        ("source", "driver", "ours"),
+    )
     longest = max((len(frames) for _, frames in gallery.talks), default=0)
-    sheet("talks.png", "Audio-driven, a person a row, times from left to right.",
-          [list(frames) for _, frames in gallery.talks if len(frames) == longest])  # fmt: skip
+    sheet(
+        "talks.png",
+        "Audio-driven, a person a row, times from left to right.",
+        [list(frames) for _, frames in gallery.talks if len(frames) == longest],
+    )
     for number_, curve in enumerate(gallery.mouths, 1):
         name = f"mouth_{number_}.png"
         plot_mouth(folder / name, curve)

@@ -95,14 +95,13 @@ def evaluate(
 
     common = (instruments, settings, samples)
     if len(clips):
-        stage("reenact", len(clips),
-              lambda go: measure_clips(model, clips, *common, gallery, go))  # fmt: skip
+        stage("reenact", len(clips), lambda go: measure_clips(model, clips, *common, gallery, go))
     if swap_count:
-        stage("swaps", swap_count,
-              lambda go: measure_swaps(model, swaps, *common, gallery, go))  # fmt: skip
+        stage("swaps", swap_count, lambda go: measure_swaps(model, swaps, *common, gallery, go))
     if len(clips) and settings.seeds:
-        lags, videos = stage("speech", len(clips), lambda go: measure_speech(
-            model, clips, *common, gallery, go))  # fmt: skip
+        lags, videos = stage(
+            "speech", len(clips), lambda go: measure_speech(model, clips, *common, gallery, go)
+        )
     if len(clips) and settings.sweep_clips:
         total = len(conditions()) * min(len(clips), settings.sweep_clips)
         sweeps = stage("sweeps", total, lambda go: measure_sweeps(model, clips, *common, go))

@@ -71,8 +71,15 @@ def plot_mouth(path: Path, curve: MouthCurve) -> None:
     mouth.set_ylabel("lip opening / eye distance")
     mouth.set_title(f"{curve.name} (shaded: /p b m/)")
     mouth.legend(loc="upper right")
-    sound.imshow(spectrogram(curve.waveform), origin="lower", aspect="auto", vmin=-70, vmax=0,
-                 extent=(0, len(curve.ours) / FPS, 0, 8), cmap="magma")  # fmt: skip
+    sound.imshow(
+        spectrogram(curve.waveform),
+        origin="lower",
+        aspect="auto",
+        vmin=-70,
+        vmax=0,
+        extent=(0, len(curve.ours) / FPS, 0, 8),
+        cmap="magma",
+    )
     sound.set_ylabel("kHz")
     sound.set_xlabel("seconds")
     figure.savefig(path, dpi=90)

@@ -42,8 +42,9 @@ class Videos:
             count = 0 if frames is None else len(frames) // FVD_FRAMES
             if count:
                 runs = frames[: count * FVD_FRAMES]
-                kept.append(instruments.video_features(
-                    runs.reshape(count, FVD_FRAMES, *frames.shape[1:])))  # fmt: skip
+                kept.append(
+                    instruments.video_features(runs.reshape(count, FVD_FRAMES, *frames.shape[1:]))
+                )
 
 
 def measure_speech(

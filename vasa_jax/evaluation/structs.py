@@ -31,9 +31,14 @@ class Model(Protocol):
     def audio(self, waveform: np.ndarray) -> np.ndarray: ...
 
     def sample(
-        self, features: Sequence[np.ndarray], controls: Sequence[Any], seeds: Sequence[int],
-        *, sources: Sequence[Any], sounds: Sequence[np.ndarray],
-    ) -> list[np.ndarray]: ...  # fmt: skip
+        self,
+        features: Sequence[np.ndarray],
+        controls: Sequence[Any],
+        seeds: Sequence[int],
+        *,
+        sources: Sequence[Any],
+        sounds: Sequence[np.ndarray],
+    ) -> list[np.ndarray]: ...
 
 
 class Readings(NamedTuple):

@@ -115,10 +115,13 @@ def _measure(one: _Transfer, model: Model, instruments: Instruments, samples: Sa
     read, read_exact = ([instruments.reader(p, False) for p in v] for v in (ours, exact))
     code, code_exact = ([encode_motion(model, p) for p in v] for v in (ours, exact))
     for suffix, std, mine, true in (
-        ("", np.ones(read[0].expression.shape[-1]), *(
-            [(r.rotation, r.expression) for r in v] for v in (read, read_exact))),
+        (
+            "",
+            np.ones(read[0].expression.shape[-1]),
+            *([(r.rotation, r.expression) for r in v] for v in (read, read_exact)),
+        ),
         ("_own", own_std, *([(c[:, :3], c[:, POSE_DIM:]) for c in v] for v in (code, code_exact))),
-    ):  # fmt: skip
+    ):
         _add_shares(samples, suffix, who, mine, true, std)
     add_readings(samples, "swap", who, read[1], read_exact[1])
     full, source = Viewed(one.full, read[1]), Viewed(one.source, read_exact[0])

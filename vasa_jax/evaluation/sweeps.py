@@ -27,13 +27,28 @@ class Condition(NamedTuple):
 def conditions() -> tuple[Condition, ...]:
     """Gaze yaw and pitch, head distance, and the emotions that differ most from neutral."""
     gaze = (
-        Condition("gaze_yaw", "deg", (-30.0, -15.0, 0.0, 15.0, 30.0),
-                  lambda x: Controls(gaze=(x, 0.0)), lambda r: _mean(np.degrees(r.gaze[:, 0]))),
-        Condition("gaze_pitch", "deg", (-20.0, -10.0, 0.0, 10.0, 20.0),
-                  lambda x: Controls(gaze=(0.0, x)), lambda r: _mean(np.degrees(r.gaze[:, 1]))),
-        Condition("distance", "of the mean", (0.8, 0.9, 1.0, 1.1, 1.25),
-                  lambda x: Controls(distance=x), lambda r: float(np.exp(-_mean(r.log_scale)))),
-    )  # fmt: skip
+        Condition(
+            "gaze_yaw",
+            "deg",
+            (-30.0, -15.0, 0.0, 15.0, 30.0),
+            lambda x: Controls(gaze=(x, 0.0)),
+            lambda r: _mean(np.degrees(r.gaze[:, 0])),
+        ),
+        Condition(
+            "gaze_pitch",
+            "deg",
+            (-20.0, -10.0, 0.0, 10.0, 20.0),
+            lambda x: Controls(gaze=(0.0, x)),
+            lambda r: _mean(np.degrees(r.gaze[:, 1])),
+        ),
+        Condition(
+            "distance",
+            "of the mean",
+            (0.8, 0.9, 1.0, 1.1, 1.25),
+            lambda x: Controls(distance=x),
+            lambda r: float(np.exp(-_mean(r.log_scale))),
+        ),
+    )
     return gaze + tuple(_emotion(name) for name in ("happiness", "sadness", "anger", "surprise"))
 
 

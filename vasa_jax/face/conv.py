@@ -12,9 +12,14 @@ from jax.typing import DTypeLike
 from vasa_jax.typing import Array, Float
 
 __all__ = [
-    "Conv", "Style", "conv2d", "conv2d_up2", "conv3d", "fold_weight_standardisation",
+    "Conv",
+    "Style",
+    "conv2d",
+    "conv2d_up2",
+    "conv3d",
+    "fold_weight_standardisation",
     "standardise_kernel",
-]  # fmt: skip
+]
 
 WS_KERNEL = "ws_kernel"
 """Name of the parameters that are standardised before use: folding finds them by it."""

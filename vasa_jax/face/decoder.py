@@ -36,9 +36,13 @@ class Decoder(nn.Module):
         x = project(from_front(volume))
         if hint is not None:
             told = Conv(
-                c.decoder_width, 1, standardise=False, style=style,
-                kernel_init=nn.initializers.zeros, name="hint",
-            )  # fmt: skip
+                c.decoder_width,
+                1,
+                standardise=False,
+                style=style,
+                kernel_init=nn.initializers.zeros,
+                name="hint",
+            )
             x = x + told(hint.astype(x.dtype))
         for i in range(c.decoder_blocks):
             x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x, embed)

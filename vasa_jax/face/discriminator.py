@@ -60,9 +60,12 @@ class SpectralConv(nn.Module):
         u, v = jax.lax.stop_gradient((state.value["u"], state.value["v"]))
         kernel = (kernel / (v @ matrix @ u)).astype(self.dtype)
         y = jax.lax.conv_general_dilated(
-            x.astype(self.dtype), kernel, (self.stride, self.stride), [(self.padding,) * 2] * 2,
+            x.astype(self.dtype),
+            kernel,
+            (self.stride, self.stride),
+            [(self.padding,) * 2] * 2,
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )  # fmt: skip
+        )
         return y + bias.astype(self.dtype)
 
 

@@ -20,8 +20,13 @@ from vasa_jax.face.readin import INPUTS, ReadIn
 from vasa_jax.typing import ARKIT, Array, Float, Image, Motion
 
 __all__ = [
-    "SCALE", "batch_motions", "fold_read_outs", "label_code", "label_motions", "label_read_in",
-]  # fmt: skip
+    "SCALE",
+    "batch_motions",
+    "fold_read_outs",
+    "label_code",
+    "label_motions",
+    "label_read_in",
+]
 
 SCALE = 4.0
 """Of every entry: coefficients and radians spread by 0.1 to 0.3, codes by about 1."""
@@ -69,8 +74,10 @@ def batch_motions(
     if not config.face_losses.exact.codes:
         return tuple(encode_motion(view) for view in batch.views)
     if batch.source_arkit is None or batch.source_gaze is None or batch.source_pose is None:
-        raise UserError("face_losses.exact.codes needs data with head pose, gaze and ARKit labels "
-                        "of every picture: use swaps, or switch it off")  # fmt: skip
+        raise UserError(
+            "face_losses.exact.codes needs data with head pose, gaze and ARKit labels "
+            "of every picture: use swaps, or switch it off"
+        )
     source, driver = label_motions(batch, config.face.dyn_dim)
     if config.face_losses.exact.encoded_source:
         source = source._replace(dyn=encode_motion(batch.views[0]).dyn)
@@ -81,10 +88,16 @@ def label_read_in(dim: int) -> ReadIn:
     """The same code as stage 2 needs it, for faces without pictures."""
     zeros, kernel = np.zeros(INPUTS, np.float32), np.zeros((INPUTS, dim), np.float32)
     kernel[:, :INPUTS] = SCALE * np.eye(INPUTS, dtype=np.float32)
-    return ReadIn("linear", {
-        "centre": zeros, "spread": zeros + 1, "shift": zeros, "bias": np.zeros(dim, np.float32),
-        "kernel": kernel,
-    })  # fmt: skip
+    return ReadIn(
+        "linear",
+        {
+            "centre": zeros,
+            "spread": zeros + 1,
+            "shift": zeros,
+            "bias": np.zeros(dim, np.float32),
+            "kernel": kernel,
+        },
+    )
 
 
 def fold_read_outs(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -109,9 +122,11 @@ def fold_read_outs(params: Mapping[str, Any]) -> dict[str, Any]:
     turned = np.asarray(gaze["kernel"], np.float64)[dim:]
     heads = {
         "arkit": {"kernel": back[:, : len(ARKIT)], "bias": np.zeros(len(ARKIT))},
-        "gaze": {"kernel": np.concatenate([back[:, len(ARKIT) : INPUTS], turned]),
-                 "bias": np.zeros(2)},
-    }  # fmt: skip
+        "gaze": {
+            "kernel": np.concatenate([back[:, len(ARKIT) : INPUTS], turned]),
+            "bias": np.zeros(2),
+        },
+    }
     as_float = lambda tree: {k: np.asarray(v, np.float32) for k, v in tree.items()}  # noqa: E731
     face = dict(params["face"]) | {"dyn": dict(params["face"]["dyn"]) | {"head": as_float(head)}}
     return dict(params) | {"face": face} | {n: {"Dense_0": as_float(h)} for n, h in heads.items()}

@@ -45,7 +45,7 @@ from vasa_jax.loss_config import FaceLossConfig, RegionLoss
 from vasa_jax.means import Means, Term, add_up, uniform
 from vasa_jax.typing import Array, Float, Image, Int
 
-__all__ = ["discriminator_loss", "face_loss", "face_terms", "judged_pair"]  # fmt: skip
+__all__ = ["discriminator_loss", "face_loss", "face_terms", "judged_pair"]
 
 Scalar = Float[Array, ""]
 
@@ -275,8 +275,9 @@ def _layers(config, made) -> list[Term]:
         losses = [choice_loss(config, p.layers, p.shares, t, points) for p, t, points, _ in made]
         add("choice", exact.choice, losses)
     for name, loss, regions in (
-        ("flow", flow_loss, exact.flow_regions), ("shares", share_loss, exact.regions)
-    ):  # fmt: skip
+        ("flow", flow_loss, exact.flow_regions),
+        ("shares", share_loss, exact.regions),
+    ):
         weight = getattr(exact, name)
         if weight:
             _need(made[0][3], f"exact.{name}", "groups of swaps that tell places", "")
@@ -291,10 +292,14 @@ def _labels(config, batch, outputs) -> list[Term]:
         present = batch.pose_present
         present = jnp.ones(len(batch.identity)) if present is None else present
         values = [
-            pose_loss(config.pose, getattr(outputs, f"{f}_motion").pose,
-                      getattr(batch, f"{f}_pose"), present)
+            pose_loss(
+                config.pose,
+                getattr(outputs, f"{f}_motion").pose,
+                getattr(batch, f"{f}_pose"),
+                present,
+            )
             for f in frames
-        ]  # fmt: skip
+        ]
         terms.append(("pose", config.pose.weight, _average(values)))
     if config.gaze.weight and batch.gaze_present is not None:
         values = []
@@ -324,6 +329,8 @@ def _ramp(start: int, ramp: int, step: Int[Array, ""] | int | None) -> Scalar | 
 
 def _need(thing, key: str, what: str, leaf: str = ".weight"):
     if thing is None:
-        raise UserError(f"the loss face_losses.{key} needs {what}, which is missing: give it, or "
-                        f"switch the loss off with --set face_losses.{key}{leaf}=0")  # fmt: skip
+        raise UserError(
+            f"the loss face_losses.{key} needs {what}, which is missing: give it, or "
+            f"switch the loss off with --set face_losses.{key}{leaf}=0"
+        )
     return thing

@@ -11,9 +11,13 @@ from vasa_jax.face.sampling import sample_volume
 from vasa_jax.typing import Array, Float, Image, Pose
 
 __all__ = [
-    "LOG_SCALE_LIMIT", "ROTATION_LIMIT", "TRANSLATION_LIMIT", "DynEncoder", "PoseEncoder",
+    "LOG_SCALE_LIMIT",
+    "ROTATION_LIMIT",
+    "TRANSLATION_LIMIT",
+    "DynEncoder",
+    "PoseEncoder",
     "face_crop",
-]  # fmt: skip
+]
 
 ROTATION_LIMIT = 2.0
 """Radians; beyond a profile view (1.57), where the slope of tanh is still above a third."""

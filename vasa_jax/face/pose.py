@@ -32,9 +32,15 @@ from vasa_jax.typing import (
 )
 
 __all__ = [
-    "identity_pose", "inverse_pose_matrix", "mirror_pose", "motion_to_vector", "move",
-    "pose_matrix", "rotation_matrix", "vector_to_motion",
-]  # fmt: skip
+    "identity_pose",
+    "inverse_pose_matrix",
+    "mirror_pose",
+    "motion_to_vector",
+    "move",
+    "pose_matrix",
+    "rotation_matrix",
+    "vector_to_motion",
+]
 
 
 def rotation_matrix(euler: Float[Array, "*b 3"]) -> Float[Array, "*b 3 3"]:
@@ -77,10 +83,11 @@ def move(
     """Each (x, y, z) of `points` (batch b or 1) sent through its affine 3x4 matrix, float32."""
     # Highest precision: TF32 would place samples only to about a thousandth of the cube.
     moved = jnp.einsum(
-        "bij,bdhwj->bdhwi", matrix[:, :, :3],
+        "bij,bdhwj->bdhwi",
+        matrix[:, :, :3],
         jnp.broadcast_to(points, (matrix.shape[0], *points.shape[1:])),
         precision=lax.Precision.HIGHEST,
-    )  # fmt: skip
+    )
     return moved + matrix[:, None, None, None, :, 3]
 
 

@@ -66,17 +66,25 @@ class ResNet(nn.Module):
     def __call__(self, image: Image) -> Float[Array, "b h2 w2 c"]:
         x = normalise(image).astype(self.style.dtype)
         x = Conv(
-            self.width, 7, stride=2, standardise=False, use_bias=False, style=self.style,
+            self.width,
+            7,
+            stride=2,
+            standardise=False,
+            use_bias=False,
+            style=self.style,
             name="stem",
-        )(x)  # fmt: skip
+        )(x)
         x = jax.nn.relu(GroupNorm(self.style, name="stem_norm")(x))
         x = nn.max_pool(x, (3, 3), (2, 2), [(1, 1), (1, 1)])
         for stage, depth in enumerate(self.depths):
             for block in range(depth):
                 x = _Residual(
-                    self.width * 2**stage, 2 if stage and not block else 1, self.bottleneck,
-                    self.style, name=f"stage{stage + 1}_{block + 1}",
-                )(x)  # fmt: skip
+                    self.width * 2**stage,
+                    2 if stage and not block else 1,
+                    self.bottleneck,
+                    self.style,
+                    name=f"stage{stage + 1}_{block + 1}",
+                )(x)
         return x
 
 

@@ -55,16 +55,24 @@ def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter
         counts[kind] += 1
         if kind == "failed":
             report.error(f"row {row.line}: skipped: {text}")
-        report.event("row", line=row.line, outcome=kind, message=text,
-                     output=str(row.request.output) if row.request else None)  # fmt: skip
+        report.event(
+            "row",
+            line=row.line,
+            outcome=kind,
+            message=text,
+            output=str(row.request.output) if row.request else None,
+        )
 
     jobs = _jobs(rows, pipeline, report, outcome)
     while group := list(islice(jobs, pipeline.batch)):
         for job, problem in _run_group(group, pipeline, report):
             outcome(job.row, "failed" if problem else "made", problem or "")
     summary = Summary(**counts)
-    report.finish(f"{manifest}: {summary.made} made, {summary.skipped} already there, "
-                  f"{summary.failed} failed", **counts)  # fmt: skip
+    report.finish(
+        f"{manifest}: {summary.made} made, {summary.skipped} already there, "
+        f"{summary.failed} failed",
+        **counts,
+    )
     return summary
 
 
@@ -115,8 +123,14 @@ def _run_group(
     def begin(number: int) -> None:
         job = group[number]
         request, inputs = job.row.request, job.inputs
-        files[number] = ClipFile(request.output, inputs.portrait, request.picture,
-                                 inputs.clip.seconds, request.audio, job.details)  # fmt: skip
+        files[number] = ClipFile(
+            request.output,
+            inputs.portrait,
+            request.picture,
+            inputs.clip.seconds,
+            request.audio,
+            job.details,
+        )
 
     def write(number: int, frames: Frames | UserError) -> None:
         if isinstance(frames, UserError):

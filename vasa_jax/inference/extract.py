@@ -158,16 +158,24 @@ def extract_clips(
                 count = sum(len(piece.arrays["motion"]) for piece in pieces)
             counts[outcome] += 1
             frames += count
-            report.event("row", clip=name, outcome=outcome, frames=count,
-                         message=reasons.get(name, split.get(name, "")))  # fmt: skip
+            report.event(
+                "row",
+                clip=name,
+                outcome=outcome,
+                frames=count,
+                message=reasons.get(name, split.get(name, "")),
+            )
             advance(1)
     minutes = round(frames / FPS / 60, 3)
     summary = Summary(**counts, minutes=minutes, reasons=reasons, split=split)
     of = {"model": model, "config": encoder.config.name, "videos": len(clips)}
     _write_report(output / REPORT_NAME, of | summary._asdict())
-    report.finish(f"{output}: {summary.made} made, {summary.skipped} already there, "
-                  f"{summary.failed} failed, {minutes:.1f} minutes of motion", **counts,
-                  minutes=minutes)  # fmt: skip
+    report.finish(
+        f"{output}: {summary.made} made, {summary.skipped} already there, "
+        f"{summary.failed} failed, {minutes:.1f} minutes of motion",
+        **counts,
+        minutes=minutes,
+    )
     return summary
 
 
@@ -195,8 +203,9 @@ def _pieces(
     """The pieces of a clip, and where it was split ("" where it was not)."""
     motion = encoder(content.frames)
     if not np.isfinite(motion).all():
-        raise UserError(f"{name}: the face model gives NaN or infinity here; is its checkpoint "
-                        "whole?")  # fmt: skip
+        raise UserError(
+            f"{name}: the face model gives NaN or infinity here; is its checkpoint whole?"
+        )
     if isinstance(content.frames, Driver):
         count, where = content.frames.count, content.frames.breaks()
         found = content.frames.parts(motion)

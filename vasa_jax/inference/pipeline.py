@@ -86,8 +86,13 @@ class Pipeline:
     def programs(self) -> dict[str, int]:
         """How many programs of each stage were compiled so far."""
         hearing = self.hearing
-        stages = {"encode": self._encode, "hear": hearing.encode, "measure": hearing.measure,
-                  "sample": self._sample, "decode": self._decode}  # fmt: skip
+        stages = {
+            "encode": self._encode,
+            "hear": hearing.encode,
+            "measure": hearing.measure,
+            "sample": self._sample,
+            "decode": self._decode,
+        }
         return {name: program.compiled for name, program in stages.items()}
 
     def compile(self, report: Reporter) -> None:
@@ -164,9 +169,13 @@ class Pipeline:
             return self._sample(told, carry, inputs, rows)
 
         return ClipSampling(
-            step, wishes, self.config.motion, self.stats, self.config.audio.dim,
+            step,
+            wishes,
+            self.config.motion,
+            self.stats,
+            self.config.audio.dim,
             windows or self.config.inference.windows_per_call,
-        )  # fmt: skip
+        )
 
     def digests(self, sound: Samples, first: int, frames: int) -> UInt[np.ndarray, " windows"]:
         """What a call of `sampling` is told of the sound of `frames` frames from `first` on, so

@@ -38,16 +38,22 @@ class Controls:
                 self.gaze, GAZE_LIMITS_DEG, ("yaw", "pitch"), strict=True
             ):
                 if not math.isfinite(value) or abs(value) > limit:
-                    raise UserError(f"gaze {axis} {value:g} is out of range: give degrees within "
-                                    f"-{limit:g}..{limit:g}")  # fmt: skip
+                    raise UserError(
+                        f"gaze {axis} {value:g} is out of range: give degrees within "
+                        f"-{limit:g}..{limit:g}"
+                    )
         low, high = DISTANCE_LIMITS
         if self.distance is not None and not low <= self.distance <= high:
-            raise UserError(f"distance {self.distance:g} is out of range: give {low:g}..{high:g}, "
-                            "where 1.0 is the portrait's")  # fmt: skip
+            raise UserError(
+                f"distance {self.distance:g} is out of range: give {low:g}..{high:g}, "
+                "where 1.0 is the portrait's"
+            )
         for name, weight in self.emotion or ():
             if name not in EMOTIONS:
-                raise UserError(f"unknown emotion {name!r}{nearest(name, EMOTIONS)} "
-                                f"(known: {', '.join(EMOTIONS)})")  # fmt: skip
+                raise UserError(
+                    f"unknown emotion {name!r}{nearest(name, EMOTIONS)} "
+                    f"(known: {', '.join(EMOTIONS)})"
+                )
             if not 0.0 <= weight <= 1.0:
                 raise UserError(f"emotion {name}={weight:g} is out of range: give 0..1")
         if self.emotion and sum(w for _, w in self.emotion) > 1.0 + 1e-6:
@@ -83,8 +89,9 @@ class Picture:
         if self.crop not in ("auto", "none"):
             raise UserError(f"crop {self.crop!r} is not one of auto, none")
         if self.paste_back and self.crop == "none":
-            raise UserError("--paste-back needs --crop auto: without a crop there is nothing to "
-                            "paste back into")  # fmt: skip
+            raise UserError(
+                "--paste-back needs --crop auto: without a crop there is nothing to paste back into"
+            )
         if self.paste_back and self.side_by_side:
             raise UserError("--paste-back and --side-by-side exclude each other: choose one")
 

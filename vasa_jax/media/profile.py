@@ -28,8 +28,10 @@ def as_srgb(image: Image.Image, profile: bytes, tell: Callable[[str], None]) -> 
         mode = _SPACES.get(source.profile.xcolor_space.strip())
         if mode != image.mode and (mode, image.mode) != ("RGB", "L"):
             space = source.profile.xcolor_space.strip()
-            tell(f"its colour profile is for {space}, the picture is {image.mode}: colours are "
-                 "read as sRGB")  # fmt: skip
+            tell(
+                f"its colour profile is for {space}, the picture is {image.mode}: colours are "
+                "read as sRGB"
+            )
             return image
         convert = ImageCms.buildTransform(
             source,

@@ -54,8 +54,10 @@ def _per_window(name, value, dim, count):
         return np.zeros((count, dim), np.float32), np.zeros(count, bool)
     value = np.atleast_2d(np.asarray(value, np.float32))
     if value.ndim != 2 or value.shape[-1] != dim or not len(value) or not np.isfinite(value).all():
-        raise UserError(f"{name} must be {dim} finite numbers, or that many per window, "
-                        f"got shape {np.shape(value)}")  # fmt: skip
+        raise UserError(
+            f"{name} must be {dim} finite numbers, or that many per window, "
+            f"got shape {np.shape(value)}"
+        )
     return value[np.minimum(np.arange(count), len(value) - 1)], np.ones(count, bool)
 
 
@@ -136,8 +138,12 @@ def sample_clips(
     check_features(audio)
     sampling = ClipSampling(
         lambda carry, inputs: sample_windows(network, plan, params, carry, inputs, keys, weights),
-        controls, config, stats, audio[0].shape[-1], windows_per_call,
-    )  # fmt: skip
+        controls,
+        config,
+        stats,
+        audio[0].shape[-1],
+        windows_per_call,
+    )
     size = config.window * windows_per_call
     frames = max(map(len, audio))
     pieces = []
@@ -152,8 +158,10 @@ def check_features(audio: Sequence[Float[np.ndarray, "_ a"]]) -> None:
     """Raise UserError where a clip's features are not finite."""
     for number, clip in enumerate(audio):
         if not np.isfinite(clip).all():
-            raise UserError(f"clip {number}: its audio features hold NaN or infinity; "
-                            "is the sound file damaged?")  # fmt: skip
+            raise UserError(
+                f"clip {number}: its audio features hold NaN or infinity; "
+                "is the sound file damaged?"
+            )
 
 
 class ClipSampling:
@@ -233,6 +241,14 @@ def sample_clip(
 ) -> Float[np.ndarray, "t m"]:
     """`sample_clips` for one clip."""
     return sample_clips(
-        network, plan, weights, params, config, stats, [audio], [controls], key[None],
+        network,
+        plan,
+        weights,
+        params,
+        config,
+        stats,
+        [audio],
+        [controls],
+        key[None],
         windows_per_call,
-    )[0]  # fmt: skip
+    )[0]

@@ -14,8 +14,10 @@ def boundary_jump_ratio(motion: Float[np.ndarray, "t m"], window: int) -> float:
     Raises UserError when there is no edge or no inside, or nothing moves inside.
     """
     if window < 2 or len(motion) <= window:
-        raise UserError(f"boundary_jump_ratio: {len(motion)} frames hold no edge between windows "
-                        f"of {window}; generate more than one window")  # fmt: skip
+        raise UserError(
+            f"boundary_jump_ratio: {len(motion)} frames hold no edge between windows "
+            f"of {window}; generate more than one window"
+        )
     jumps = np.linalg.norm(np.diff(np.asarray(motion, np.float64), axis=0), axis=-1)
     at_edge = np.arange(1, len(motion)) % window == 0
     inside = jumps[~at_edge].mean()

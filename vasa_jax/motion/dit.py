@@ -134,8 +134,10 @@ class Block(nn.Module):
 def _attend(query, key, value, mask, backend):
     """(b, q, heads, c) attention; both backends take the softmax in float32."""
     if backend == "cudnn" and query.dtype == jnp.float32:
-        raise UserError("motion.attention_backend=cudnn computes in bf16 only; set precision=bf16 "
-                        "or motion.attention_backend=xla")  # fmt: skip
+        raise UserError(
+            "motion.attention_backend=cudnn computes in bf16 only; set precision=bf16 "
+            "or motion.attention_backend=xla"
+        )
     if mask is not None:
         mask = jnp.asarray(mask)[None, None]
         if backend == "cudnn":  # it refuses masks that broadcast (jax-ml/jax#28974)

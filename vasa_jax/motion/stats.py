@@ -39,8 +39,10 @@ def fit_stats(motion: Float[np.ndarray, "n m"]) -> MotionStats:
     if len(motion) == 0:
         raise UserError("motion statistics need at least one frame; the data set has none")
     if not np.isfinite(motion).all():
-        raise UserError("motion statistics: a motion vector holds NaN or infinity; prepare the "
-                        "data again, or leave that clip out")  # fmt: skip
+        raise UserError(
+            "motion statistics: a motion vector holds NaN or infinity; prepare the "
+            "data again, or leave that clip out"
+        )
     wide = np.asarray(motion, np.float64)
     mean, std = wide.mean(0), wide.std(0)
     std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)

@@ -27,24 +27,43 @@ def _dlib_chip(*points: tuple[float, float]) -> tuple[tuple[float, float], ...]:
 
 
 ARCFACE = Alignment(
-    ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655),
-     (70.7299, 92.2041)), 112,
-)  # fmt: skip
+    (
+        (38.2946, 51.6963),
+        (73.5318, 51.5014),
+        (56.0252, 71.7366),
+        (41.5493, 92.3655),
+        (70.7299, 92.2041),
+    ),
+    112,
+)
 """The five face points in InsightFace's 112 px chip."""
 DLIB = Alignment(
-    _dlib_chip((0.225492, 0.215990), (0.754762, 0.215990), (0.490127, 0.515625),
-               (0.254149, 0.780233), (0.726104, 0.780233)), 150, True,
-)  # fmt: skip
+    _dlib_chip(
+        (0.225492, 0.215990),
+        (0.754762, 0.215990),
+        (0.490127, 0.515625),
+        (0.254149, 0.780233),
+        (0.726104, 0.780233),
+    ),
+    150,
+    True,
+)
 """The five face points in dlib's 150 px chip, from its 68-point mean face; an eye is the mean of
 its six points."""
 VGGFACE = Alignment(tuple((x * 224 / 150, y * 224 / 150) for x, y in DLIB.template), 224)
 """VGGFace's 224 px chip: a whole face with a margin, as dlib's (Parkhi et al. 2015 widen a
 detector's box)."""
 DLIB_CORNERS = Alignment(
-    _dlib_chip((0.8595674595992, 0.2134981538014), (0.6460604764104, 0.2289674387677),
-               (0.1205750620789, 0.2137274526848), (0.3340850613712, 0.2290642403242),
-               (0.4901123135679, 0.6277975316475)), 150, True,
-)  # fmt: skip
+    _dlib_chip(
+        (0.8595674595992, 0.2134981538014),
+        (0.6460604764104, 0.2289674387677),
+        (0.1205750620789, 0.2137274526848),
+        (0.3340850613712, 0.2290642403242),
+        (0.4901123135679, 0.6277975316475),
+    ),
+    150,
+    True,
+)
 """dlib's own five points: outer and inner corner of the eye on the image's right, the same of the
 one on its left, base of the nose. For checks against dlib itself."""
 

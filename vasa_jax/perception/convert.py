@@ -53,8 +53,10 @@ def _numpy(tensor) -> np.ndarray:
 def _arcface(name: str, state: Mapping[str, np.ndarray]) -> dict:
     depths = DEPTHS[name]
     if depth_of(state) != depths:
-        raise UserError(f"these are not the weights of arcface-{name}: it has {depths} blocks, "
-                        f"the file {depth_of(state)}")  # fmt: skip
+        raise UserError(
+            f"these are not the weights of arcface-{name}: it has {depths} blocks, "
+            f"the file {depth_of(state)}"
+        )
     return params_from_torch(state, depths)
 
 

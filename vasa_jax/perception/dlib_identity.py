@@ -103,8 +103,12 @@ def load(path: Path) -> dict:
 
 def _named(tensors: Mapping[str, np.ndarray]) -> dict:
     """face-api's tensor names to ours: `X/conv/filters` becomes `X/Conv_0/kernel`, and so on."""
-    leaves = {"conv/filters": ("Conv_0", "kernel"), "conv/bias": ("Conv_0", "bias"),
-              "scale/weights": ("scale",), "scale/biases": ("shift",)}  # fmt: skip
+    leaves = {
+        "conv/filters": ("Conv_0", "kernel"),
+        "conv/bias": ("Conv_0", "bias"),
+        "scale/weights": ("scale",),
+        "scale/biases": ("shift",),
+    }
     params: dict = {"fc": {"kernel": tensors["fc"]}}
     for name, array in tensors.items():
         if name == "fc":

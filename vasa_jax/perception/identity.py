@@ -50,8 +50,9 @@ def identity_network(name: str, params: Mapping, shrink: int = 1) -> IdentityNet
     elif name.removeprefix("arcface-") in DEPTHS:
         network, alignment = IResNet(DEPTHS[name.removeprefix("arcface-")]), ARCFACE
     else:
-        raise UserError(f"unknown identity network {name!r} (known: dlib, arcface-r50, "
-                        "arcface-r100)")  # fmt: skip
+        raise UserError(
+            f"unknown identity network {name!r} (known: dlib, arcface-r50, arcface-r100)"
+        )
 
     def apply(chips: Chips) -> tuple[Float[Array, "b e"], Features]:
         return network.apply({"params": params}, chips)

@@ -56,8 +56,9 @@ class VGG(nn.Module):
         for i, count in enumerate(self.blocks, 1):
             for j in range(1, count + 1):
                 name = f"{i}_{j}"
-                x = nn.Conv(self.widths[i - 1], (3, 3), padding=1, dtype=self.dtype,
-                            name=f"conv{name}")(x)  # fmt: skip
+                x = nn.Conv(
+                    self.widths[i - 1], (3, 3), padding=1, dtype=self.dtype, name=f"conv{name}"
+                )(x)
                 x = nn.relu(x)
                 found[f"relu{name}"] = x
                 # Layers below the deepest tap cost time and, on small images, would be empty.

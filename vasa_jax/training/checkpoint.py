@@ -34,9 +34,11 @@ class HostJsonHandler(ocp.CheckpointHandler):
     def restore(self, directory, args=None):
         file = Path(directory) / f"host-{jax.process_index()}-of-{jax.process_count()}.json"
         if not file.exists():
-            raise UserError(f"{directory}: was saved by another number of hosts than "
-                            f"{jax.process_count()}, so the place in the data is unknown; resume "
-                            "with as many hosts as before")  # fmt: skip
+            raise UserError(
+                f"{directory}: was saved by another number of hosts than "
+                f"{jax.process_count()}, so the place in the data is unknown; resume "
+                "with as many hosts as before"
+            )
         return json.loads(file.read_text())
 
 
@@ -163,14 +165,18 @@ def _readable(where: Path):
     except UserError:
         raise
     except Exception as error:  # Orbax, tensorstore and JSON each have their own
-        raise UserError(f"{where}: cannot be read ({str(error)[:200]}); remove this folder to go "
-                        "on from the checkpoint before it") from error  # fmt: skip
+        raise UserError(
+            f"{where}: cannot be read ({str(error)[:200]}); remove this folder to go "
+            "on from the checkpoint before it"
+        ) from error
 
 
 def _check_header(header: dict, config: Config, stage: str, where: Path) -> None:
     if header["stage"] != stage:
-        raise UserError(f"{where}: is a checkpoint of stage {header['stage']!r}, not of {stage!r}; "
-                        "give each stage its own --workdir")  # fmt: skip
+        raise UserError(
+            f"{where}: is a checkpoint of stage {header['stage']!r}, not of {stage!r}; "
+            "give each stage its own --workdir"
+        )
     then, now = header["config"], to_dict(config)
     for section in MODEL_SECTIONS.get(stage, ()):
         for key, value in now[section].items():
@@ -178,9 +184,11 @@ def _check_header(header: dict, config: Config, stage: str, where: Path) -> None
                 continue
             old = then.get(section, {}).get(key, value)
             if old != value:
-                raise UserError(f"{where}: was trained with {section}.{key}={old}, this run asks "
-                                f"for {value}; use another --workdir or the old "
-                                "value")  # fmt: skip
+                raise UserError(
+                    f"{where}: was trained with {section}.{key}={old}, this run asks "
+                    f"for {value}; use another --workdir or the old "
+                    "value"
+                )
 
 
 def _check_shapes(metadata: Any, abstract: Any, where: Path) -> None:
@@ -189,12 +197,16 @@ def _check_shapes(metadata: Any, abstract: Any, where: Path) -> None:
     wanted = {n: tuple(x.shape) for n, x in _leaves(abstract)}
     for name in sorted(set(stored) ^ set(wanted)):
         verb = "lacks" if name in wanted else "holds"
-        raise UserError(f"{where}: {verb} {name!r}, unlike the state of this run, so it is a "
-                        "checkpoint of other settings; use another --workdir")  # fmt: skip
+        raise UserError(
+            f"{where}: {verb} {name!r}, unlike the state of this run, so it is a "
+            "checkpoint of other settings; use another --workdir"
+        )
     for name, shape in wanted.items():
         if stored[name] != shape:
-            raise UserError(f"{where}: {name} has shape {stored[name]}, this run needs {shape}; "
-                            "it was made with another config")  # fmt: skip
+            raise UserError(
+                f"{where}: {name} has shape {stored[name]}, this run needs {shape}; "
+                "it was made with another config"
+            )
 
 
 def _leaves(tree):

@@ -108,11 +108,15 @@ def assemble(
         stats = other.stats if stats is None else stats
         seen = other.seen if motion is None else seen
         if base is None:
-            notes.append(f"note: {' and '.join(missing)} from seed {seed}, so the bundle counts as "
-                         "untrained (--base DIR takes them from another bundle)")  # fmt: skip
+            notes.append(
+                f"note: {' and '.join(missing)} from seed {seed}, so the bundle counts as "
+                "untrained (--base DIR takes them from another bundle)"
+            )
         elif "motion" in missing:
-            notes.append(f"note: the motion model is the one of {base}: it speaks the language of "
-                         "the face model that its data was extracted with")  # fmt: skip
+            notes.append(
+                f"note: the motion model is the one of {base}: it speaks the language of "
+                "the face model that its data was extracted with"
+            )
     params = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(params), flatten(abstract_params(config)), "the exported parameters")
     return Assembled(Bundle(config, params, stats, trained, seen), origin, notes)
@@ -122,5 +126,7 @@ def _check_features(config: Config, workdir: Path, weights: Path) -> None:
     """Inference must hear what training heard."""
     known = learned_features(Path(workdir))
     if known is not None and known != features_identity(config, weights):
-        raise UserError(f"{weights}: {workdir} was trained on audio features of other weights, "
-                        "chunks or precision; give those that it was trained on")  # fmt: skip
+        raise UserError(
+            f"{weights}: {workdir} was trained on audio features of other weights, "
+            "chunks or precision; give those that it was trained on"
+        )

@@ -80,9 +80,11 @@ def initialise_hosts(config: Config) -> None:
     try:
         jax.distributed.initialize()
     except (ValueError, RuntimeError) as error:
-        raise UserError(f"mesh.distributed=true, but no cluster was found ({error}); start one "
-                        "process per host under Slurm, MPI or Kubernetes, or on a TPU "
-                        "pod") from None  # fmt: skip
+        raise UserError(
+            f"mesh.distributed=true, but no cluster was found ({error}); start one "
+            "process per host under Slurm, MPI or Kubernetes, or on a TPU "
+            "pod"
+        ) from None
 
 
 def train(
@@ -211,8 +213,10 @@ class _Run:
         try:
             return next(feed)
         except StopIteration:
-            raise UserError(f"the data ended at step {step} of {self.total}; give an iterator that "
-                            "repeats, or fewer steps") from None  # fmt: skip
+            raise UserError(
+                f"the data ended at step {step} of {self.total}; give an iterator that "
+                "repeats, or fewer steps"
+            ) from None
         finally:
             self.waited += time.perf_counter() - began
 
@@ -241,10 +245,12 @@ class _Run:
         finite = np.asarray(pending.finite)
         if not finite.all():
             names = [n for n, ok in zip(sorted(pending.metrics), finite, strict=True) if not ok]
-            raise UserError(f"step {pending.step}: {_culprit(names)} is not finite (in all: "
-                            f"{', '.join(names)}); nothing broken was saved, so resume with a "
-                            f"lower train_{self.task.name}.learning_rate or a clip, or look at the "
-                            "data")  # fmt: skip
+            raise UserError(
+                f"step {pending.step}: {_culprit(names)} is not finite (in all: "
+                f"{', '.join(names)}); nothing broken was saved, so resume with a "
+                f"lower train_{self.task.name}.learning_rate or a clip, or look at the "
+                "data"
+            )
         if pending.step % self.task.train.log_every == 0 or pending.step == self.total:
             values = {k: float(v) for k, v in jax.device_get(pending.metrics).items()}
             values |= self._speed(pending.step)

@@ -42,9 +42,11 @@ def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
     count, inner = len(devices), config.fsdp * config.tensor
     data = count // inner if config.data == -1 else config.data
     if data == 0 or (config.data == -1 and count % inner) or data * inner > count:
-        raise UserError(f"mesh {config.data} x {config.fsdp} x {config.tensor} (data, fsdp, tensor)"
-                        f" does not fit {count} devices; set mesh.fsdp and mesh.tensor so that "
-                        "their product divides the number of devices")  # fmt: skip
+        raise UserError(
+            f"mesh {config.data} x {config.fsdp} x {config.tensor} (data, fsdp, tensor)"
+            f" does not fit {count} devices; set mesh.fsdp and mesh.tensor so that "
+            "their product divides the number of devices"
+        )
     return jax.make_mesh(
         (data, config.fsdp, config.tensor),
         AXES,

@@ -79,8 +79,10 @@ def read_clip(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: is not a readable clip ({error}); extract it anew") from None
     motion = clip.get("motion")
     if motion is None or motion.ndim != 2 or not len(motion) or motion.dtype.kind != "f":
-        raise UserError(f"{path}: lacks a float array `motion` of one vector per frame, so it is "
-                        "no clip; extract it anew")  # fmt: skip
+        raise UserError(
+            f"{path}: lacks a float array `motion` of one vector per frame, so it is "
+            "no clip; extract it anew"
+        )
     if "waveform" in clip and clip["waveform"].dtype == np.int16:
         clip["waveform"] = clip["waveform"].astype(np.float32) / 32767
     if "waveform" in clip and clip["waveform"].ndim == 1 and clip["waveform"].dtype.kind == "f":
@@ -95,8 +97,9 @@ def index_clips(folder: Path, files: Sequence[Path]) -> Index:
     time. Raises UserError for broken clips and for motion that is not finite.
     """
     names = tuple(file.relative_to(folder).as_posix() for file in files)
-    marks = [(name, f.stat().st_size, f.stat().st_mtime_ns)
-             for name, f in zip(names, files, strict=True)]  # fmt: skip
+    marks = [
+        (name, f.stat().st_size, f.stat().st_mtime_ns) for name, f in zip(names, files, strict=True)
+    ]
     key = hashlib.sha256(json.dumps(marks).encode()).hexdigest()
     cache = folder / INDEX_NAME
     try:
@@ -151,16 +154,21 @@ def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats, SeenLabels]
         clip = read_clip(file)
         motion, seen = clip["motion"].astype(np.float64), seen.add(clip)
         if not np.isfinite(motion).all():
-            raise UserError(f"{file}: its motion holds NaN or infinity; extract it anew, or remove "
-                            "it")  # fmt: skip
+            raise UserError(
+                f"{file}: its motion holds NaN or infinity; extract it anew, or remove it"
+            )
         if frames and motion.shape[1:] != np.shape(mean):
-            raise UserError(f"{file}: holds vectors of {motion.shape[1]} numbers, the clips before "
-                            f"it {np.shape(mean)[0]}; keep one face model's clips in a "
-                            "folder")  # fmt: skip
+            raise UserError(
+                f"{file}: holds vectors of {motion.shape[1]} numbers, the clips before "
+                f"it {np.shape(mean)[0]}; keep one face model's clips in a "
+                "folder"
+            )
         models |= _model(file)
         if len(models) > 1:
-            raise UserError(f"{file}: was extracted with another model than the clips before it; "
-                            "run extract-motion again for the whole folder")  # fmt: skip
+            raise UserError(
+                f"{file}: was extracted with another model than the clips before it; "
+                "run extract-motion again for the whole folder"
+            )
         # Chan, Golub and LeVeque (1979): exact for a constant shift, unlike sums of squares.
         count, here = len(motion), motion.mean(0)
         delta = here - mean
@@ -219,9 +227,11 @@ class MotionClips:
         self.stats, self.seen = self._index.stats, self._index.seen
         dim = config.face.motion_dim
         if len(self.stats.mean) != dim:
-            raise UserError(f"{self._folder}: holds vectors of {len(self.stats.mean)} numbers, "
-                            f"config {config.name!r} has {dim}; extract the motion with this "
-                            "config's face model")  # fmt: skip
+            raise UserError(
+                f"{self._folder}: holds vectors of {len(self.stats.mean)} numbers, "
+                f"config {config.name!r} has {dim}; extract the motion with this "
+                "config's face model"
+            )
         self._context, self._window = config.motion.context, config.motion.window
         self._margin = audio_margin(config)
         train = split == "train"
@@ -245,9 +255,11 @@ class MotionClips:
         """`index_clips` made sure that all clips are of one making."""
         encoder, found = self._encoder, _features_of(file)
         if encoder is not None and found is not None and found != encoder.identity:
-            raise UserError(f"{file}: its audio features come from other weights, chunks or "
-                            "precision than those given; give what extract-motion had, or run it "
-                            "again with these")  # fmt: skip
+            raise UserError(
+                f"{file}: its audio features come from other weights, chunks or "
+                "precision than those given; give what extract-motion had, or run it "
+                "again with these"
+            )
         self.features = found if encoder is None else encoder.identity
         if not self._rest_share:
             return
@@ -334,14 +346,16 @@ class MotionClips:
         return MotionBatch(
             motion=motion[inside].astype(np.float32),
             valid=valid,
-            **{k: np.zeros(getattr(self.struct, k).shape[1:], np.float32) if v is None else v
-               for k, v in labels.items()},
+            **{
+                k: np.zeros(getattr(self.struct, k).shape[1:], np.float32) if v is None else v
+                for k, v in labels.items()
+            },
             **{f"has_{k}": np.bool_(v is not None) for k, v in labels.items()},
             audio=audio,
             waveform=wave,
             heard=heard,
             rests=rests,
-        )  # fmt: skip
+        )
 
     def _sound(
         self, name: str, clip: dict, first: int
@@ -364,8 +378,10 @@ class MotionClips:
         size = getattr(self.struct, key).shape[1]
         value = np.asarray(clip[key], np.float32).reshape(-1)
         if value.shape != (size,) or not np.isfinite(value).all():
-            raise UserError(f"{self._folder / name}: its label {key!r} must be {size} finite "
-                            f"numbers, it is {value.tolist()[:9]}")  # fmt: skip
+            raise UserError(
+                f"{self._folder / name}: its label {key!r} must be {size} finite "
+                f"numbers, it is {value.tolist()[:9]}"
+            )
         return value
 
     def _field(self, name: str, clip: dict, key: str, shape: tuple | None) -> np.ndarray:
@@ -374,8 +390,10 @@ class MotionClips:
         if not good or (value.ndim != 1 if shape is None else value.shape != shape):
             needed = "one row of samples" if shape is None else f"of shape {list(shape)}"
             how = " and --audio-weights" if key == "audio" else ""
-            raise UserError(f"{self._folder / name}: needs an array {key!r}, {needed}; extract the "
-                            f"clip anew with this config{how}")  # fmt: skip
+            raise UserError(
+                f"{self._folder / name}: needs an array {key!r}, {needed}; extract the "
+                f"clip anew with this config{how}"
+            )
         return value
 
     def correlations(self) -> Float[np.ndarray, "w m"]:
@@ -390,6 +408,8 @@ class MotionClips:
     def restore(self, state: dict[str, int]) -> None:
         """Go on at a place; raises UserError unless the folder holds the same clips."""
         if set(state) != {"epoch", "place", "windows"} or state["windows"] != len(self._owner):
-            raise UserError(f"{self._folder}: holds other clips than when the run was saved; put "
-                            "them back, or start in a new --workdir")  # fmt: skip
+            raise UserError(
+                f"{self._folder}: holds other clips than when the run was saved; put "
+                "them back, or start in a new --workdir"
+            )
         self._epoch, self._place = int(state["epoch"]), int(state["place"])

@@ -31,8 +31,10 @@ class NpzShards:
         files = sorted(self._folder.glob("*.npz"))
         hosts = jax.process_count()
         if not files:
-            raise UserError(f"{folder}: holds no .npz files; write one array per field of "
-                            f"{type(struct).__name__}: {', '.join(self._specs)}")  # fmt: skip
+            raise UserError(
+                f"{folder}: holds no .npz files; write one array per field of "
+                f"{type(struct).__name__}: {', '.join(self._specs)}"
+            )
         if len(files) < hosts:
             raise UserError(f"{folder}: {len(files)} files for {hosts} hosts; split them further")
         self._files = files[jax.process_index() :: hosts]
@@ -89,8 +91,10 @@ class NpzShards:
     def _fit(self, file, name, value):
         spec = self._specs[name]
         if value.shape[1:] != tuple(spec.shape[1:]):
-            raise UserError(f"{file}: {name} holds examples of shape {list(value.shape[1:])}, this "
-                            f"config needs {list(spec.shape[1:])}")  # fmt: skip
+            raise UserError(
+                f"{file}: {name} holds examples of shape {list(value.shape[1:])}, this "
+                f"config needs {list(spec.shape[1:])}"
+            )
         if value.dtype == np.uint8 and np.dtype(spec.dtype).kind == "f":
             return value.astype(np.float32) / 255.0
         if value.dtype.kind != np.dtype(spec.dtype).kind:
@@ -104,8 +108,10 @@ class NpzShards:
     def restore(self, state: dict[str, int]) -> None:
         """Go on at a place; the folder must hold the same files."""
         if state["file"] >= len(self._files):
-            raise UserError(f"{self._folder}: holds fewer files than when the run was saved; put "
-                            "them back, or start in a new --workdir")  # fmt: skip
+            raise UserError(
+                f"{self._folder}: holds fewer files than when the run was saved; put "
+                "them back, or start in a new --workdir"
+            )
         self._epoch, self._file = int(state["epoch"]), int(state["file"])
         self._offset = int(state["offset"])
 

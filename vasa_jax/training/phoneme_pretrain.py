@@ -61,8 +61,10 @@ def pretrain(
     not fit.
     """
     if config.audio.encoder != "mel":
-        raise UserError(f"audio.encoder={config.audio.encoder!r} comes pretrained; only 'mel' is "
-                        "trained on phonemes")  # fmt: skip
+        raise UserError(
+            f"audio.encoder={config.audio.encoder!r} comes pretrained; only 'mel' is "
+            "trained on phonemes"
+        )
     for part in (spoken, held):
         _check(part)
     frames = min(frames, spoken.phonemes.shape[1])
@@ -130,8 +132,9 @@ def _check(spoken: Spoken | None) -> None:
         return
     waves, phonemes = spoken.waveform.shape, spoken.phonemes.shape
     if waves != (phonemes[0], phonemes[1] * SAMPLES_PER_FRAME) or not waves[0]:
-        raise UserError(f"sound {waves} does not fit phonemes {phonemes} at {SAMPLES_PER_FRAME} "
-                        "samples a frame")  # fmt: skip
+        raise UserError(
+            f"sound {waves} does not fit phonemes {phonemes} at {SAMPLES_PER_FRAME} samples a frame"
+        )
     if not (spoken.phonemes >= 0).any():
         raise UserError("no frame has a known phoneme; recognised speech has none")
 

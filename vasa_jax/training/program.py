@@ -40,8 +40,10 @@ def build_program(task: Task, layout: Layout) -> Program:
     """
     ways, batch = layout.batch_ways(), task.train.batch
     if batch % (ways * task.train.accumulate):
-        raise UserError(f"train_{task.name}.batch={batch} must be a multiple of data x fsdp x "
-                        f"accumulate = {ways} x {task.train.accumulate}")  # fmt: skip
+        raise UserError(
+            f"train_{task.name}.batch={batch} must be a multiple of data x fsdp x "
+            f"accumulate = {ways} x {task.train.accumulate}"
+        )
     abstract = abstract_state(task)
     state = layout.shardings(abstract)
     whole = layout.replicated()
@@ -101,8 +103,10 @@ def _check_batch(task, batch):
             raise UserError(f"the batch lacks {name!r}, which stage {task.name!r} needs")
         value = np.asarray(given.pop(name))
         if value.shape != shape or value.dtype.kind != np.dtype(spec.dtype).kind:
-            raise UserError(f"batch field {name!r} is {value.dtype}{list(value.shape)}, but this "
-                            f"config needs {spec.dtype}{list(shape)} on each host; prepare the "
-                            "data with the same config")  # fmt: skip
+            raise UserError(
+                f"batch field {name!r} is {value.dtype}{list(value.shape)}, but this "
+                f"config needs {spec.dtype}{list(shape)} on each host; prepare the "
+                "data with the same config"
+            )
     if given:
         raise UserError(f"the batch has a field {sorted(given)[0]!r} that this config does not use")

@@ -74,10 +74,15 @@ class Bar:
         )
 
         self._bar = Progress(
-            TextColumn("training"), BarColumn(bar_width=30), MofNCompleteColumn(),
-            TimeRemainingColumn(), TextColumn("{task.fields[values]}"),
-            console=self._console, transient=True, disable=not sys.stderr.isatty(),
-        )  # fmt: skip
+            TextColumn("training"),
+            BarColumn(bar_width=30),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
+            console=self._console,
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
         self._bar.start()
         self._task = self._bar.add_task("training", total=total, completed=step, values="")
 

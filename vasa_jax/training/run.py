@@ -157,14 +157,17 @@ def make_task(
         struct = available(data, motion_batch_struct(config, config.train_motion.batch))
         if struct.audio is None and struct.waveform is None:
             lacking = "waveform" if config.audio.encoder == "mel" else "audio"
-            raise UserError(f"{data}: its batches lack the array {lacking!r}, from which config "
-                            f"{config.name!r} learns; add it, or give a folder of whole clips by "
-                            "`vasa-jax extract-motion`")  # fmt: skip
+            raise UserError(
+                f"{data}: its batches lack the array {lacking!r}, from which config "
+                f"{config.name!r} learns; add it, or give a folder of whole clips by "
+                "`vasa-jax extract-motion`"
+            )
         if config.diffusion.rest_share and struct.rests is None:
-            raise UserError(f"{data}: its batches do not say which windows begin after a rest "
-                            "('rests'), as generated clips will; give a folder of whole clips by "
-                            "`vasa-jax extract-motion`, or --set diffusion.rest_share=0"
-                            )  # fmt: skip
+            raise UserError(
+                f"{data}: its batches do not say which windows begin after a rest "
+                "('rests'), as generated clips will; give a folder of whole clips by "
+                "`vasa-jax extract-motion`, or --set diffusion.rest_share=0"
+            )
     return motion_task(config, frozen, batch=struct)
 
 
@@ -173,8 +176,10 @@ def keep_features(workdir: Path, identity: str) -> None:
     from. Raises UserError where it has learned from another's before."""
     path, known = workdir / FEATURES_NAME, learned_features(workdir)
     if known is not None and known != identity and (workdir / "checkpoints").is_dir():
-        raise UserError(f"{workdir}: has learned from audio features of other weights, chunks or "
-                        "precision; give those, or start in a new --workdir")  # fmt: skip
+        raise UserError(
+            f"{workdir}: has learned from audio features of other weights, chunks or "
+            "precision; give those, or start in a new --workdir"
+        )
     if jax.process_index() == 0:
         write_whole(path, "name of the audio features", json.dumps({"identity": identity}) + "\n")
 

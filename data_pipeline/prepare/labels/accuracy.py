@@ -127,9 +127,12 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def table(pairs: Pairs) -> str:
     """The errors as Markdown: per label the mean and median error, the bias and the correlation."""
-    lines = [f"{pairs.frames} frames, no face found in {pairs.missed}.", "",
-             "| label | mean error | median | 95 % below | bias | correlation |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"{pairs.frames} frames, no face found in {pairs.missed}.",
+        "",
+        "| label | mean error | median | 95 % below | bias | correlation |",
+        "|---|---|---|---|---|---|",
+    ]
 
     def row(
         name: str, error: np.ndarray, bias: object = "", r: object = "", unit: str = ""
@@ -177,8 +180,9 @@ def table(pairs: Pairs) -> str:
         felt = a[:, rest].max(1) > 0.3
         if felt.any():
             same = np.mean(a[felt][:, rest].argmax(1) == b[felt][:, rest].argmax(1))
-            lines.append(f"| likewise without neutral, where felt (> 0.3) | {100 * same:.0f} % "
-                         "| | | | |")  # fmt: skip
+            lines.append(
+                f"| likewise without neutral, where felt (> 0.3) | {100 * same:.0f} % | | | | |"
+            )
     if "arkit" in truth:
         jaw = ARKIT.index("jawOpen")
         a, b = truth["arkit"], found["arkit"]
@@ -194,8 +198,10 @@ def table(pairs: Pairs) -> str:
 
 def _arkit_table(a: Float[np.ndarray, "n 52"], b: Float[np.ndarray, "n 52"]) -> list[str]:
     """R2 as it is, and after the best line through it (the square of the correlation)."""
-    lines = ["| ARKit coefficient | spread of the truth | R2 | R2 after a line |",
-             "|---|---|---|---|"]  # fmt: skip
+    lines = [
+        "| ARKit coefficient | spread of the truth | R2 | R2 after a line |",
+        "|---|---|---|---|",
+    ]
     for i, name in enumerate(ARKIT):
         spread = float(np.std(a[:, i]))
         if spread < 0.01:

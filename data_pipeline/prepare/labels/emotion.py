@@ -13,8 +13,37 @@ STRIDE = 5
 """Every so many frames one is looked at: five a second, for the mean of a clip."""
 BATCH = 8
 # The corners of the 68 points of dlib in the mesh: brows, chin and jaw.
-_OUTLINE = (70, 63, 105, 66, 107, 336, 296, 334, 293, 300, 127, 234, 93, 132, 58, 172, 136, 150,
-            176, 152, 400, 379, 365, 397, 288, 361, 323, 454, 356)  # fmt: skip
+_OUTLINE = (
+    70,
+    63,
+    105,
+    66,
+    107,
+    336,
+    296,
+    334,
+    293,
+    300,
+    127,
+    234,
+    93,
+    132,
+    58,
+    172,
+    136,
+    150,
+    176,
+    152,
+    400,
+    379,
+    365,
+    397,
+    288,
+    361,
+    323,
+    454,
+    356,
+)
 _MARGIN = 0.2
 """How much wider and higher than those points the network's pictures were."""
 

@@ -109,11 +109,14 @@ def parse_choices(texts: Sequence[str]) -> dict[str, str]:
         kind, _, target = text.partition("=")
         module, _, attribute = target.partition(":")
         if not module or not attribute.isidentifier():
-            raise UserError(f"--labeller {text!r} is not of the form KIND=module:attribute, for "
-                            "example gaze=my_package.gaze:L2CS")  # fmt: skip
+            raise UserError(
+                f"--labeller {text!r} is not of the form KIND=module:attribute, for "
+                "example gaze=my_package.gaze:L2CS"
+            )
         if kind not in KINDS:
-            raise UserError(f"there is no labeller {kind!r}{nearest(kind, KINDS)} (known: "
-                            f"{', '.join(KINDS)})")  # fmt: skip
+            raise UserError(
+                f"there is no labeller {kind!r}{nearest(kind, KINDS)} (known: {', '.join(KINDS)})"
+            )
         if kind in choices:
             raise UserError(f"the labeller {kind!r} is named twice: name it once")
         choices[kind] = target
@@ -207,8 +210,10 @@ class Labellers:
     def _check(self, kind: str, value: object, shape: tuple[int, ...]) -> np.ndarray:
         array = np.asarray(value, np.float32)
         if array.shape != shape or not np.isfinite(array).all():
-            raise UserError(f"the labeller {kind}={self.names[kind]} gave numbers of shape "
-                            f"{array.shape}, not finite ones of shape {shape}")  # fmt: skip
+            raise UserError(
+                f"the labeller {kind}={self.names[kind]} gave numbers of shape "
+                f"{array.shape}, not finite ones of shape {shape}"
+            )
         return array
 
 
@@ -217,10 +222,14 @@ def _make(kind: str, name: str) -> Callable:
     try:
         factory = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"--labeller {kind}={name} cannot be imported ({error}): is the package "
-                        "installed, or its folder in PYTHONPATH?") from None  # fmt: skip
+        raise UserError(
+            f"--labeller {kind}={name} cannot be imported ({error}): is the package "
+            "installed, or its folder in PYTHONPATH?"
+        ) from None
     labeller = factory()
     if not callable(labeller):
-        raise UserError(f"--labeller {kind}={name}: {attribute}() is not callable; it must make a "
-                        f"{kind.capitalize()}Labeller of {_ROOM}.protocols")  # fmt: skip
+        raise UserError(
+            f"--labeller {kind}={name}: {attribute}() is not callable; it must make a "
+            f"{kind.capitalize()}Labeller of {_ROOM}.protocols"
+        )
     return labeller

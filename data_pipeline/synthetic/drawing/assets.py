@@ -28,8 +28,9 @@ def find_assets(folder: Path) -> Assets:
     Raises UserError for a folder without any of it.
     """
     if not Path(folder).is_dir():
-        raise UserError(f"{folder}: is no folder; --assets takes one with MakeHuman's "
-                        f"{', '.join(ROOMS)}")  # fmt: skip
+        raise UserError(
+            f"{folder}: is no folder; --assets takes one with MakeHuman's {', '.join(ROOMS)}"
+        )
     skins = {}
     for room in sorted((folder / "skins").glob("*")):
         found = [p for p in pictures(room) if "diffuse" in p.name]
@@ -43,8 +44,10 @@ def find_assets(folder: Path) -> Assets:
 
     found = Assets(skins, eyes, worn("eyebrows"), worn("eyelashes"), worn("hair"))
     if not any(found):
-        raise UserError(f"{folder}: holds none of MakeHuman's {', '.join(ROOMS)}; --assets takes a "
-                        "folder in MakeHuman's own layout")  # fmt: skip
+        raise UserError(
+            f"{folder}: holds none of MakeHuman's {', '.join(ROOMS)}; --assets takes a "
+            "folder in MakeHuman's own layout"
+        )
     return found
 
 

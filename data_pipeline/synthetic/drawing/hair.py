@@ -25,10 +25,16 @@ _COLUMNS, _DOME, _FALL, _DEEPEST = 48, 12, 15, 5.0
 _ROWS = _DOME + _FALL
 AZIMUTH = np.linspace(-np.pi, np.pi, _COLUMNS + 1)
 _THICK = {
-    "short": (0.05, 0.10, 0.03), "quiff": (0.05, 0.07, 0.03), "slick": (0.035, 0.05, 0.03),
-    "afro": (0.22, 0.36, 0.75), "curly": (0.12, 0.16, 0.75), "bowl": (0.07, 0.08, 0.7),
-    "bob": (0.06, 0.10, 0.7), "long": (0.06, 0.10, 0.6), "bun": (0.035, 0.03, 0.6),
-}  # fmt: skip
+    "short": (0.05, 0.10, 0.03),
+    "quiff": (0.05, 0.07, 0.03),
+    "slick": (0.035, 0.05, 0.03),
+    "afro": (0.22, 0.36, 0.75),
+    "curly": (0.12, 0.16, 0.75),
+    "bowl": (0.07, 0.08, 0.7),
+    "bob": (0.06, 0.10, 0.7),
+    "long": (0.06, 0.10, 0.6),
+    "bun": (0.035, 0.03, 0.6),
+}
 """Thickness: least, what volume adds, and the share of it that the sides have (absolute under
 0.1)."""
 
@@ -183,8 +189,11 @@ def _thickness(style, cut, rest, depth, rng):
     low = np.minimum(at.astype(int), rows - 2)
     rough = rough[low] + (at - low)[:, None] * (rough[low + 1] - rough[low])
     rough[:, -1] = rough[:, 0]
-    thick = thick * (1 + bump * np.clip(rough, -1.6, 1.6) * step(rest[..., 1] - 8.45, -1.0, 0.0)
-                     if rows == 3 else 1 + bump * np.clip(rough, -1.6, 1.6))  # fmt: skip
+    thick = thick * (
+        1 + bump * np.clip(rough, -1.6, 1.6) * step(rest[..., 1] - 8.45, -1.0, 0.0)
+        if rows == 3
+        else 1 + bump * np.clip(rough, -1.6, 1.6)
+    )
     # Thin towards the edge; a fringe lies on the forehead.
     border = 0.3 if style in ("afro", "curly") else 0.22
     floor = 0.35 if style in ("afro", "quiff", "curly") else 0.2

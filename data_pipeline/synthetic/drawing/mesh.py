@@ -23,18 +23,43 @@ VERSION = 2
 """Of the compact file: another number, another file."""
 LOWEST, WIDEST = 4.0, 2.6
 """What lies below, or further from the middle, is never in the picture (mesh units)."""
-PARTS = ("body", "helper-tights", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue",
-         "helper-l-eyelashes-1", "helper-l-eyelashes-2", "helper-r-eyelashes-1",
-         "helper-r-eyelashes-2", "helper-l-eye", "helper-r-eye", "helper-hair")  # fmt: skip
+PARTS = (
+    "body",
+    "helper-tights",
+    "helper-upper-teeth",
+    "helper-lower-teeth",
+    "helper-tongue",
+    "helper-l-eyelashes-1",
+    "helper-l-eyelashes-2",
+    "helper-r-eyelashes-1",
+    "helper-r-eyelashes-2",
+    "helper-l-eye",
+    "helper-r-eye",
+    "helper-hair",
+)
 JOINTS = ("joint-l-eye", "joint-r-eye", "joint-head", "joint-neck")
 MASKS = ("lips", "eyelids", "ears", "inside-mouth", "face")
-FOLDERS = ("head", "eyes", "nose", "mouth", "cheek", "chin", "ears", "eyebrows", "forehead",
-           "neck", "asym", "macrodetails")  # fmt: skip
+FOLDERS = (
+    "head",
+    "eyes",
+    "nose",
+    "mouth",
+    "cheek",
+    "chin",
+    "ears",
+    "eyebrows",
+    "forehead",
+    "neck",
+    "asym",
+    "macrodetails",
+)
 _BONES = {"head": 1.0, "jaw": 1.0, "neck03": 0.72, "neck02": 0.4, "neck01": 0.14}
 _LID_TOP = (7.38, 7.45)
 """Between the fold of the upper lid and the brow (mesh units): blinks fade out there."""
-_BODY = re.compile(r"spine|clavicle|shoulder|breast|upperarm|lowerarm|wrist|finger|metacarpal|root|"
-                   r"pelvis|leg|foot|toe")  # fmt: skip
+_BODY = re.compile(
+    r"spine|clavicle|shoulder|breast|upperarm|lowerarm|wrist|finger|metacarpal|root|"
+    r"pelvis|leg|foot|toe"
+)
 
 
 class Part(NamedTuple):

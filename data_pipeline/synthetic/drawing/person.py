@@ -66,8 +66,9 @@ class Person:
     """
 
     def __init__(self, identity, mesh: Mesh, proxies: list[Proxy], anchors: Anchors):
-        macro = macro_weights(identity.age, identity.sex, identity.ancestry, identity.muscle,
-                              identity.weight)  # fmt: skip
+        macro = macro_weights(
+            identity.age, identity.sex, identity.ancestry, identity.muscle, identity.weight
+        )
         bare = neutral_head(mesh, identity.shape, macro)
         self.mesh, self.proxies = mesh, proxies
         drawn = [mesh.parts[n] for n in mesh.parts if n != "helper-hair"]

@@ -80,7 +80,8 @@ def _read_mhclo(path: Path):
 
 def fit(proxy: Proxy, vertices: Float[np.ndarray, "v 3"]) -> Float[np.ndarray, "n 3"]:
     """Where the proxy's vertices lie on a head."""
-    scale = np.array([
-        abs(vertices[a, k] - vertices[b, k]) / d for k, (a, b, d) in enumerate(proxy.scale)
-    ], np.float32)  # fmt: skip
+    scale = np.array(
+        [abs(vertices[a, k] - vertices[b, k]) / d for k, (a, b, d) in enumerate(proxy.scale)],
+        np.float32,
+    )
     return np.einsum("nk,nkc->nc", proxy.by, vertices[proxy.at]) + proxy.offset * scale

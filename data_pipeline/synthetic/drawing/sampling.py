@@ -38,11 +38,33 @@ IRIS = np.array([
 COVERS_AN_EYE = ("bob02", "braid01", "short03")
 """Hair behind which gaze and blinks would be labelled and not seen."""
 _CUTS = (
-    {"": 2, "cropped": 4, "short": 10, "quiff": 4, "slick": 6, "afro": 9, "curly": 10, "bowl": 7,
-     "bob": 18, "long": 20, "bun": 10},
-    {"": 10, "cropped": 15, "short": 20, "quiff": 12, "slick": 11, "afro": 8, "curly": 9, "bowl": 5,
-     "bob": 3, "long": 5, "bun": 2},
-)  # fmt: skip
+    {
+        "": 2,
+        "cropped": 4,
+        "short": 10,
+        "quiff": 4,
+        "slick": 6,
+        "afro": 9,
+        "curly": 10,
+        "bowl": 7,
+        "bob": 18,
+        "long": 20,
+        "bun": 10,
+    },
+    {
+        "": 10,
+        "cropped": 15,
+        "short": 20,
+        "quiff": 12,
+        "slick": 11,
+        "afro": 8,
+        "curly": 9,
+        "bowl": 5,
+        "bob": 3,
+        "long": 5,
+        "bun": 2,
+    },
+)
 """Chances of painted hair, of women and of men, in a hundred."""
 _FRINGED, _LEAST_FRINGE = {"bowl": 1.0}, {"bowl": 0.4, "bob": 0.3, "long": 0.3}
 _BESPECTACLED = 0.12, 0.45
@@ -131,7 +153,8 @@ def _cut(rng, hair: str, male: bool, age: float) -> Cut:
         hairline=float(np.clip(high, 0, 1)),
         volume=float(rng.random()),
         fringe=_LEAST_FRINGE.get(hair, 0.0) + 0.6 * float(rng.random())
-        if fringed and rng.random() < _FRINGED.get(hair, 0.4) else 0.0,
+        if fringed and rng.random() < _FRINGED.get(hair, 0.4)
+        else 0.0,
         sweep=float(rng.uniform(-1, 1)),
         end=float(rng.uniform(*ends)),
         opening=float(rng.uniform(1.2, 1.85)),
@@ -139,7 +162,7 @@ def _cut(rng, hair: str, male: bool, age: float) -> Cut:
         curl=float(rng.uniform(0, 0.2)),
         wave=float(rng.choice([0.0, 0.3, 1.0])),
         contrast=float(rng.uniform(0.5, 1.2)),
-    )  # fmt: skip
+    )
 
 
 def _mouth(seed: int, age: float, sex: float, skin) -> Mouth:
@@ -256,5 +279,11 @@ def _background(rng) -> Background:
     base = rng.uniform(0.08, 0.85)
     first = _colour(np.clip(base + 0.15 * rng.uniform(-1, 1, 3), 0, 1))
     second = _colour(np.clip(base + rng.uniform(-0.35, 0.35) + 0.15 * rng.uniform(-1, 1, 3), 0, 1))
-    return Background(kind, first, second, float(rng.uniform(0, 2 * np.pi)),
-                      float(rng.uniform(0.1, 0.6)), int(rng.integers(2**31)))  # fmt: skip
+    return Background(
+        kind,
+        first,
+        second,
+        float(rng.uniform(0, 2 * np.pi)),
+        float(rng.uniform(0.1, 0.6)),
+        int(rng.integers(2**31)),
+    )

@@ -51,8 +51,10 @@ class Scene:
         try:
             self.context = moderngl.create_context(standalone=True, backend="egl")
         except Exception as error:  # glcontext raises plain Exception
-            raise UserError(f"cannot draw heads: no EGL context ({error}); on Debian install "
-                            "libegl1 libegl-mesa0 libgl1-mesa-dri") from None  # fmt: skip
+            raise UserError(
+                f"cannot draw heads: no EGL context ({error}); on Debian install "
+                "libegl1 libegl-mesa0 libgl1-mesa-dri"
+            ) from None
         self._side = side
         sources = (
             ("skin", shaders.SKIN),
@@ -145,10 +147,15 @@ class Scene:
     def light(self, light: Light, focal: float) -> None:
         """Lights and lens (focal length in picture widths) of all that follows."""
         near, far, f = _NEAR, _FAR, 2 * focal
-        matrix = np.array([
-            [f, 0, 0, 0], [0, -f, 0, 0],
-            [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, 1, 0],
-        ], "f4")  # fmt: skip
+        matrix = np.array(
+            [
+                [f, 0, 0, 0],
+                [0, -f, 0, 0],
+                [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)],
+                [0, 0, 1, 0],
+            ],
+            "f4",
+        )
         for program in (*self._programs.values(), self._place_program):
             program["projection"].write(np.ascontiguousarray(matrix.T).tobytes())
             for name, value in light._asdict().items():

@@ -6,18 +6,44 @@ from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh
 from vasa_jax.typing import Float
 
 ANCESTRIES = ("african", "asian", "caucasian")
-_OPPOSITE = (("decr", "incr"), ("down", "up"), ("in", "out"), ("concave", "convex"),
-             ("compress", "uncompress"), ("backward", "forward"))  # fmt: skip
+_OPPOSITE = (
+    ("decr", "incr"),
+    ("down", "up"),
+    ("in", "out"),
+    ("concave", "convex"),
+    ("compress", "uncompress"),
+    ("backward", "forward"),
+)
 _HEADS = ("diamond", "invertedtriangular", "oval", "rectangular", "round", "square", "triangular")
 _EARS = ("pointed", "round", "square", "triangle")
 # Not a matter of identity (the macro shapes hold it), or out of the picture, or the head's place.
-_LEFT_OUT = ("head-age", "head-trans", "head-angle", "measure-neck", "neck-trans", "neck-double",
-             "mouth-trans-in", "nose-trans-in", "mouth-dimples", "chin-jaw-drop",
-             "chin-cleft")  # fmt: skip
+_LEFT_OUT = (
+    "head-age",
+    "head-trans",
+    "head-angle",
+    "measure-neck",
+    "neck-trans",
+    "neck-double",
+    "mouth-trans-in",
+    "nose-trans-in",
+    "mouth-dimples",
+    "chin-jaw-drop",
+    "chin-cleft",
+)
 _STRENGTH = {
-    "head": 0.45, "forehead": 0.42, "eyebrows": 0.45, "eye": 0.48, "nose": 0.52, "mouth": 0.48,
-    "cheek": 0.48, "chin": 0.46, "ear": 0.32, "neck": 0.28, "asym": 0.18, "asymm": 0.18,
-}  # fmt: skip
+    "head": 0.45,
+    "forehead": 0.42,
+    "eyebrows": 0.45,
+    "eye": 0.48,
+    "nose": 0.52,
+    "mouth": 0.48,
+    "cheek": 0.48,
+    "chin": 0.46,
+    "ear": 0.32,
+    "neck": 0.28,
+    "asym": 0.18,
+    "asymm": 0.18,
+}
 
 
 def axes(mesh: Mesh) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:

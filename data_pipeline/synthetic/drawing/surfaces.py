@@ -31,10 +31,14 @@ class Normals:
 def sphere(rings: int = 18, segments: int = 28):
     """A unit sphere: vertices (n, 3), which are its normals too, and triangles."""
     polar, around = np.linspace(0, np.pi, rings + 1), np.arange(segments) * 2 * np.pi / segments
-    grid = np.stack([
-        np.sin(polar)[:, None] * np.cos(around), np.sin(polar)[:, None] * np.sin(around),
-        np.broadcast_to(np.cos(polar)[:, None], (rings + 1, segments)),
-    ], -1)  # fmt: skip
+    grid = np.stack(
+        [
+            np.sin(polar)[:, None] * np.cos(around),
+            np.sin(polar)[:, None] * np.sin(around),
+            np.broadcast_to(np.cos(polar)[:, None], (rings + 1, segments)),
+        ],
+        -1,
+    )
     at = np.arange((rings + 1) * segments).reshape(rings + 1, segments)
     a, b = at[:-1], at[1:]
     c, d = np.roll(a, -1, 1), np.roll(b, -1, 1)

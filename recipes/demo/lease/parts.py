@@ -17,9 +17,12 @@ from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.pairs import Augment
 
 ADVERSARIAL = (
-    "adversarial.weight=0.1", "adversarial.feature_matching=4", "adversarial.scales=1",
-    "adversarial.widths=32,64,128,256", "adversarial.face_patches=true",
-)  # fmt: skip
+    "adversarial.weight=0.1",
+    "adversarial.feature_matching=4",
+    "adversarial.scales=1",
+    "adversarial.widths=32,64,128,256",
+    "adversarial.face_patches=true",
+)
 AUGMENT = Augment(own=0.25, views=(), tries=TRIES)
 """Of the generator's swaps, which come with exact codes."""
 
@@ -60,15 +63,31 @@ class Scale(NamedTuple):
 
 
 LEASE = Scale(
-    "demo", SETTINGS, picture=256, groups=2000, held=8, swaps=12, least=32, precision="bf16",
+    "demo",
+    SETTINGS,
+    picture=256,
+    groups=2000,
+    held=8,
+    swaps=12,
+    least=32,
+    precision="bf16",
     parts=(
         Part("pose", "pose", 0.10, 256, 256, 3e-4, 200, POSE),
         Part("dyn", "dyn", 0.14, 256, 256, 3e-4, 200, LABELS),
         Part("generator128", "generator", 0.32, 128, 64, 4e-4, 20, PIXELS + FEATURES, FROZEN),
-        Part("generator256", "generator", 0.44, 256, 32, 2e-4, 20,
-             PIXELS + FEATURES + ADVERSARIAL, FROZEN),
+        Part(
+            "generator256",
+            "generator",
+            0.44,
+            256,
+            32,
+            2e-4,
+            20,
+            PIXELS + FEATURES + ADVERSARIAL,
+            FROZEN,
+        ),
     ),
-)  # fmt: skip
+)
 """Nine minutes of one accelerator of 141 GB. Shares follow the figures that lag most."""
 
 REHEARSAL = LEASE._replace(
@@ -97,9 +116,16 @@ REHEARSAL = LEASE._replace(
 def config_of(scale: Scale, part: Part) -> Config:
     """The model's config with a part's losses and optimiser."""
     train = {
-        "batch": part.batch, "learning_rate": part.rate, "warmup": 0, "schedule": "constant",
-        "beta1": 0.9, "weight_decay": 1e-4, "clip": 5.0, "ema": 0.998, "flat": "true",
-    }  # fmt: skip
+        "batch": part.batch,
+        "learning_rate": part.rate,
+        "warmup": 0,
+        "schedule": "constant",
+        "beta1": 0.9,
+        "weight_decay": 1e-4,
+        "clip": 5.0,
+        "ema": 0.998,
+        "flat": "true",
+    }
     if part.kind == "generator":
         train["scan_decodes"] = "true"
     stage = "pose" if part.kind == "pose" else "face"

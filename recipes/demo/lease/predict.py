@@ -95,22 +95,27 @@ def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> l
     ready = SETUP + COMPILE["pose"]
     seconds = 60 * minutes - ready - GATE * len(scale.parts)
     spent, traced, rows = 0.0, SETUP, []
-    for part, end in zip(scale.parts, ends_of([p.share for p in scale.parts], seconds),
-                         strict=True):  # fmt: skip
+    for part, end in zip(
+        scale.parts, ends_of([p.share for p in scale.parts], seconds), strict=True
+    ):
         costs = found[part.name]
         by_flops = costs["flops"] / (PEAK * OF_PEAK)
         # Norms, activations and losses pass over memory besides; how often, XLA tells here.
         by_bytes = costs.get("bytes", 3 * costs["least_bytes"]) / (BANDWIDTH * OF_BANDWIDTH)
         step, own = max(by_flops, by_bytes), end - spent
         traced += costs["lower_seconds"]  # one after another
-        rows.append({
-            "part": part.name, "seconds": own, "step_seconds": step,
-            "bound": "bytes" if by_bytes > by_flops else "arithmetic",
-            "steps": own / step,
-            "examples": own / step * part.batch,
-            "compiled_by": traced + COMPILE[part.kind],
-            "begins": ready + spent + GATE * len(rows),
-        })  # fmt: skip
+        rows.append(
+            {
+                "part": part.name,
+                "seconds": own,
+                "step_seconds": step,
+                "bound": "bytes" if by_bytes > by_flops else "arithmetic",
+                "steps": own / step,
+                "examples": own / step * part.batch,
+                "compiled_by": traced + COMPILE[part.kind],
+                "begins": ready + spent + GATE * len(rows),
+            }
+        )
         spent = end
     return rows
 
@@ -133,11 +138,16 @@ def main(words: list[str] | None = None) -> int:
     report = {
         "question": "seconds of the lease's parts, counted and predicted",
         "jax": jax.__version__,
-        "assumed": {"of_peak": OF_PEAK, "of_bandwidth": OF_BANDWIDTH, "compile": COMPILE,
-                    "setup": SETUP, "gate": GATE},
+        "assumed": {
+            "of_peak": OF_PEAK,
+            "of_bandwidth": OF_BANDWIDTH,
+            "compile": COMPILE,
+            "setup": SETUP,
+            "gate": GATE,
+        },
         "counted": found,
         "predicted": predict(scale, found, arguments.minutes),
-    }  # fmt: skip
+    }
     text = json.dumps(report, indent=1)
     print(text)
     if arguments.output:

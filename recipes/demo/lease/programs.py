@@ -69,9 +69,14 @@ def programs_of(scale: Scale, part: Part, perception: Perception, layout: Layout
         return sample_swaps(pool, count, key, GATE_BATCH, part.size, plain)
 
     return Programs(
-        part, config, task, jax.jit(run, donate_argnums=0), jax.jit(held),
-        jax.jit(partial(gate.encode, config)), jax.jit(partial(gate.transfers, config)),
-    )  # fmt: skip
+        part,
+        config,
+        task,
+        jax.jit(run, donate_argnums=0),
+        jax.jit(held),
+        jax.jit(partial(gate.encode, config)),
+        jax.jit(partial(gate.transfers, config)),
+    )
 
 
 def _sampler(part: Part, config: Config) -> Callable:

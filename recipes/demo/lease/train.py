@@ -155,8 +155,13 @@ class _Run:
 
         ready = self.ready[number].result()
         programs, held = ready.programs, (self.pools.held, self.pools.counts[1])
-        self.output.log(at=self._at(), part=part.name, compiled=ready.seconds,
-                        bytes=ready.memory, flops=ready.flops)  # fmt: skip
+        self.output.log(
+            at=self._at(),
+            part=part.name,
+            compiled=ready.seconds,
+            bytes=ready.memory,
+            flops=ready.flops,
+        )
         heads = {}
         if part.kind == "dyn":
             heads = read_outs(programs.config.face.dyn_dim, *self.pools.looks())
@@ -167,8 +172,14 @@ class _Run:
         ema = jax.device_get(state.ema)
         last = steps.measure(programs, gate_params(part, self.face, ema), *held)
         keep = fine and steps.better(part.kind, last, first)
-        self.output.log(at=self._at(), part=part.name, steps=int(state.step), kept=keep,
-                        before=first, after=last)  # fmt: skip
+        self.output.log(
+            at=self._at(),
+            part=part.name,
+            steps=int(state.step),
+            kept=keep,
+            before=first,
+            after=last,
+        )
         if keep:
             self.face = laid_over(part, self.face, ema)
             self.output.save("face", self.face, {"part": part.name, "figures": last})
@@ -195,9 +206,13 @@ class _Run:
             share = (self.clock.passed - begin) / max(end - begin, 1e-6)
             rate, before = rate_at(part.rate, share), time.monotonic()
             state, metrics = programs.run(
-                state, frozen, self.pools.train, jnp.int32(self.pools.counts[0]),
-                jnp.int32(self.seed + number), jnp.float32(rate),
-            )  # fmt: skip
+                state,
+                frozen,
+                self.pools.train,
+                jnp.int32(self.pools.counts[0]),
+                jnp.int32(self.seed + number),
+                jnp.float32(rate),
+            )
             values = {name: float(value) for name, value in jax.device_get(metrics).items()}
             took = time.monotonic() - before
             if self.clock.passed - told > TELL_EVERY:

@@ -43,8 +43,9 @@ def test_colours(images):
     factors = np.random.default_rng(0).uniform(*augment.colour_limits(augment.STRONG))
     np.testing.assert_allclose(
         augment.colour_matrices(jnp.asarray(factors, jnp.float32)),
-        augment.colour_matrix(*factors), atol=1e-6,
-    )  # fmt: skip
+        augment.colour_matrix(*factors),
+        atol=1e-6,
+    )
     grey = jnp.full((300, 1, 1, 3), 0.5)
     brightness = pictures.recolour(grey, pictures.draw_colours(KEY, augment.STRONG, 300))[:, 0, 0]
     assert 0.3 <= brightness.min() < 0.32

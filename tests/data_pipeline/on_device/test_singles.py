@@ -25,9 +25,15 @@ CONFIG = get_config("debug", ["train_face.batch=8", "train_pose.batch=8"])
 CONFIG = dataclasses.replace(
     CONFIG, face=dataclasses.replace(CONFIG.face, dyn_crop=48, motion_image_size=40)
 )
-PLACES = tuple(jnp.array(k) for k in (
-    [0, 1, 2, 0, 1, 2, 0, 1], [0, 1, 1, 1, 0, 0, 0, 1], [0, 1, 2, 2, 1, 0, 1, 0],
-    [0, 1, 0, 1, 1, 0, 0, 1]))  # fmt: skip
+PLACES = tuple(
+    jnp.array(k)
+    for k in (
+        [0, 1, 2, 0, 1, 2, 0, 1],
+        [0, 1, 1, 1, 0, 0, 0, 1],
+        [0, 1, 2, 2, 1, 0, 1, 0],
+        [0, 1, 0, 1, 1, 0, 0, 1],
+    )
+)
 
 
 @pytest.fixture(scope="module")

@@ -127,8 +127,14 @@ def test_draws_are_the_keys_and_only_filled_groups_are_drawn(pool):
         for g, swaps in enumerate(np.asarray(pool.swaps))
         for a, _, p1, p2, d1, d2 in swaps
     }
-    drawn = zip(every.identity, every.source_pose.rotation[:, 0], every.driver_pose.rotation[:, 0],
-                every.source_arkit[:, 0], every.driver_arkit[:, 0], strict=True)  # fmt: skip
+    drawn = zip(
+        every.identity,
+        every.source_pose.rotation[:, 0],
+        every.driver_pose.rotation[:, 0],
+        every.source_arkit[:, 0],
+        every.driver_arkit[:, 0],
+        strict=True,
+    )
     number = lambda rows: {tuple(float(x) for x in row) for row in rows}  # noqa: E731
     assert number(drawn) == number(stored)
     assert len(stored) > 9

@@ -214,8 +214,18 @@ def test_labels_make_a_clip(labels):
     frames = [b"x"] * 3
     clip = Clip("a", "b", 512, frames, np.zeros(3 * 640, np.int16), **labels)
     check_clip(clip)
-    assert set(labels) == {"rotation", "translation", "log_scale", "gaze", "main_gaze", "distance",
-                           "emotion", "points", "landmarks", "arkit"}  # fmt: skip
+    assert set(labels) == {
+        "rotation",
+        "translation",
+        "log_scale",
+        "gaze",
+        "main_gaze",
+        "distance",
+        "emotion",
+        "points",
+        "landmarks",
+        "arkit",
+    }
     assert labels["distance"] == pytest.approx(np.exp(-labels["log_scale"].mean()), rel=1e-5)
     np.testing.assert_array_equal(labels["gaze"][0], labels["gaze"][2])
 

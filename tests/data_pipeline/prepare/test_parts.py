@@ -195,15 +195,29 @@ def test_mouth_opening_is_a_share_of_the_face():
 
 
 def test_identities_follow_the_folders(tmp_path):
-    for name in ("id00012/21Uxsk56VDQ/00001.mp4", "dev/id00013/x/1.mp4", "ann/a.mp4", "ann/b.mkv",
-                 "solo.mp4", "twin.mp4", "twin.avi", "ann/.part.mp4", "note.txt"):  # fmt: skip
+    for name in (
+        "id00012/21Uxsk56VDQ/00001.mp4",
+        "dev/id00013/x/1.mp4",
+        "ann/a.mp4",
+        "ann/b.mkv",
+        "solo.mp4",
+        "twin.mp4",
+        "twin.avi",
+        "ann/.part.mp4",
+        "note.txt",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = {s.name: s.identity for s in find_sources(tmp_path).videos}
     assert found == {
-        "id00012/21Uxsk56VDQ/00001": "id00012", "dev/id00013/x/1": "id00013", "ann/a": "ann",
-        "ann/b": "ann", "solo": "solo", "twin.mp4": "twin", "twin.avi": "twin",
-    }  # fmt: skip
+        "id00012/21Uxsk56VDQ/00001": "id00012",
+        "dev/id00013/x/1": "id00013",
+        "ann/a": "ann",
+        "ann/b": "ann",
+        "solo": "solo",
+        "twin.mp4": "twin",
+        "twin.avi": "twin",
+    }
     by_folder = {s.name: s.identity for s in find_sources(tmp_path, "folder").videos}
     assert by_folder["dev/id00013/x/1"] == "dev"
     assert {s.name: s.identity for s in find_sources(tmp_path, "file").videos}["ann/a"] == "ann/a"

@@ -81,9 +81,15 @@ def prepared(corpus, tmp_path_factory, request):
     out = tmp_path_factory.mktemp("dataset")
     options = OPTIONS._replace(min_quality=30.0)
     result = prepare_folder(
-        corpus, out, options, Reporter("quiet"), labellers=plain(), workers=0, val_share=0.3,
+        corpus,
+        out,
+        options,
+        Reporter("quiet"),
+        labellers=plain(),
+        workers=0,
+        val_share=0.3,
         test_share=0.2,
-    )  # fmt: skip
+    )
     return out, {r.identity: r for r in result.reports}, result
 
 
@@ -99,8 +105,13 @@ DISCARDED = {
     "headless": "unreadable",
     "blurred": "poor picture",
 }
-NOTED = {"variable": "variable frame rate", "turned": "turned by", "deep": "more than 8 bits",
-         "woven": "interlaced", "cut": "truncated"}  # fmt: skip
+NOTED = {
+    "variable": "variable frame rate",
+    "turned": "turned by",
+    "deep": "more than 8 bits",
+    "woven": "interlaced",
+    "cut": "truncated",
+}
 
 
 @pytest.mark.parametrize("name", DISCARDED)
@@ -303,8 +314,14 @@ def test_the_command_says_which_files_it_left_out(tmp_path, face_picture, capsys
 def test_a_quiet_run_still_says_what_failed(tmp_path, capsys):
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/bad.mp4").write_text("no video at all")
-    prepare_folder(tmp_path / "videos", tmp_path / "out", OPTIONS, Reporter("quiet"),
-                   labellers=plain(), workers=0)  # fmt: skip
+    prepare_folder(
+        tmp_path / "videos",
+        tmp_path / "out",
+        OPTIONS,
+        Reporter("quiet"),
+        labellers=plain(),
+        workers=0,
+    )
     shown = capsys.readouterr()
     assert "bad" in shown.err
     assert "unreadable" in shown.err
@@ -336,9 +353,14 @@ def test_beam_does_the_same(corpus, prepared, tmp_path):
         file = next((corpus / name).iterdir())
         (videos / name / file.name).write_bytes(file.read_bytes())
     result = prepare_folder(
-        videos, tmp_path / "out", OPTIONS._replace(min_quality=30.0), Reporter("quiet"),
-        labellers=plain(), run=beam_jobs(""), beam_runner=beam_runner(""),
-    )  # fmt: skip
+        videos,
+        tmp_path / "out",
+        OPTIONS._replace(min_quality=30.0),
+        Reporter("quiet"),
+        labellers=plain(),
+        run=beam_jobs(""),
+        beam_runner=beam_runner(""),
+    )
     assert {r.identity: len(r.clips) for r in result.reports} == {"deep": 1, "good": 1, "none": 0}
     assert sum(len(i.ids) for i in open_dataset(tmp_path / "out").splits.values()) == 2
     name = "clips/good/a-000000.npz"

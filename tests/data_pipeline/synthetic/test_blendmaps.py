@@ -41,8 +41,7 @@ def test_landmarks_of_a_rendered_face_move_as_the_maps_say(maps):
             moved = at(AMOUNT * np.eye(52)[k])
             want, half = (moved - rest) / AMOUNT, (moved + rest) / 2
             place = (half[:, ::-1].T + 1) * (SIZE - 1) / 2
-            found = np.stack([map_coordinates(maps[k, ..., i], place, order=1)
-                              for i in (0, 1)], 1)  # fmt: skip
+            found = np.stack([map_coordinates(maps[k, ..., i], place, order=1) for i in (0, 1)], 1)
             # Lips part within a step of the grid, which blurs them.
             error = np.linalg.norm(found - want, axis=1)
             assert np.median(error) < 0.005, name

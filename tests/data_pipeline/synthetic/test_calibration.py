@@ -11,8 +11,13 @@ from vasa_jax.evaluation import face_statistics as measure
 from vasa_jax.typing import ARKIT, FPS
 
 RNG = np.random.default_rng(0)
-SKIN, LIP, TOOTH, BLACK, PINK = (200, 160, 140), (180, 90, 90), (225, 220, 205), (25, 12, 12), (
-    190, 110, 110)  # fmt: skip
+SKIN, LIP, TOOTH, BLACK, PINK = (
+    (200, 160, 140),
+    (180, 90, 90),
+    (225, 220, 205),
+    (25, 12, 12),
+    (190, 110, 110),
+)
 
 
 def mesh(gap=20.0, height=150.0, size=256):
@@ -23,9 +28,7 @@ def mesh(gap=20.0, height=150.0, size=256):
     marks[measure.CHIN, :2] = size / 2, size / 2 + 0.35 * height
     corner = np.linspace(np.pi, -np.pi, len(measure.INNER_LIPS), endpoint=False)
     for number, angle in zip(measure.INNER_LIPS, corner, strict=True):
-        marks[number, :2] = (
-            size / 2 + 30 * np.cos(angle), size / 2 - 0.5 * gap * np.sin(angle)
-        )  # fmt: skip
+        marks[number, :2] = (size / 2 + 30 * np.cos(angle), size / 2 - 0.5 * gap * np.sin(angle))
     marks[measure.UPPER_LIP, :2] = size / 2, size / 2 - 0.5 * gap
     marks[measure.LOWER_LIP, :2] = size / 2, size / 2 + 0.5 * gap
     return marks.astype(np.float32)

@@ -60,8 +60,16 @@ class Drawing:
         mask = ((x - rotation[1]) ** 2 + (y - rotation[0]) ** 2 < 0.4).astype(np.uint8) * 255
         image = np.stack([mask // (2 + self.person.seed % 3)] * 3, -1)
         zeros = np.zeros(3, np.float32)
-        return Rendered(image, mask, rotation, zeros, zeros[:1], np.zeros((5, 2), np.float32),
-                        np.zeros((7, 2), np.float32), gaze)  # fmt: skip
+        return Rendered(
+            image,
+            mask,
+            rotation,
+            zeros,
+            zeros[:1],
+            np.zeros((5, 2), np.float32),
+            np.zeros((7, 2), np.float32),
+            gaze,
+        )
 
     def render_at(self, arkit, rotation, translation, log_scale, gaze, places=False):
         drawn = self.render(arkit, rotation, None, gaze)
@@ -237,27 +245,44 @@ def test_the_labels_of_a_clip(quick, tmp_path):
 
 
 def test_groups_may_hold_few_pictures_of_many_people(quick, tmp_path):
-    plan = PLAN._replace(identities=400, minutes=20.0, swaps=40, swap_dynamics=3, any_faces=True,
-                         val_share=0.0, test_share=0.0)  # fmt: skip
+    plan = PLAN._replace(
+        identities=400,
+        minutes=20.0,
+        swaps=40,
+        swap_dynamics=3,
+        any_faces=True,
+        val_share=0.0,
+        test_share=0.0,
+    )
     jobs = swap_jobs(plan)
     assert {job.split for job in jobs} == {"train"}
     assert len({person for job in jobs for person in job.people}) > 0.8 * 2 * len(jobs)
     assert corpus.draw(jobs[0], plan, tmp_path) == 12
     assert read_group(place_of(tmp_path, plan, jobs[0])).counts() == (2, 2, 3)
-    _, others = corpus.draw_missing(jobs[:2], plan._replace(swap_poses=3), tmp_path,
-                                    Reporter("quiet"), 0)  # fmt: skip
+    _, others = corpus.draw_missing(
+        jobs[:2], plan._replace(swap_poses=3), tmp_path, Reporter("quiet"), 0
+    )
     assert others == 18
 
 
 def test_groups_may_hold_many_heads_in_one_skin(quick, tmp_path, monkeypatch):
     needs.require_weights("anny-heads")
-    plan = PLAN._replace(identities=60, minutes=3.0, swaps=20, swap_people=5, swap_dynamics=2,
-                         swap_looks=True, any_faces=True, val_share=0.0,
-                         test_share=0.0)  # fmt: skip
+    plan = PLAN._replace(
+        identities=60,
+        minutes=3.0,
+        swaps=20,
+        swap_people=5,
+        swap_dynamics=2,
+        swap_looks=True,
+        any_faces=True,
+        val_share=0.0,
+        test_share=0.0,
+    )
     seen = []
     monkeypatch.setattr(swapping, "person_of", lambda plan, n: sample_identity(n))
-    monkeypatch.setattr(Drawing, "load", lambda self, who: seen.append(who) or setattr(
-        self, "person", who))  # fmt: skip
+    monkeypatch.setattr(
+        Drawing, "load", lambda self, who: seen.append(who) or setattr(self, "person", who)
+    )
     jobs = swap_jobs(plan)
     assert all(len(set(job.people)) == 5 for job in jobs)
     assert len({person for job in jobs for person in job.people}) > 40
@@ -274,8 +299,16 @@ def test_groups_may_hold_many_heads_in_one_skin(quick, tmp_path, monkeypatch):
 
 
 def test_every_draw_of_another_is_as_likely():
-    plan = Plan(seed=2, identities=6, minutes=6, swaps=6000, swap_people=3, any_faces=True,
-                val_share=0.0, test_share=0.0)  # fmt: skip
+    plan = Plan(
+        seed=2,
+        identities=6,
+        minutes=6,
+        swaps=6000,
+        swap_people=3,
+        any_faces=True,
+        val_share=0.0,
+        test_share=0.0,
+    )
     people = [job.people for job in swap_jobs(plan)]
     assert all(len(set(group)) == 3 for group in people)
     for second in (1, 2):
@@ -300,8 +333,9 @@ def test_groups_tell_places_where_the_plan_says_so(quick, tmp_path):
             places, there = decode_places(content)
             np.testing.assert_array_equal(there, decode_grey(mask, PLAN.size)[..., 0] > 127)
             pose = group.rotation[0, number // 9 % 2]
-            np.testing.assert_allclose(places[there], np.tile([*pose[:2], 0.5], (there.sum(), 1)),
-                                       atol=1e-3)  # fmt: skip
+            np.testing.assert_allclose(
+                places[there], np.tile([*pose[:2], 0.5], (there.sum(), 1)), atol=1e-3
+            )
 
 
 def test_voices_of_held_out_people_are_held_out(quick, monkeypatch):

@@ -73,18 +73,26 @@ def test_proxies_hang_on_their_vertices(tmp_path):
 
 def test_assets_may_be_png_jpeg_and_webp(tmp_path):
     files = (
-        "skins/a/a_diffuse.webp", "skins/b/b_diffuse.jpg", "skins/b/b_bump.png",
-        "eyes/materials/green_eye.jpg", "eyes/materials/green_eye_normal.png",
-        "hair/bun/bun.mhclo", "hair/bun/bun_bump.png", "hair/bun/bun_diffuse.webp",
-        "eyebrows/thin/thin.mhclo", "eyebrows/thin/thin.png", "eyelashes/none/none.mhclo",
-    )  # fmt: skip
+        "skins/a/a_diffuse.webp",
+        "skins/b/b_diffuse.jpg",
+        "skins/b/b_bump.png",
+        "eyes/materials/green_eye.jpg",
+        "eyes/materials/green_eye_normal.png",
+        "hair/bun/bun.mhclo",
+        "hair/bun/bun_bump.png",
+        "hair/bun/bun_diffuse.webp",
+        "eyebrows/thin/thin.mhclo",
+        "eyebrows/thin/thin.png",
+        "eyelashes/none/none.mhclo",
+    )
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     found = find_assets(tmp_path)
     assert {n: p.name for n, p in found.skins.items()} == {
-        "a": "a_diffuse.webp", "b": "b_diffuse.jpg",
-    }  # fmt: skip
+        "a": "a_diffuse.webp",
+        "b": "b_diffuse.jpg",
+    }
     assert list(found.eyes) == ["green_eye"]
     assert (list(found.hair), list(found.brows), list(found.lashes)) == (["bun"], ["thin"], [])
     # A map of bumps is no texture, wherever its name puts it.
@@ -116,9 +124,13 @@ def face(**weights):
 def draw(renderer, arkit=None, rotation=(0, 0, 0), place=(0, 0), scale=0.0, gaze=(0, 0), **more):
     arkit = face() if arkit is None else arkit
     return renderer.render_at(
-        arkit, np.array(rotation, float), np.array([*place, 0.0]), np.array([scale]),
-        np.array(gaze, float), **more,
-    )  # fmt: skip
+        arkit,
+        np.array(rotation, float),
+        np.array([*place, 0.0]),
+        np.array([scale]),
+        np.array(gaze, float),
+        **more,
+    )
 
 
 def seen_at(drawn, point):
@@ -250,8 +262,10 @@ def test_the_picture_moves_as_its_labels_do(renderer, person):
 
 def test_turns_go_the_way_of_the_convention(renderer, person):
     renderer.load(person)
-    nose = {k: draw(renderer, rotation=r).points[2] for k, r in
-            (("still", (0, 0, 0)), ("yaw", (0, 0.4, 0)), ("pitch", (0.4, 0, 0)))}  # fmt: skip
+    nose = {
+        k: draw(renderer, rotation=r).points[2]
+        for k, r in (("still", (0, 0, 0)), ("yaw", (0, 0.4, 0)), ("pitch", (0.4, 0, 0)))
+    }
     assert nose["yaw"][0] < nose["still"][0] - 0.02  # to the left of the picture
     assert nose["pitch"][1] > nose["still"][1] + 0.02  # down
     rolled = draw(renderer, rotation=(0, 0, 0.3)).points

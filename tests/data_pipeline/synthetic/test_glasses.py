@@ -13,10 +13,20 @@ from vasa_jax.data_pipeline.synthetic.identity import Glasses, sample_identity
 from vasa_jax.typing import ARKIT
 
 PLAIN = Glasses(
-    shape="square", rim="full", width=0.5, height=0.38, bridge=0.18, low=0.03, thickness=0.016,
-    colour=(0.03, 0.03, 0.03), shine=0.5, tint=(0.4, 0.4, 0.4), dark=0.03, glare=0.0,
+    shape="square",
+    rim="full",
+    width=0.5,
+    height=0.38,
+    bridge=0.18,
+    low=0.03,
+    thickness=0.016,
+    colour=(0.03, 0.03, 0.03),
+    shine=0.5,
+    tint=(0.4, 0.4, 0.4),
+    dark=0.03,
+    glare=0.0,
     glare_place=0.0,
-)  # fmt: skip
+)
 
 
 def person_with(glasses, seed=3):
@@ -36,8 +46,10 @@ def triangles_of(part):
 
 def test_more_of_the_old_wear_glasses_and_nobody_else_changes():
     people = [sample_identity(seed) for seed in range(400)]
-    share = [np.mean([p.glasses is not None for p in people if low <= p.age < low + 0.34])
-             for low in (0, 0.66)]  # fmt: skip
+    share = [
+        np.mean([p.glasses is not None for p in people if low <= p.age < low + 0.34])
+        for low in (0, 0.66)
+    ]
     assert 0.08 < share[0] < 0.26
     assert 0.28 < share[1] < 0.58
     worn = [p.glasses for p in people if p.glasses is not None]

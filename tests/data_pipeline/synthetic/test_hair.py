@@ -83,8 +83,16 @@ def test_the_grid_is_on_the_mesh(renderer):
 
 @pytest.mark.parametrize("style", BEARDS)
 def test_beards_leave_lips_and_eyes_bare(style):
-    bare = np.array([[0, 6.62, 1.6], [0.1, 6.66, 1.55], [-0.1, 6.57, 1.55], [0.3, 7.28, 1.4],
-                     [0, 7.0, 1.65], [0.0, 8.0, 1.3]])  # fmt: skip
+    bare = np.array(
+        [
+            [0, 6.62, 1.6],
+            [0.1, 6.66, 1.55],
+            [-0.1, 6.57, 1.55],
+            [0.3, 7.28, 1.4],
+            [0, 7.0, 1.65],
+            [0.0, 8.0, 1.3],
+        ]
+    )
     assert beard(style, bare).max() < 0.02
     around = np.random.default_rng(0).uniform([-0.7, 6.1, 0.4], [0.7, 6.9, 1.7], (4000, 3))
     grown = beard(style, around)

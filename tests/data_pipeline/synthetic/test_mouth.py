@@ -21,10 +21,21 @@ from vasa_jax.typing import ARKIT
 
 LUMA = np.array([0.299, 0.587, 0.114])
 PLAIN = Mouth(
-    seed=3, teeth=(0.95, 0.93, 0.9), gums=(0.7, 0.4, 0.4), tongue=(0.7, 0.4, 0.4), show=0.03,
-    overbite=0.02, size=1.0, gap=0.0, diastema=0.0, crooked=0.0, missing=(), braces="",
-    tongue_low=0.02, tongue_back=0.02,
-)  # fmt: skip
+    seed=3,
+    teeth=(0.95, 0.93, 0.9),
+    gums=(0.7, 0.4, 0.4),
+    tongue=(0.7, 0.4, 0.4),
+    show=0.03,
+    overbite=0.02,
+    size=1.0,
+    gap=0.0,
+    diastema=0.0,
+    crooked=0.0,
+    missing=(),
+    braces="",
+    tongue_low=0.02,
+    tongue_back=0.02,
+)
 
 
 def texel(s, h):

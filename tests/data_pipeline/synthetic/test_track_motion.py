@@ -18,8 +18,16 @@ from vasa_jax.training.motion_clips import MotionClips, read_clip
 from vasa_jax.training.phoneme_pretrain import pretrain
 
 PLAN = Plan(seed=3, identities=4, minutes=1, seconds=3.0, any_faces=True)
-CONFIG = get_config("debug", ["audio.encoder=mel", "audio.variant=", "audio.mel_width=48",
-                              "audio.mel_blocks=2", "train_motion.batch=8"])  # fmt: skip
+CONFIG = get_config(
+    "debug",
+    [
+        "audio.encoder=mel",
+        "audio.variant=",
+        "audio.mel_width=48",
+        "audio.mel_blocks=2",
+        "train_motion.batch=8",
+    ],
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +85,13 @@ def test_stage_two_trains_on_them(folder, tmp_path):
     task = training.make_task(CONFIG, "motion", data, {"stats": data.stats})
     initial = task.init(jax.random.key(0), task.frozen).params
     assert jax.tree.map(np.shape, initial["audio"]) == jax.tree.map(np.shape, found.audio)
-    result = training.run(CONFIG, "motion", tmp_path / "work", clips, steps=2,
-                          initial=initial | {"audio": found.audio})  # fmt: skip
+    result = training.run(
+        CONFIG,
+        "motion",
+        tmp_path / "work",
+        clips,
+        steps=2,
+        initial=initial | {"audio": found.audio},
+    )
     assert result.step == 2
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(jax.device_get(result.state.params)))

@@ -33,9 +33,11 @@ def test_labels_are_the_renderers():
     speech = chatter(5, seed=2)
     track = perform(7, speech)
     first = list(range(0, 125, 16))
-    track = track._replace(**{k: getattr(track, k)[first] for k in ("arkit", "offset", "phonemes")},
-                           rotation=track.rotation[first] * 3,
-                           gaze=track.gaze[first] + np.float32(0.7))  # fmt: skip
+    track = track._replace(
+        **{k: getattr(track, k)[first] for k in ("arkit", "offset", "phonemes")},
+        rotation=track.rotation[first] * 3,
+        gaze=track.gaze[first] + np.float32(0.7),
+    )
     with HeadRenderer(64, supersample=1) as renderer:
         for seed in (4, 9):
             identity = sample_identity(seed)
@@ -45,8 +47,17 @@ def test_labels_are_the_renderers():
                 ClipJob(0, 0, "train"), PLAN, tracks.stance_of(identity), speech, track
             )
             assert np.abs(want["gaze"] - track.gaze).max() > 0.05  # beyond the eyes' reach
-            for name in ("rotation", "translation", "log_scale", "gaze", "main_gaze", "distance",
-                         "emotion", "arkit", "phonemes"):  # fmt: skip
+            for name in (
+                "rotation",
+                "translation",
+                "log_scale",
+                "gaze",
+                "main_gaze",
+                "distance",
+                "emotion",
+                "arkit",
+                "phonemes",
+            ):
                 np.testing.assert_allclose(getattr(got, name), want[name], atol=2e-6, err_msg=name)
             eyes = tracks.eyes_in_head(got.gaze, got.rotation)
             np.testing.assert_allclose(got.eyes, eyes, atol=1e-6)

@@ -18,7 +18,7 @@ import json
 from pathlib import Path
 
 from recipes.demo import train
-from recipes.demo.stages import LABELS, PIXELS, POSE, STAGES, Stage, config_of
+from recipes.demo.config import LABELS, PIXELS, POSE, STAGES, Stage, config_of
 
 SHOWN = {
     "swap_psnr": "full transfer, dB",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.demo.stages import CONFIG, MAPS, PEOPLE, SETTINGS, Corpus
+from recipes.demo.config import CONFIG, MAPS, PEOPLE, SETTINGS, Corpus
 
 
 def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
@@ -15,8 +15,8 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
 
     With assets two thirds of the people wear them and the others are painted.
     """
+    from recipes.demo.data.blendshape_maps import blendshape_maps, mean_front
     from vasa_jax.config import get_config
-    from vasa_jax.data_pipeline.synthetic.blendmaps import blend_maps, mean_front
     from vasa_jax.face.compose import SURFACE_SIZE
     from vasa_jax.media.files import write_whole
 
@@ -26,7 +26,7 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
         for part, found in _draw_groups(data / name, plan).items():
             files[part] += found
     if not (data / MAPS).exists():
-        maps = blend_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
+        maps = blendshape_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
         file = io.BytesIO()
         np.savez(file, displacements=maps, front=mean_front(24, SURFACE_SIZE))
         write_whole(data / MAPS, "maps of z_dyn", file.getvalue())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from recipes.demo import stages
+from recipes.demo import config as recipe
 
 
 class MotionPlan(NamedTuple):
@@ -45,14 +45,14 @@ def config_of(plan: MotionPlan):
         "keep": 1,
     }
     settings = [f"train_motion.{key}={value}" for key, value in train.items()]
-    return get_config(stages.CONFIG, [*stages.SETTINGS, *settings])
+    return get_config(recipe.CONFIG, [*recipe.SETTINGS, *settings])
 
 
 def make_clips(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], None]) -> Path:
     """Tracks in `data`/tracks if there are none, then `work`/clips: their motion in codes."""
+    from recipes.demo.data.track_motion import write_motion
+    from recipes.demo.data.tracks import make_tracks
     from vasa_jax.data_pipeline.synthetic.plan import Plan
-    from vasa_jax.data_pipeline.synthetic.track_motion import write_motion
-    from vasa_jax.data_pipeline.synthetic.tracks import make_tracks
     from vasa_jax.face.label_code import label_read_in
 
     tracks, fresh = data / "tracks", data / "tracks.new"
@@ -68,9 +68,9 @@ def make_clips(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], N
 
 def hear(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], None]) -> dict:
     """The mel encoder's parameters after phonemes, kept in `work`/hear.safetensors."""
-    from vasa_jax.data_pipeline.synthetic.track_speech import speech_of
+    from recipes.demo.data.track_speech import speech_of
+    from recipes.demo.stages.phoneme_pretrain import pretrain
     from vasa_jax.params import flatten, load_safetensors, save_safetensors, unflatten
-    from vasa_jax.training.phoneme_pretrain import pretrain
 
     file = work / "hear.safetensors"
     if not file.exists():
@@ -79,7 +79,7 @@ def hear(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], None]) 
         if found.held is not None:
             words = " ".join(f"{name} {share:.3f}" for name, share in found.held.items())
             tell(f"phonemes, held-out voices: {words}")
-        save_safetensors(file, flatten({"audio": found.audio}), {"config": stages.CONFIG})
+        save_safetensors(file, flatten({"audio": found.audio}), {"config": recipe.CONFIG})
     return unflatten(load_safetensors(file))
 
 
@@ -117,7 +117,7 @@ def export(work: Path, plan: MotionPlan, face: dict, out: Path) -> None:
     from vasa_jax.training.run import export as exported
 
     found = exported(config_of(plan), "motion", work / "motion")
-    config = get_config(stages.CONFIG, stages.SETTINGS)
+    config = get_config(recipe.CONFIG, recipe.SETTINGS)
     parts = {"face": face, **found.params}
     parts = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}
     check_against(flatten(parts), flatten(abstract_params(config)), "the trained parameters")

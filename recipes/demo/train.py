@@ -14,9 +14,10 @@ import threading
 import time
 from pathlib import Path
 
-from recipes.demo import motion, stages
+from recipes.demo import config as recipe
+from recipes.demo import motion
+from recipes.demo.config import GENERATOR, Stage, config_of
 from recipes.demo.corpus import make_corpus
-from recipes.demo.stages import GENERATOR, Stage, config_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,18 +43,18 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     """
     import jax
 
+    from recipes.demo.data.face_crops import FaceCrops
+    from recipes.demo.data.pose_images import PoseImages
+    from recipes.demo.data.swap_groups import SwapGroups
+    from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
     from vasa_jax.commands.train import loss_networks
-    from vasa_jax.data_pipeline.loading.crops import CropFiles
-    from vasa_jax.data_pipeline.loading.groups import GroupFiles
     from vasa_jax.data_pipeline.loading.pairs import Augment
-    from vasa_jax.data_pipeline.loading.turned import TurnedFiles
     from vasa_jax.face.label_code import fold_read_outs
     from vasa_jax.params import flatten, save_safetensors
     from vasa_jax.training.loop import train
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.pose_step import pose_task
     from vasa_jax.training.program import build_program, init_state
-    from vasa_jax.training.reader_step import reader_task
     from vasa_jax.training.run import make_task
 
     config, folder = config_of(stage), work / stage.name
@@ -61,20 +62,20 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     held = data_folder / "held"
     held = held if held.is_dir() else None
     if stage.alone == "dyn":
-        data, task = CropFiles(data_folder / "train", config, seed=1), reader_task(config)
+        data, task = FaceCrops(data_folder / "train", config, seed=1), dyn_encoder_task(config)
     elif stage.alone == "pose":
-        data, task = TurnedFiles(data_folder / "train", config, seed=1), pose_task(config)
+        data, task = PoseImages(data_folder / "train", config, seed=1), pose_task(config)
     else:
         plain = {"views": ()} if stage.plain else {}
-        augment = Augment(own=stage.own, tries=stages.TRIES, **plain)
-        data = GroupFiles(data_folder / "train", config, seed=1, augment=augment)
+        augment = Augment(own=stage.own, tries=recipe.TRIES, **plain)
+        data = SwapGroups(data_folder / "train", config, seed=1, augment=augment)
         task = make_task(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial = None
     if not (folder / "checkpoints").exists():
         initial = jax.device_get(init_state(task, program).params)
-        if stage.parts in ((), GENERATOR) and (data_folder / stages.MAPS).exists():
-            initial["face"] |= _known_maps(initial["face"], data_folder / stages.MAPS)
+        if stage.parts in ((), GENERATOR) and (data_folder / recipe.MAPS).exists():
+            initial["face"] |= _known_maps(initial["face"], data_folder / recipe.MAPS)
         initial = laid_over(initial, before or {})
     result = train(task, folder, data, progress=Lines(), initial=initial)
     if result.finished:
@@ -138,11 +139,11 @@ def _added(tree: dict, other: dict) -> dict:
 def gate(config, params, held: Path, stage: Stage, own: float = 0.25) -> dict[str, float]:
     """The same 64 swaps of people never trained on, every time; of the share `own` the motion is
     read from the source's own person."""
-    from vasa_jax.data_pipeline.loading.groups import GroupFiles
+    from recipes.demo.data.swap_groups import SwapGroups
+    from recipes.demo.sanity_check import measure
     from vasa_jax.data_pipeline.loading.pairs import PLAIN
-    from vasa_jax.evaluation.gate import measure
 
-    data = GroupFiles(held, config, batch=8, augment=PLAIN._replace(own=own))
+    data = SwapGroups(held, config, batch=8, augment=PLAIN._replace(own=own))
     encoders, generator = stage.parts != GENERATOR, stage.parts in ((), GENERATOR)
     return measure(config, params, [next(data) for _ in range(8)], encoders, generator)
 
@@ -157,7 +158,7 @@ def finished(work: Path, stage: Stage) -> dict | None:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="train the demo weights")
-    parser.add_argument("--scale", choices=sorted(stages.STAGES))
+    parser.add_argument("--scale", choices=sorted(recipe.STAGES))
     parser.add_argument("--work", type=Path, default=ROOT / "results" / "train_demo")
     parser.add_argument("--data", type=Path, help="folder with train/ and held/ of swap groups")
     parser.add_argument("--assets", type=Path, help="MakeHuman's CC0 assets for a new corpus")
@@ -183,13 +184,13 @@ def main(words: list[str] | None = None) -> int:
         timer.daemon = True
         timer.start()
     scale = arguments.scale or ("cpu" if jax.default_backend() == "cpu" else "gpu")
-    parts, speech = stages.STAGES[scale], motion.PLANS[scale]
-    work, corpus = arguments.work, stages.CORPUS[scale]
+    parts, speech = recipe.STAGES[scale], motion.PLANS[scale]
+    work, corpus = arguments.work, recipe.CORPUS[scale]
     data, skip = arguments.data or work / "data", arguments.skip.split(",")
     tracks, assets = data, arguments.assets
     if arguments.dry:
         # Nothing is left where a real run would take it for its own.
-        work, dry = work / "dry", stages.DRY_CORPUS
+        work, dry = work / "dry", recipe.DRY_CORPUS
         if not (data / "train").is_dir():
             data, corpus, assets = work / "data", dry, None
         if not (tracks / "tracks").is_dir():

@@ -69,7 +69,7 @@ def test_swaps_are_resumed_and_mirrored_like_pairs(swaps):
 
 
 def test_of_several_pairs_of_expressions_the_one_whose_lips_differ_most_is_taken(tmp_path):
-    """As `GroupFiles` takes it: of six unordered pairs one differs by .7."""
+    """As `SwapGroups` takes it: of six unordered pairs one differs by .7."""
     write_swaps(tmp_path, [with_jaw(make_group(0, d=4, size=SIZE), 0, 0.3, 0.35, 0.7)])
     jaw = ARKIT.index("jawOpen")
     for tries in (1, 8):

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from recipes.demo.data.tracks import eyes_in_head as by_tracks
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic.swapping import turn_gaze
-from vasa_jax.data_pipeline.synthetic.tracks import eyes_in_head as by_tracks
 from vasa_jax.errors import UserError
 from vasa_jax.face import batch as batches
 from vasa_jax.face.label_code import (

@@ -1,11 +1,12 @@
-"""The configs of the recipe's stages, against a table that was written when weights were trained."""
+"""The configs of the recipe's stages, against a table of those that trained the weights."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from recipes.demo import ablate_swaps, motion, stages
+from recipes.demo import ablate_swaps, motion
+from recipes.demo import config as recipe
 from recipes.demo.lease import parts
 from vasa_jax.config import Config, get_config
 from vasa_jax.config_text import apply_overrides
@@ -22,8 +23,8 @@ def _golden() -> dict[str, dict]:
 
 def _configs() -> dict[str, Config]:
     made = {
-        f"{scale}/{stage.name}": stages.config_of(stage)
-        for scale, every in stages.STAGES.items()
+        f"{scale}/{stage.name}": recipe.config_of(stage)
+        for scale, every in recipe.STAGES.items()
         for stage in every
     }
     made |= {f"{scale}/motion": motion.config_of(plan) for scale, plan in motion.PLANS.items()}
@@ -33,7 +34,7 @@ def _configs() -> dict[str, Config]:
         for part in scale.parts
     }
     ablations = ablate_swaps.stages(500, 64)
-    return made | {f"ablation/{stage.name}": stages.config_of(stage) for stage in ablations}
+    return made | {f"ablation/{stage.name}": recipe.config_of(stage) for stage in ablations}
 
 
 GOLDEN = _golden()

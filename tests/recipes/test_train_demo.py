@@ -5,14 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from recipes.demo import motion, stages, train
+from recipes.demo import config as recipe
+from recipes.demo import motion, train
+from recipes.demo.data import tracks
 from tests.data_pipeline.made import make_group
 from tests.data_pipeline.synthetic.talk import chatter
-from tests.data_pipeline.synthetic.test_tracks import STANCE
+from tests.recipes.data.test_tracks import STANCE
 from vasa_jax.bundle import load_bundle
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.swaps import write_group
-from vasa_jax.data_pipeline.synthetic import tracks
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan
 from vasa_jax.face.label_code import SCALE
@@ -27,18 +28,18 @@ PLAN = Plan(seed=3, identities=4, minutes=1, seconds=3.0, any_faces=True)
 @pytest.fixture(scope="module")
 def tiny():
     """Stages of few steps on the debug config in place of the demo's."""
-    make = lambda name, losses, *more, **rest: stages.Stage(  # noqa: E731
+    make = lambda name, losses, *more, **rest: recipe.Stage(  # noqa: E731
         name, SIZE, 4, 8, 1e-3, losses, more, **rest
     )
     parts = (
-        make("pose", stages.POSE, alone="pose", parts=("pose",)),
-        make("reader", stages.LABELS, alone="dyn", parts=("dyn",)),
-        make("face", stages.PIXELS, *stages.FROZEN, parts=stages.GENERATOR),
+        make("pose", recipe.POSE, alone="pose", parts=("pose",)),
+        make("reader", recipe.LABELS, alone="dyn", parts=("dyn",)),
+        make("face", recipe.PIXELS, *recipe.FROZEN, parts=recipe.GENERATOR),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "CONFIG", "debug")
-        patch.setattr(stages, "SETTINGS", SETTINGS)
-        patch.setattr(stages, "STAGES", {"cpu": parts})
+        patch.setattr(recipe, "CONFIG", "debug")
+        patch.setattr(recipe, "SETTINGS", SETTINGS)
+        patch.setattr(recipe, "STAGES", {"cpu": parts})
         patch.setattr(motion, "PLANS", {"cpu": motion.MotionPlan(4, 1.0, 2, 4, 8, 1e-3)})
         yield
 

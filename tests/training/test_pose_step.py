@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from recipes.demo.data.pose_images import PoseImages
 from tests.data_pipeline.made import make_group, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.heads import Turn
-from vasa_jax.data_pipeline.loading.turned import TurnedFiles
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import pose_matrix
 from vasa_jax.training.loop import train
@@ -63,7 +63,7 @@ def test_a_turned_picture_shows_each_point_where_the_turned_pose_has_it(size):
 
 def test_plain_pictures_are_as_they_are_and_others_change_with_their_labels(folder):
     config = get_config("debug", SETTINGS)
-    plain, turned = (next(TurnedFiles(folder, config, plain=p)) for p in (True, False))
+    plain, turned = (next(PoseImages(folder, config, plain=p)) for p in (True, False))
     rotations = np.concatenate([make_group(n, size=SIZE).rotation.reshape(-1, 3) for n in range(2)])
     labels = {tuple(r) for r in rotations}
     assert {tuple(r) for r in plain.pose.rotation} <= labels
@@ -92,7 +92,7 @@ def test_it_learns_resumes_and_fits_the_face_model(folder, tmp_path):
 
         def close(self): ...
 
-    data = lambda: TurnedFiles(folder, config, plain=True)  # noqa: E731
+    data = lambda: PoseImages(folder, config, plain=True)  # noqa: E731
     whole = train(task, tmp_path / "a", data(), progress=Watch())
     assert np.mean(losses[-5:]) < 0.5 * losses[0]
     train(task, tmp_path / "b", data(), steps=80)

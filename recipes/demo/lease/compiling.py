@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from recipes.demo.lease.parts import Scale
 from recipes.demo.lease.programs import Programs
-from vasa_jax.data_pipeline.on_device.pool import GroupArrays, group_struct
+from recipes.demo.on_device.pool import GroupArrays, group_struct
 
 SCALAR = {
     name: jax.ShapeDtypeStruct((), kind)

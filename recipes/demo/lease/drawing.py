@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recipes.demo.lease.parts import Scale
-from vasa_jax.data_pipeline.on_device.pool import GroupArrays
+from recipes.demo.on_device.pool import GroupArrays
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
 from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, check_plan, swap_jobs
 from vasa_jax.errors import UserError
@@ -58,7 +58,7 @@ class Made(NamedTuple):
 def draw(job: Job, plans: tuple[Plan, Plan], swaps: int, tries: int) -> Made:
     """A job's group as arrays. plans: of training, of what is held out. swaps, tries: of each
     group, and of each swap's expressions (`Augment.tries`)."""
-    from vasa_jax.data_pipeline.on_device.filling import rows_of
+    from recipes.demo.on_device.filling import rows_of
     from vasa_jax.data_pipeline.synthetic.swapping import make_group
 
     plan = plans[job.held]

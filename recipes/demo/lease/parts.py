@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from recipes.demo.stages import (
+from recipes.demo.config import (
     FEATURES,
     FROZEN,
     LABELS,

@@ -8,7 +8,7 @@ import numpy as np
 
 from recipes.demo.lease.drawing import Drawing
 from recipes.demo.lease.parts import Scale
-from vasa_jax.data_pipeline.on_device.pool import GroupArrays, group_struct
+from recipes.demo.on_device.pool import GroupArrays, group_struct
 from vasa_jax.typing import Float
 
 AT_ONCE = 16

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from recipes.demo import sanity_check
 from recipes.demo.lease.parts import AUGMENT, Part, Scale, config_of
+from recipes.demo.on_device.crops import sample_crops
+from recipes.demo.on_device.heads import sample_heads
+from recipes.demo.on_device.pool import GroupArrays
+from recipes.demo.on_device.swaps import sample_swaps
+from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
-from vasa_jax.data_pipeline.on_device.crops import sample_crops
-from vasa_jax.data_pipeline.on_device.heads import sample_heads
-from vasa_jax.data_pipeline.on_device.pool import GroupArrays
-from vasa_jax.data_pipeline.on_device.swaps import sample_swaps
-from vasa_jax.evaluation import gate
 from vasa_jax.training.face_step import Perception, face_optimizer, face_task
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.pose_step import pose_task
-from vasa_jax.training.reader_step import reader_task
 from vasa_jax.training.state import TrainState, make_optimizer
 from vasa_jax.training.task import Task
 from vasa_jax.typing import Array, Float, Int, Key
@@ -29,7 +29,7 @@ GATE_BATCH = 8
 class Programs(NamedTuple):
     """run(state, frozen, pool, count, seed, rate) -> (state, means of the metrics): the part's
     `steps` steps, `state` donated. held(pool, count, key) -> a `FaceBatch` of held-out swaps,
-    nothing changed. encode, transfers: `evaluation.gate`'s, of a batch. All are jitted, none is
+    nothing changed. encode, transfers: `sanity_check`'s, of a batch. All are jitted, none is
     compiled."""
 
     part: Part
@@ -74,8 +74,8 @@ def programs_of(scale: Scale, part: Part, perception: Perception, layout: Layout
         task,
         jax.jit(run, donate_argnums=0),
         jax.jit(held),
-        jax.jit(partial(gate.encode, config)),
-        jax.jit(partial(gate.transfers, config)),
+        jax.jit(partial(sanity_check.encode, config)),
+        jax.jit(partial(sanity_check.transfers, config)),
     )
 
 
@@ -92,7 +92,7 @@ def _task(part: Part, config: Config, perception: Perception, rate: Float[Array,
     if part.kind == "pose":
         return pose_task(config, optimizer=make_optimizer(config.train_pose, rate=rate))
     if part.kind == "dyn":
-        return reader_task(config, make_optimizer(config.train_face, rate=rate))
+        return dyn_encoder_task(config, make_optimizer(config.train_face, rate=rate))
     return face_task(config, {}, perception, optimizer=face_optimizer(config, rate))
 
 
@@ -136,7 +136,7 @@ def measure(
     held = [programs.held(pool, jnp.int32(count), key) for key in keys]
     draw = programs.part.kind == "generator"
     run = programs.encode, programs.transfers
-    return gate.measure(programs.config, params, held, not draw, draw, *run)
+    return sanity_check.measure(programs.config, params, held, not draw, draw, *run)
 
 
 def better(kind: str, after: Mapping[str, float], before: Mapping[str, float]) -> bool:

@@ -69,13 +69,13 @@ class _Run:
     """One run: what it holds while parts come and go."""
 
     def __init__(self, scale, arguments, clock):
+        from recipes.demo.config import TRIES
         from recipes.demo.lease.compiling import Compiler
         from recipes.demo.lease.drawing import Drawing, plans_of
         from recipes.demo.lease.output import Output
         from recipes.demo.lease.parts import config_of
         from recipes.demo.lease.pools import Pools
         from recipes.demo.lease.start import shipped_face
-        from recipes.demo.stages import TRIES
         from vasa_jax.commands.train import loss_networks
         from vasa_jax.compile_cache import enable_compile_cache
 

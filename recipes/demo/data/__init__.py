@@ -1,0 +1,1 @@
+"""Data of the demo's training: readers of swap groups, and motion tracks without pictures."""

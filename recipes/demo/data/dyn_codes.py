@@ -1,0 +1,117 @@
+"""Codes of the pictures of swap groups, and the read-in that is fitted to them.
+
+    python -m recipes.demo.data.dyn_codes TRAIN HELD --weights ema.safetensors -o OUT
+
+TRAIN and HELD are folders of group files, of other people each.
+"""
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
+from vasa_jax.config import Config, get_config
+from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
+from vasa_jax.errors import UserError, exit_with
+from vasa_jax.face.conv import Style
+from vasa_jax.face.motion import DynEncoder, PoseEncoder
+from vasa_jax.face.readin import Codes, choose, save_read_in
+from vasa_jax.params import load_safetensors, unflatten
+from vasa_jax.perception.batches import in_batches
+from vasa_jax.typing import Pose
+
+
+def group_codes(
+    folder: Path,
+    config: Config,
+    params: Any,
+    limit: int | None = None,
+    batch: int = 72,
+    each: int | None = None,
+) -> Codes:
+    """The code of every picture of the groups in `folder`/**/*.npz (the first `limit` of them), or
+    of `each` pictures of every face: other people and poses in turn, for slow machines.
+
+    params: the face model's; of them "dyn", and "pose" if there is one: then the encoder sees what
+    it sees in the face model, else the pictures' exact poses. Raises UserError for a folder without
+    groups, and groups without ARKit coefficients or gaze.
+    """
+    files = find_groups(folder)[:limit]
+    style = Style(config.face.norm_groups, config.dtype)
+    params = {name: params[name] for name in ("dyn", "pose") if name in params}
+
+    @jax.jit
+    def encode(params, pictures, *labels):
+        images, pose = pictures.astype(jnp.float32) / 255, Pose(*labels)
+        if "pose" in params:
+            pose = PoseEncoder(config.face, style).apply({"params": params["pose"]}, images)
+        return DynEncoder(config.face, style).apply({"params": params["dyn"]}, images, pose)
+
+    rows: list[Codes] = []
+    faces = 0
+    with ThreadPoolExecutor() as pool:
+        for file in files:
+            group = read_group(file)
+            if group.arkit is None or group.gaze is None:
+                raise UserError(f"{file}: its group lacks ARKit coefficients or gaze")
+            counts = group.counts()
+            i, p, d = (axis.ravel() for axis in np.indices(counts))
+            if each is not None:
+                views = counts[0] * counts[1]
+                # A face's pictures start one view further than the face's before it.
+                turn = (i * counts[1] + p - d * each) % views
+                i, p, d = (axis[turn < each] for axis in (i, p, d))
+            chosen = [group.images[k] for k in np.ravel_multi_index((i, p, d), counts)]
+            pictures = np.stack(list(pool.map(decode_rgb, chosen, [group.size] * len(chosen))))
+            pose = Pose(group.rotation[i, p], group.translation[i, p], group.log_scale[i, p])
+            dyn = in_batches(partial(encode, params), (pictures, *pose), batch)
+            rows.append(Codes(dyn, group.arkit[d], eyes_of(group)[p, d], faces + d))
+            faces += counts[2]
+    return Codes(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+
+
+def eyes_of(group: SwapGroup) -> np.ndarray:
+    """(p, d, 2) float32: the group's lines of sight turned back by the heads' rotations. The
+    same for all poses, but for rounding; heads of one pose do not differ."""
+    turn = rotation_matrices(group.rotation[0])
+    inside = np.einsum("pji,pdj->pdi", turn, gaze_directions(group.gaze))
+    return gaze_angles(inside).astype(np.float32)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("train", type=Path)
+    parser.add_argument("held", type=Path)
+    parser.add_argument(
+        "--weights", required=True, type=Path, help="safetensors with face/dyn/… and face/pose/…"
+    )
+    parser.add_argument("--config", default="demo")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--groups", type=int, help="at most so many of each folder")
+    parser.add_argument("--each", type=int, help="pictures of a face (default: all)")
+    parser.add_argument("-o", "--output", required=True, type=Path, metavar="FILE")
+    given = parser.parse_args(arguments)
+    config = get_config(given.config, given.set)
+    params = unflatten(load_safetensors(given.weights))["face"]
+    train, held = (
+        group_codes(folder, config, params, given.groups, each=given.each)
+        for folder in (given.train, given.held)
+    )
+    read_in, figures = choose(train, held)
+    print(f"{len(train.dyn)} pictures, {len(held.dyn)} held out; shares of variance explained:")
+    for kind, shares in figures.items():
+        print(f"{kind:10s}", *(f"{name} {share:.3f}" for name, share in shares.items()))
+    save_read_in(given.output, read_in)
+    print(f"{given.output}: {read_in.kind}")
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with(main)

@@ -1,0 +1,39 @@
+"""Single pictures of swap groups, turned, moved and scaled in their plane, with the exact pose."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from recipes.demo.data.group_reader import GroupReader, draw_picture
+from vasa_jax.config import Config
+from vasa_jax.data_pipeline.loading.heads import draw_head, turned_head
+from vasa_jax.data_pipeline.swaps import SwapGroup
+from vasa_jax.training.pose_step import PoseBatch, pose_struct
+from vasa_jax.typing import Pose
+
+
+class PoseImages(GroupReader, Iterator[PoseBatch]):
+    """An endless, shuffled, checkpointable iterator over `folder`/**/*.npz of `write_group`.
+
+    In the order of `GroupReader`. Half of the pictures are mirrored, colours are jittered (`plain`:
+    nothing of that, and no turn). Raises UserError where `GroupReader` does.
+    """
+
+    def __init__(self, folder: Path, config: Config, seed: int = 0, plain: bool = False):
+        super().__init__(folder, config.train_pose.batch, seed, 3)
+        self.struct, self._plain = pose_struct(config), plain
+        self._size = config.face.motion_image_size
+
+    def __iter__(self) -> "PoseImages":
+        return self
+
+    def __next__(self) -> PoseBatch:
+        images, poses = zip(*self._take(self._example), strict=True)
+        pose = Pose(*(np.stack(values).astype(np.float32) for values in zip(*poses, strict=True)))
+        return PoseBatch(np.stack(images) / np.float32(255), pose)
+
+    def _example(self, group: SwapGroup, rng: np.random.Generator):
+        image, (i, p, _) = draw_picture(group, rng)
+        pose = Pose(group.rotation[i, p], group.translation[i, p], group.log_scale[i, p])
+        return turned_head(image, pose, self._size, None if self._plain else draw_head(rng))

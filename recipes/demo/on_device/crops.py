@@ -1,0 +1,80 @@
+"""Crops for the dynamics encoder alone out of a pool on the device: `face_crops` in JAX."""
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from recipes.demo.data.face_crops import (
+    COLOURS,
+    JITTER,
+    NAMES,
+    POINTS,
+    CropDraws,
+    cut_sampling,
+    symmetric,
+)
+from recipes.demo.on_device import pictures
+from recipes.demo.on_device.labels import draw_places, labels_of, mirrored
+from recipes.demo.on_device.pool import GroupArrays, rows_at
+from recipes.demo.stages.dyn_encoder_step import DynEncoderBatch
+from vasa_jax.config import Config
+from vasa_jax.data_pipeline.loading.heads import Turn
+from vasa_jax.perception.align import sample
+from vasa_jax.typing import Array, Float, Int, Key
+
+__all__ = ["crops_of", "draw_crops", "sample_crops", "smooth_warps"]
+
+
+def sample_crops(
+    pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int, config: Config
+) -> DynEncoderBatch:
+    """A batch of `batch` crops, each of any picture of the first `count` (at least 1) groups."""
+    where, rest = jax.random.split(key)
+    places = draw_places(pool, count, where, batch)
+    return crops_of(pool, places, draw_crops(rest, batch), config.face.dyn_crop)
+
+
+def draw_crops(key: Key[Array, ""], batch: int) -> CropDraws:
+    """What `crops_of` needs (`face_crops.draw_crop`)."""
+    off, moves, colours, flip = jax.random.split(key, 4)
+    return CropDraws(
+        jax.random.normal(off, (batch, 4)) * JITTER.astype(np.float32),
+        jax.random.normal(moves, (batch, POINTS, POINTS, 2)),
+        pictures.draw_colours(colours, COLOURS, batch),
+        jax.random.bernoulli(flip, shape=(batch,)),
+    )
+
+
+def crops_of(
+    pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: CropDraws, size: int
+) -> DynEncoderBatch:
+    """The crops of given pictures (`labels.draw_places`) under given draws, `size` px."""
+    labels, off = labels_of(pool, *places), draws.off
+    where = Turn(
+        labels["rotation"][:, 2] + off[:, 0],
+        labels["translation"][:, :2] + off[:, 1:3],
+        labels["log_scale"][:, 0] + off[:, 3],
+    )
+    matrix = cut_sampling(where, pool.images.shape[-2], size)
+    row, column = jnp.mgrid[:size, :size].astype(jnp.float32)
+    pixels = jnp.stack([column, row], -1) + smooth_warps(draws.moves, size)
+    points = jnp.einsum("bij,bhwj->bhwi", matrix[..., :2], pixels, precision=pictures.EXACT)
+    crop = sample(rows_at(pool.images, *places), points + matrix[:, None, None, :, 2]) / 255
+    crop = pictures.mirror(pictures.recolour(crop, draws.colours), draws.flip)
+    return DynEncoderBatch(crop, **mirrored({name: labels[name] for name in NAMES}, draws.flip))
+
+
+def smooth_warps(moves: Float[Array, "b 4 4 2"], size: int) -> Float[Array, "b {size} {size} 2"]:
+    """Smooth symmetric displacements (x, y) in pixels (`face_crops.smooth_warp`)."""
+    return pictures.along_both(_cubic(size), symmetric(moves, size))
+
+
+@lru_cache(maxsize=4)
+def _cubic(size: int) -> Float[np.ndarray, "{size} 4"]:
+    """What OpenCV's bicubic enlargement makes of each control point, along one axis."""
+    import cv2
+
+    ones = np.eye(POINTS, dtype=np.float32)
+    return cv2.resize(ones, (POINTS, size), interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,45 @@
+"""Single pictures of a pool: which are drawn, what is known of them, and what mirroring does."""
+
+import jax
+import jax.numpy as jnp
+
+from recipes.demo.on_device.pool import GroupArrays, rows_at
+from vasa_jax.data_pipeline.loading.pairs import FLIPS
+from vasa_jax.data_pipeline.swaps import LABELS
+from vasa_jax.typing import Array, Bool, Float, Int, Key
+
+__all__ = ["draw_places", "labels_of", "mirrored"]
+
+
+def draw_places(
+    pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int
+) -> tuple[Int[Array, " b"], ...]:
+    """Group, person, pose and expression of `batch` pictures, any of the first `count` (at least 1)
+    groups alike."""
+    ends = (count, *pool.images.shape[1:4])
+    keys = jax.random.split(key, len(ends))
+    return tuple(jax.random.randint(k, (batch,), 0, end) for k, end in zip(keys, ends, strict=True))
+
+
+def labels_of(
+    pool: GroupArrays,
+    group: Int[Array, " b"],
+    person: Int[Array, " b"],
+    pose: Int[Array, " b"],
+    expression: Int[Array, " b"],
+) -> dict[str, Float[Array, "b ..."]]:
+    """The labels of b pictures by the names of `loading.pairs.FLIPS`."""
+    where = {"g": group, "i": person, "p": pose, "d": expression}
+    return {
+        name: rows_at(getattr(pool, name), group, *(where[axis] for axis in axes))
+        for name, (axes, _) in LABELS.items()
+    }
+
+
+def mirrored(labels: dict[str, Array], where: Bool[Array, " b"]) -> dict[str, Array]:
+    """Labels by name, as of the mirrored pictures where asked."""
+
+    def choose(name, value):
+        return jnp.where(where.reshape(-1, *[1] * (value.ndim - 1)), FLIPS[name](value), value)
+
+    return {name: choose(name, value) for name, value in labels.items()}

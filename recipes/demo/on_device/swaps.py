@@ -1,0 +1,149 @@
+"""Exact swaps for stage 1 out of a pool on the device: what `swap_groups` does on the host."""
+
+import jax
+import jax.numpy as jnp
+
+from recipes.demo.on_device import pictures
+from recipes.demo.on_device.labels import labels_of, mirrored
+from recipes.demo.on_device.pool import GroupArrays, rows_at
+from vasa_jax.data_pipeline.augment_flip import flip_flow
+from vasa_jax.data_pipeline.loading.batches import FLOWS, VIEWS
+from vasa_jax.data_pipeline.loading.pairs import (
+    GROW,
+    POSE,
+    SHIFT,
+    Augment,
+    ViewDraws,
+    points_box,
+    shown_box,
+)
+from vasa_jax.data_pipeline.loading.quads import PICTURES, QuadDraws, quad_places
+from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
+from vasa_jax.face.exact import from_swaps
+from vasa_jax.typing import Array, Float, Image, Int, Key, Pose
+
+__all__ = ["draw_quads", "make_views", "quads_of", "sample_swaps"]
+
+
+def sample_swaps(
+    pool: GroupArrays,
+    count: Int[Array, ""],
+    key: Key[Array, ""],
+    batch: int,
+    size: int,
+    how: Augment,
+) -> FaceBatch:
+    """A batch of `batch` swaps, each of any of the first `count` (at least 1) groups.
+
+    size: of the pictures, which divides the pool's; where it is smaller, the motion encoder's views
+    keep the pool's, as in `SwapGroups`. how: `tries` has been heeded when the swaps were chosen.
+    """
+    groups, swaps, rest = jax.random.split(key, 3)
+    group = jax.random.randint(groups, (batch,), 0, count)
+    number = jax.random.randint(swaps, (batch,), 0, pool.swaps.shape[1])
+    return quads_of(pool, group, number, draw_quads(rest, how, batch), size, how)
+
+
+def draw_quads(key: Key[Array, ""], how: Augment, batch: int) -> QuadDraws:
+    """What `quads_of` needs (`loading.quads.draw_quad`)."""
+    flip, colours, own, *views = jax.random.split(key, 3 + len(PICTURES))
+    return QuadDraws(
+        jax.random.bernoulli(flip, how.flip, (batch,)),
+        None if how.colours is None else pictures.draw_colours(colours, how.colours, batch),
+        jax.random.bernoulli(own, how.own, (batch,)),
+        {
+            name: _draw_views(key, how, batch)
+            for name, key in zip(PICTURES, views, strict=True)
+            if name in how.views
+        },
+    )
+
+
+def _draw_views(key: Key[Array, ""], how: Augment, batch: int) -> ViewDraws:
+    """`loading.pairs.draw_view` of a batch."""
+    warp, colours, shift, grow, fill = jax.random.split(key, 5)
+    return ViewDraws(
+        pictures.draw_warps(warp, how.view_warp, batch) if how.view_warp else None,
+        None
+        if how.view_colours is None
+        else pictures.draw_colours(colours, how.view_colours, batch),
+        jax.random.uniform(shift, (batch, 2), minval=-SHIFT, maxval=SHIFT),
+        jax.random.uniform(grow, (batch, 1), minval=1.0, maxval=GROW),
+        jax.random.uniform(fill, (batch, 3), maxval=255.0),
+    )
+
+
+def make_views(
+    images: Image, points: Float[Array, "b 5 2"], how: Augment, draws: ViewDraws
+) -> Image:
+    """Pictures as the motion encoder sees them (`loading.pairs.make_view`)."""
+    if draws.displacement is not None:
+        images = pictures.warp(images, pictures.thin_plate(draws.displacement, images.shape[1]))
+    if draws.colours is not None:
+        images = pictures.recolour(images, draws.colours)
+    if not how.view_crop:
+        return images
+    box = shown_box(*points_box(points), draws)
+    return pictures.keep_box(images, box, jnp.round(draws.fill) / 255)
+
+
+def quads_of(
+    pool: GroupArrays,
+    group: Int[Array, " b"],
+    number: Int[Array, " b"],
+    draws: QuadDraws,
+    size: int,
+    how: Augment,
+) -> FaceBatch:
+    """The batch of given swaps (`number` of `group`) under given draws."""
+    swap = rows_at(pool.swaps, group, number)
+    shown = dict(zip(PICTURES, quad_places(tuple(swap.T)), strict=True))
+    # Of driver and swap the motion encoder sees one: only that picture is read.
+    person, *rest = shown["driver"]
+    shown["driver"] = (jnp.where(draws.own, shown["swap"][0], person), *rest)
+    large, rendered, views = {}, {}, {}
+    for name, place in shown.items():
+        large[name], rendered[name] = _picture(pool, (group, *place), draws, size)
+    seen = {"source_view": "source", "driver_view": "driver", "swap_view": "driver"}
+    for view, name in seen.items():
+        key = view.removesuffix("_view")
+        if key in draws.views:
+            views[view] = make_views(large[name], rendered[name].points, how, draws.views[key])
+        elif size < large[name].shape[1] or key != "source":
+            views[view] = large[name]
+    flow = _flows(pool, group, number, draws.flip)
+    people = pool.people
+    return from_swaps(
+        SwapBatch(
+            **rendered,
+            source_identity=rows_at(people, group, swap[:, 0]),
+            driver_identity=rows_at(people, group, swap[:, 1]),
+            **{name: views.get(name) for name in VIEWS},
+            **dict(zip(FLOWS, jnp.moveaxis(flow, 1, 0), strict=True)),
+        ),
+        draws.own,
+    )
+
+
+def _picture(pool, place, draws, size) -> tuple[Image, Rendered]:
+    """The pictures of a place at the pool's size, and all of it at `size`."""
+    image = pictures.mirror(rows_at(pool.images, *place), draws.flip).astype(jnp.float32) / 255
+    if draws.colours is not None:
+        image = pictures.recolour(image, draws.colours)
+    mask = pictures.mirror(rows_at(pool.masks, *place), draws.flip).astype(jnp.float32) / 255
+    labels = mirrored(labels_of(pool, *place), draws.flip)
+    return image, Rendered(
+        pictures.shrink(image, size),
+        Pose(*(labels.pop(name) for name in POSE)),
+        mask=pictures.shrink(mask[..., None], size),
+        **labels,
+    )
+
+
+def _flows(pool, group, number, flip) -> Float[Array, "b 3 f f 4"]:
+    """Where the source's pixels are in the three targets (`FaceBatch.driver_flow`)."""
+    places = rows_at(pool.flow, group, number).astype(jnp.float32)
+    levels = rows_at(pool.seen, group, number)
+    parts = [places, (levels & 1)[..., None], (levels >> 1)[..., None]]
+    flow = jnp.concatenate([part.astype(jnp.float32) for part in parts], -1)
+    return jnp.where(flip[:, None, None, None, None], flip_flow(flow), flow)

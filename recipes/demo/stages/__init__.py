@@ -1,0 +1,1 @@
+"""Training stages that `vasa-jax train` does not have."""

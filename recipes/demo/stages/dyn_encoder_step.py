@@ -1,0 +1,84 @@
+"""The dynamics encoder alone, on exact labels: the first half of the gate before stage 1.
+
+Where `face.dyn_crop` is set, the encoder sees a crop that the head pose holds in place. Here the
+crops come ready, cut at exact poses with some jitter.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vasa_jax.config import Config
+from vasa_jax.errors import UserError
+from vasa_jax.face.conv import Style
+from vasa_jax.face.latent_losses import arkit_loss, gaze_loss
+from vasa_jax.face.motion import DynEncoder
+from vasa_jax.face.pose import identity_pose
+from vasa_jax.training.face_step import HEADS
+from vasa_jax.training.label_step import label_task
+from vasa_jax.training.task import Task
+from vasa_jax.typing import Array, Float, Image, Motion
+
+
+class DynEncoderBatch(NamedTuple):
+    """crop: (b, dyn_crop, dyn_crop, 3) in [0, 1], as `face_crop` cuts it. Labels as in `FaceBatch`:
+    rotation (b, 3), gaze (b, 2), arkit (b, 52)."""
+
+    crop: Image
+    rotation: Float[Array, "b 3"]
+    gaze: Float[Array, "b 2"]
+    arkit: Float[Array, "b 52"]
+
+
+def dyn_encoder_struct(config: Config) -> DynEncoderBatch:
+    """Shapes of a global batch."""
+    f32 = lambda *s: jax.ShapeDtypeStruct((config.train_face.batch, *s), jnp.float32)  # noqa: E731
+    side = config.face.dyn_crop
+    return DynEncoderBatch(f32(side, side, 3), f32(3), f32(2), f32(52))
+
+
+def dyn_encoder_task(config: Config, optimizer: optax.GradientTransformation | None = None) -> Task:
+    """A task for the loop; `train_face` and the weights of the losses `arkit` and `gaze` rule it.
+
+    Its parameters are {"face": {"dyn": …}, "arkit": …, "gaze": …}, as stage 1 names them.
+    optimizer: as in `label_task`. Raises UserError without `face.dyn_crop`.
+    """
+    if not config.face.dyn_crop:
+        raise UserError("the dynamics encoder is trained alone on crops: set face.dyn_crop")
+    # The crop is made already: the encoder takes it as its whole picture.
+    side = config.face.dyn_crop
+    whole = dataclasses.replace(config.face, dyn_crop=0, motion_image_size=side)
+    encoder = DynEncoder(whole, Style(config.face.norm_groups, config.dtype))
+    heads = {name: HEADS[name]() for name in ("gaze", "arkit")}
+
+    def read(params, crop, rotation):
+        pose = identity_pose(len(crop))._replace(rotation=rotation)
+        motion = Motion(pose, encoder.apply({"params": params["face"]["dyn"]}, crop, pose))
+        return {name: head.apply({"params": params[name]}, motion) for name, head in heads.items()}
+
+    def init(key):
+        keys = jax.random.split(key, 3)
+        pose = identity_pose(1)
+        dyn = encoder.init(keys[0], jnp.zeros((1, side, side, 3)), pose)["params"]
+        motion = Motion(pose, jnp.zeros((1, config.face.dyn_dim)))
+        params = {"face": {"dyn": dyn}}
+        for k, (name, head) in zip(keys[1:], heads.items(), strict=True):
+            params[name] = head.init(k, motion)["params"]
+        return params
+
+    def said(layout, params, batch):
+        return layout.by_example(read)(params, batch.crop, batch.rotation)
+
+    def terms(said, batch):
+        losses = config.face_losses
+        gaze = gaze_loss(said["gaze"], batch.gaze, jnp.ones(len(batch.gaze)))
+        return [
+            ("arkit", losses.arkit.weight, arkit_loss(losses.arkit, said["arkit"], batch.arkit)),
+            ("gaze", losses.gaze.weight, gaze),
+        ]
+
+    struct = dyn_encoder_struct(config)
+    return label_task("reader", config, config.train_face, struct, init, said, terms, optimizer)

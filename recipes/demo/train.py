@@ -47,10 +47,10 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     from recipes.demo.data.pose_images import PoseImages
     from recipes.demo.data.swap_groups import SwapGroups
     from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
-    from vasa_jax.commands.train import loss_networks
     from vasa_jax.data_pipeline.loading.pairs import Augment
     from vasa_jax.face.label_code import fold_read_outs
     from vasa_jax.params import flatten, save_safetensors
+    from vasa_jax.perception.loss_networks import loss_networks
     from vasa_jax.training.loop import train
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.pose_step import pose_task

@@ -16,7 +16,6 @@ import pytest
 from recipes.demo.lease import carry
 from recipes.demo.lease.small_assets import NAMED, encode_small, shrink_assets
 from tests import needs
-from vasa_jax.commands.train import loss_networks
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic import head
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
@@ -25,6 +24,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.skin import SIZE
 from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.errors import UserError
 from vasa_jax.params import load_safetensors
+from vasa_jax.perception.loss_networks import loss_networks
 from vasa_jax.perception.vgg import FIRST_RELUS, VGG, VGG16_BLOCKS, conv_names
 
 SETUP = Path(carry.__file__).with_name("setup.sh")

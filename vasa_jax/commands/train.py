@@ -171,6 +171,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _networks(config, arguments: argparse.Namespace):
     """Frozen networks of a stage: their kinds (or None), their parameters."""
     if arguments.stage == "face":
+        from vasa_jax.perception.loss_networks import loss_networks
+
         return loss_networks(config, arguments.vgg, arguments.identity, arguments.vggface)
     return None, {}
 
@@ -245,54 +247,3 @@ def _cached_audio_weights(config) -> Path | None:
     name = f"{config.audio.encoder}-{config.audio.variant}"
     known = [w.name for w in (*zoo.weights(), *zoo.own_weights())]
     return zoo.cached_path(name) if name in known and zoo.is_cached(name) else None
-
-
-def loss_networks(
-    config, vgg: Path | None = None, identity: Path | None = None, vggface: Path | None = None
-):
-    """The frozen networks that the config's losses need: their kinds, their parameters.
-
-    vgg, identity: converted weights in place of the zoo's. vggface: of VGGFace for the loss
-    `face_features`, which else compares the identity network's features.
-    """
-    from vasa_jax import zoo
-    from vasa_jax.perception import dlib_identity, lpips
-    from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS
-    from vasa_jax.training.face_step import Perception
-
-    losses, frozen, kinds = config.face_losses, {}, {}
-    exact, consistency = losses.exact, losses.consistency
-    swaps = exact.weight and (exact.perceptual or exact.patches)
-    if losses.perceptual.weight or swaps or (consistency.weight and consistency.perceptual):
-        if vgg is None:
-            name, frozen["vgg"] = "vgg16", lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]
-        else:
-            name, frozen["vgg"] = _converted(vgg, ("vgg19", "vgg16"))
-        kinds["vgg"] = VGG(blocks={"vgg19": VGG19_BLOCKS, "vgg16": VGG16_BLOCKS}[name])
-    faces = losses.face_features.weight
-    if faces and vggface is not None:
-        _, frozen["face"] = _converted(vggface, ("vggface",))
-    if losses.cross_identity.weight or (faces and vggface is None):
-        if identity is None:
-            kinds["identity"] = "dlib"
-            frozen["identity"] = dlib_identity.load(zoo.ensure("dlib-face-recognition"))
-        else:
-            names = ("arcface-r50", "arcface-r100")
-            kinds["identity"], frozen["identity"] = _converted(identity, names)
-    return Perception(**kinds), frozen
-
-
-def _converted(path: Path, kinds: tuple[str, ...]) -> tuple[str, dict]:
-    """The network that a file names, and its parameters; kernels may be packed as int8."""
-    from vasa_jax.errors import UserError
-    from vasa_jax.int8 import unpack
-    from vasa_jax.params import load_safetensors, read_metadata, unflatten
-
-    flat = load_safetensors(path)
-    name = read_metadata(path).get("network")
-    if name not in kinds:
-        raise UserError(
-            f"{path}: holds {name or 'no network of ours'}, not {' or '.join(kinds)}; "
-            "make it by `vasa-jax weights convert`"
-        )
-    return name, unflatten(unpack(flat, str(path)))

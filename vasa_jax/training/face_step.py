@@ -2,7 +2,6 @@
 
 import math
 import re
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -29,7 +28,7 @@ from vasa_jax.face.model import FaceModel
 from vasa_jax.means import Counts, add_up, counts_of
 from vasa_jax.perception.align import VGGFACE, aligned_crop
 from vasa_jax.perception.identity import identity_network
-from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGGFACE_MEAN, VGGFACE_STD
+from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.training.logs import ROWS
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import (
@@ -42,8 +41,6 @@ from vasa_jax.training.state import (
 )
 from vasa_jax.training.task import Task
 from vasa_jax.typing import ARKIT, Array, Float, Image, Key, Motion
-
-VGG_FACE = VGG(blocks=VGG16_BLOCKS, mean=VGGFACE_MEAN, std=VGGFACE_STD)
 
 
 class GazeHead(nn.Module):
@@ -149,7 +146,7 @@ def face_step(
     key: Key[Array, ""],
     optimizer: optax.GradientTransformation | None = None,
     critic_optimizer: optax.GradientTransformation | None = None,
-    perception: "Perception | None" = None,
+    perception: Perception | None = None,
 ) -> tuple[TrainState, dict[str, Float[Array, ""]]]:
     """One step of the generator and, on the images it drew, one of the discriminator.
 
@@ -164,7 +161,7 @@ def face_step(
     critic_optimizer = critic_optimizer or make_optimizer(train)
     params, critic = layout.gather(state.params), layout.gather(state.critic)
     batch = layout.spread(batch)
-    networks = perception.networks(config, layout, frozen, critic)
+    networks = bind_networks(perception, config, layout, frozen, critic)
     counts = None
     if train.accumulate > 1:
         counts = _counts(config, layout, networks, params, state.step, batch)
@@ -201,42 +198,31 @@ def face_step(
     return after, metrics
 
 
-@dataclass(frozen=True)
-class Perception:
-    """The frozen networks of the losses: their kind here, their parameters in `frozen`.
+def bind_networks(
+    perception: Perception, config: Config, layout: Layout, frozen: Any, critic: Any
+) -> FaceNetworks:
+    """The losses' networks with parameters bound, each on a device's own examples."""
+    vgg = face = identity = judge = None
+    if "vgg" in frozen:
+        apply = layout.by_example(lambda p, x: perception.vgg.apply({"params": p}, x))
+        vgg = partial(remat(apply, config.train_face.remat), frozen["vgg"])
+    if "face" in frozen:
 
-    vgg, face: the modules whose parameters are frozen["vgg"] (of whole pictures) and frozen["face"]
-    (of aligned faces). identity: the name (see `identity_network`) of the one whose parameters are
-    frozen["identity"]. What `frozen` lacks is not there.
-    """
+        def features(params, images, points):
+            chips = aligned_crop(images, points, VGGFACE, _shrink(config, VGGFACE.size))
+            return perception.face.apply({"params": params}, chips)
 
-    vgg: VGG = field(default_factory=VGG)
-    face: VGG = VGG_FACE
-    identity: str = "dlib"
-
-    def networks(self, config: Config, layout: Layout, frozen: Any, critic: Any) -> FaceNetworks:
-        """What `face_loss` asks, with parameters bound, each on a device's own examples."""
-        vgg = face = identity = judge = None
-        if "vgg" in frozen:
-            apply = layout.by_example(lambda p, x: self.vgg.apply({"params": p}, x))
-            vgg = partial(remat(apply, config.train_face.remat), frozen["vgg"])
-        if "face" in frozen:
-
-            def features(params, images, points):
-                chips = aligned_crop(images, points, VGGFACE, _shrink(config, VGGFACE.size))
-                return self.face.apply({"params": params}, chips)
-
-            apply = remat(layout.by_example(features), config.train_face.remat)
-            face = partial(apply, frozen["face"])
-        if "identity" in frozen:
-            shrink = _shrink(config, 130)  # chips are 112 to 150 pixels wide
-            apply = layout.by_example(
-                lambda p, images, points: identity_network(self.identity, p, shrink)(images, points)
-            )
-            identity = partial(apply, frozen["identity"])
-        if critic:
-            judge = partial(layout.by_example(_discriminator(config).apply), critic)
-        return FaceNetworks(vgg, face, identity, judge)
+        apply = remat(layout.by_example(features), config.train_face.remat)
+        face = partial(apply, frozen["face"])
+    if "identity" in frozen:
+        shrink, kind = _shrink(config, 130), perception.identity  # chips are 112 to 150 pixels wide
+        apply = layout.by_example(
+            lambda p, images, points: identity_network(kind, p, shrink)(images, points)
+        )
+        identity = partial(apply, frozen["identity"])
+    if critic:
+        judge = partial(layout.by_example(_discriminator(config).apply), critic)
+    return FaceNetworks(vgg, face, identity, judge)
 
 
 def _shrink(config: Config, chip: int) -> int:

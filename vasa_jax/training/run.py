@@ -17,8 +17,9 @@ from vasa_jax.face.batch import fake as full_face_batch
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats, fit_stats
+from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.training.checkpoint import Checkpoints, saved_in
-from vasa_jax.training.face_step import Perception, face_task
+from vasa_jax.training.face_step import face_task
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import Result, initialise_hosts, train
 from vasa_jax.training.mesh import single_device

@@ -23,8 +23,8 @@ from recipes.demo.lease.compiling import shapes_of, traces
 from recipes.demo.lease.parts import LEASE, Part, Scale
 from recipes.demo.lease.programs import Programs, programs_of
 from vasa_jax.benchmark.work import work_by_kind
+from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
-from vasa_jax.training.face_step import Perception
 from vasa_jax.training.mesh import single_device
 
 PEAK, BANDWIDTH = 790e12, 4.3e12

@@ -16,7 +16,8 @@ from recipes.demo.on_device.swaps import sample_swaps
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
-from vasa_jax.training.face_step import Perception, face_optimizer, face_task
+from vasa_jax.perception.loss_networks import Perception
+from vasa_jax.training.face_step import face_optimizer, face_task
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.pose_step import pose_task
 from vasa_jax.training.state import TrainState, make_optimizer

@@ -76,8 +76,8 @@ class _Run:
         from recipes.demo.lease.parts import config_of
         from recipes.demo.lease.pools import Pools
         from recipes.demo.lease.start import shipped_face
-        from vasa_jax.commands.train import loss_networks
         from vasa_jax.compile_cache import enable_compile_cache
+        from vasa_jax.perception.loss_networks import loss_networks
 
         self.scale, self.clock, self.seed = scale, clock, arguments.seed
         self.output = Output(arguments.output)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from vasa_jax import int8
-from vasa_jax.commands.train import loss_networks
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.params import flatten, save_safetensors
 from vasa_jax.perception.align import VGGFACE, aligned_crop
+from vasa_jax.perception.loss_networks import Perception, loss_networks
 from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS, VGGFACE_MEAN
-from vasa_jax.training.face_step import Perception
+from vasa_jax.training.face_step import bind_networks
 from vasa_jax.training.mesh import single_device
 
 FRONTAL = [[0.38, 0.42], [0.62, 0.42], [0.5, 0.55], [0.4, 0.68], [0.6, 0.68]]
@@ -70,7 +70,7 @@ def test_each_network_sees_what_is_its_own():
         for k, name in enumerate(("vgg", "face"))
     }
     config = get_config("debug")
-    found = perception.networks(config, single_device(), frozen, {})
+    found = bind_networks(perception, config, single_device(), frozen, {})
     rng = np.random.default_rng(0)
     images = jnp.asarray(rng.uniform(size=(2, 64, 64, 3)), jnp.float32)
     points = jnp.asarray([FRONTAL, FRONTAL], jnp.float32)

@@ -10,7 +10,7 @@ import pytest
 
 from vasa_jax import bundle, bundle_places
 from vasa_jax.config import get_config
-from vasa_jax.evaluation.image import psnr
+from vasa_jax.evaluation.image_metrics import psnr
 from vasa_jax.face.label_code import SCALE, label_code
 from vasa_jax.face.model import FaceModel
 from vasa_jax.inference.generate import load_portrait

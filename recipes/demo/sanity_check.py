@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import Config
-from vasa_jax.evaluation.image import psnr
+from vasa_jax.evaluation.image_metrics import psnr
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.forward import bind, decode_each
 from vasa_jax.face.label_code import batch_motions

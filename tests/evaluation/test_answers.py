@@ -13,15 +13,15 @@ from vasa_jax.evaluation.answers import (
     JAWS,
     LID_BROWS,
     LIDS,
+    command_motion,
     commands,
     main,
-    read_answer,
+    measure_answer,
     summary,
     table,
-    told_motion,
 )
-from vasa_jax.evaluation.face_statistics import CHIN, FOREHEAD, INNER_LIPS, LOWER_LIP, UPPER_LIP
 from vasa_jax.face.label_code import label_code
+from vasa_jax.perception.face_statistics import CHIN, FOREHEAD, INNER_LIPS, LOWER_LIP, UPPER_LIP
 from vasa_jax.typing import ARKIT, POSE_DIM
 
 SIDE, HEIGHT = 200, 100.0
@@ -44,7 +44,7 @@ def mesh(gap, lids=10.0, brow=0.0):
 
 def test_a_command_is_one_coefficient_in_the_portraits_own_pose_and_gaze():
     own = np.random.default_rng(0).normal(size=POSE_DIM + 64).astype(np.float32)
-    told = told_motion(own)
+    told = command_motion(own)
     assert told.shape == (len(JAWS) + 1, POSE_DIM + 64)
     np.testing.assert_array_equal(told[:, :POSE_DIM], np.tile(own[:POSE_DIM], (len(told), 1)))
     eyes = own[POSE_DIM + 52 : POSE_DIM + 54] / 4
@@ -61,7 +61,7 @@ def test_what_is_read_is_what_was_drawn():
     frames = np.full((len(gaps), SIDE, SIDE, 3), 200, np.uint8)
     for frame, one in zip(frames[:-1], marks[1:-1], strict=True):  # dark between the lips
         cv2.fillPoly(frame, [one[list(INNER_LIPS), :2].round().astype(np.int32)], (20, 20, 20))
-    found = read_answer(frames, marks)
+    found = measure_answer(frames, marks)
     assert found.own_gap == pytest.approx(0.05)
     np.testing.assert_allclose(found.gap, gaps[1:], atol=1e-6)
     assert np.isnan(found.contrast[:2]).all()
@@ -69,7 +69,7 @@ def test_what_is_read_is_what_was_drawn():
     assert found.lids == pytest.approx(0.25)
     assert found.brow == pytest.approx(0.01)
     pink = np.broadcast_to(np.array([200, 90, 90], np.uint8), frames.shape)
-    pale = read_answer(pink, marks)
+    pale = measure_answer(pink, marks)
     assert (pale.visible[-2:] == 0).all()
     assert pale.contrast[-1] < 1e-6
 

@@ -11,17 +11,17 @@ from PIL import Image
 from tests import needs
 from tests.assets import PORTRAIT
 from tests.data_pipeline.made import make_clip, write_groups
-from tests.evaluation.toy import differ
+from tests.evaluation.helpers import differ
 from vasa_jax import cli
-from vasa_jax.commands import evaluation_inputs as inputs
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.prepare.labels import FaceTrack, Labellers
 from vasa_jax.data_pipeline.prepare.labels.points import MeshPoints
 from vasa_jax.errors import UserError
-from vasa_jax.evaluation.structs import Instruments, Readings
-from vasa_jax.evaluation.use import to_size
+from vasa_jax.evaluation import face_analysis, held_out
+from vasa_jax.evaluation.model_calls import to_size
+from vasa_jax.evaluation.types import FaceMeasurements, MetricNetworks
 from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.typing import ARKIT
 
@@ -55,17 +55,17 @@ def dataset(folder, tmp_path_factory):
 
 
 def test_people_take_turns():
-    assert inputs.choose(("a", "a", "b", "a", "c", "b"), 9) == [0, 2, 4, 1, 5, 3]
-    assert inputs.choose(("a", "a", "b", "a", "c", "b"), 2) == [0, 2]
-    assert inputs.choose((), 2) == []
+    assert held_out.choose(("a", "a", "b", "a", "c", "b"), 9) == [0, 2, 4, 1, 5, 3]
+    assert held_out.choose(("a", "a", "b", "a", "c", "b"), 2) == [0, 2]
+    assert held_out.choose((), 2) == []
 
 
 def test_files_are_found_and_read(folder):
-    found = inputs.find_records(folder, "clips", None)
+    found = held_out.find_records(folder, "clips", None)
     assert found.people == ("anna", "anna", "ben", "cleo")
     truth = make_clip(2, "ben", frames=25)
-    clip = inputs.to_eval_clip(found.read(2))
-    assert (clip.identity, clip.count) == ("ben", 25)
+    clip = held_out.to_eval_clip(found.read(2))
+    assert (clip.identity, clip.num_frames) == ("ben", 25)
     np.testing.assert_array_equal(clip.rotation, truth.rotation)
     np.testing.assert_array_equal(clip.log_scale, truth.log_scale[:, 0])
     np.testing.assert_array_equal(np.round(clip.waveform * 32768), truth.audio)
@@ -75,45 +75,45 @@ def test_files_are_found_and_read(folder):
     assert np.abs(pictures[1].astype(int) - stored).max() <= 2  # two JPEG decoders
     assert clip.phonemes[0] == ""
     assert INDEX[clip.phonemes[5]] == 4
-    groups = list(inputs.swaps_of(inputs.find_records(folder, "swaps", None), 5))
+    groups = list(held_out.read_swaps(held_out.find_records(folder, "swaps", None), 5))
     assert [g.images.shape for g in groups] == [(2, 3, 2, 32, 32, 3)] * 2
     assert groups[1].identities == ("head1-0", "head1-1")
 
 
 def test_the_held_out_split_of_a_dataset_is_read(dataset):
-    found = inputs.find_records(dataset, "clips", None)
+    found = held_out.find_records(dataset, "clips", None)
     assert found.people == ("ben", "cleo")
-    assert inputs.to_eval_clip(found.read(0)).identity == "ben"
-    assert inputs.find_records(dataset, "clips", "train").people == ("anna", "anna")
-    swaps = inputs.find_records(dataset, "swaps", None)
-    assert next(inputs.swaps_of(swaps, 1)).identities == ("head1-0", "head1-1")
+    assert held_out.to_eval_clip(found.read(0)).identity == "ben"
+    assert held_out.find_records(dataset, "clips", "train").people == ("anna", "anna")
+    swaps = held_out.find_records(dataset, "swaps", None)
+    assert next(held_out.read_swaps(swaps, 1)).identities == ("head1-0", "head1-1")
     with pytest.raises(UserError, match="no split 'dev'"):
-        inputs.find_records(dataset, "clips", "dev")
+        held_out.find_records(dataset, "clips", "dev")
 
 
 def test_wrong_folders_are_named(folder, tmp_path):
-    assert inputs.find_records(tmp_path, "clips", None) is None
+    assert held_out.find_records(tmp_path, "clips", None) is None
     with pytest.raises(UserError, match="no such folder"):
-        inputs.find_records(tmp_path / "none", "clips", None)
+        held_out.find_records(tmp_path / "none", "clips", None)
     with pytest.raises(UserError, match="leave --split out"):
-        inputs.find_records(folder, "clips", "test")
+        held_out.find_records(folder, "clips", "test")
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "bad.npz").write_bytes(b"no")
     with pytest.raises(UserError, match=r"bad\.npz"):
-        inputs.find_records(tmp_path, "clips", None)
+        held_out.find_records(tmp_path, "clips", None)
     files = {"train": sorted((folder / "clips").rglob("*.npz"))}
     write_dataset(tmp_path / "own", "synthetic_heads", files, "made up")
     with pytest.raises(UserError, match="no held-out records"):
-        inputs.find_records(tmp_path / "own", "clips", None)
+        held_out.find_records(tmp_path / "own", "clips", None)
 
 
 def test_lip_aperture_is_free_of_size_and_turn(rng):
     marks = rng.normal(size=(4, 478, 3))
     marks[:, 13], marks[:, 14] = (0, 0, 0), (0, 3, 0)
     marks[:, 33], marks[:, 263] = (-5, 0, 0), (5, 0, 0)
-    np.testing.assert_allclose(inputs.lip_aperture(marks), 0.3)
+    np.testing.assert_allclose(face_analysis.lip_aperture(marks), 0.3)
     turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    np.testing.assert_allclose(inputs.lip_aperture(7 * marks @ turn), 0.3)
+    np.testing.assert_allclose(face_analysis.lip_aperture(7 * marks @ turn), 0.3)
 
 
 def test_batches_of_one_shape_give_every_row(rng):
@@ -124,7 +124,7 @@ def test_batches_of_one_shape_give_every_row(rng):
         return 2 * x + y
 
     x, y = rng.normal(size=(2, 11, 3))
-    np.testing.assert_allclose(inputs.in_batches(double, (x, y), 4), 2 * x + y)
+    np.testing.assert_allclose(face_analysis.in_batches(double, (x, y), 4), 2 * x + y)
     assert shapes == [(4, 3)] * 3
 
 
@@ -155,7 +155,7 @@ class FewLabels(Labellers):
 def test_reader_leaves_pictures_without_a_face_out(rng):
     face = to_size(np.asarray(Image.open(PORTRAIT).convert("RGB"))[None], 256)[0]
     blank = np.full_like(face, 90)
-    reader = inputs.MeshReader(FewLabels())
+    reader = face_analysis.FaceAnalyzer(FewLabels())
     read = reader(np.stack([face, blank, face]), False)
     assert read.found().tolist() == [True, False, True]
     assert read.log_scale[2] == 1
@@ -171,7 +171,7 @@ def test_reader_leaves_pictures_without_a_face_out(rng):
 @needs.weights("vgg16-lpips")
 def test_lpips_instrument_knows_equal_from_different(rng):
     a = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
-    found = inputs.lpips_distance(batch=2)(a, np.stack([a[0], 255 - a[1], a[2]]))
+    found = face_analysis.lpips_distance(batch=2)(a, np.stack([a[0], 255 - a[1], a[2]]))
     np.testing.assert_allclose(found[[0, 2]], 0, atol=1e-6)
     assert found[1] > 0.1
 
@@ -186,16 +186,16 @@ def test_identity_instrument_knows_a_face_again():
     frames = np.stack([photo, tilted])
     marks = np.stack([detect_faces(f)[0].landmarks for f in frames]).astype(np.float32)
     five = points(FaceTrack(frames, marks))[0].astype(np.float32)
-    one, same = inputs.identity_vectors(256)(frames, five)
+    one, same = face_analysis.identity_vectors(256)(frames, five)
     assert np.linalg.norm(one - same) < 0.3
     other = frames[:, :, ::-1][:1] // 2 + frames[1:] // 2  # two half-seen faces are nobody
-    assert np.linalg.norm(inputs.identity_vectors(256)(other, five[:1])[0] - one) > 0.3
+    assert np.linalg.norm(face_analysis.identity_vectors(256)(other, five[:1])[0] - one) > 0.3
 
 
 def from_pixels(frames, video):
     """Finite readings of any picture, so that a run without faces goes all the way."""
     means = frames.reshape(len(frames), -1, 3).mean(1) / 255
-    return Readings(
+    return FaceMeasurements(
         rotation=means - 0.5,
         log_scale=means[:, 0] - 0.5,
         gaze=means[:, :2] - 0.5,
@@ -214,9 +214,9 @@ def vectors(frames, points):
 def pixels(monkeypatch):
     def make(size, labellers, fvd):
         features = (lambda v: v.reshape(len(v), 25, -1).mean(-1)) if fvd else None
-        return Instruments(from_pixels, differ, vectors, features)
+        return MetricNetworks(from_pixels, differ, vectors, features)
 
-    monkeypatch.setattr("vasa_jax.commands.evaluate.make_instruments", make)
+    monkeypatch.setattr("vasa_jax.evaluation.face_analysis.load_metric_networks", make)
 
 
 QUICK = [

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.evaluation import toy
+from tests.evaluation import helpers as toy
 from vasa_jax.errors import UserError
-from vasa_jax.evaluation.figures import SECTIONS, aims
+from vasa_jax.evaluation.disentanglement import draw_pairs
+from vasa_jax.evaluation.metric_specs import SECTIONS, check_targets
 from vasa_jax.evaluation.run import evaluate
-from vasa_jax.evaluation.structs import EvalClip, Settings
-from vasa_jax.evaluation.swapping import draw_pairs
+from vasa_jax.evaluation.statistics import Summary
+from vasa_jax.evaluation.types import EvalClip, Settings
 from vasa_jax.inference.progress import Reporter
 
 SETTINGS = Settings(frames=6, seconds=2.4, seeds=2, sources=8, drivers=4, sweep_seconds=1.0)
@@ -16,9 +17,9 @@ CLIPS = [toy.make_clip(n) for n in range(3)]
 SWAPS = [toy.make_swaps(n) for n in range(2)]
 
 
-def run(instruments=toy.INSTRUMENTS, clips=CLIPS, swaps=SWAPS, **faults):
+def run(networks=toy.NETWORKS, clips=CLIPS, swaps=SWAPS, **faults):
     model = toy.ToyModel(**faults)
-    return evaluate(model, clips, swaps, len(swaps), instruments, SETTINGS, Reporter("quiet"))
+    return evaluate(model, clips, swaps, len(swaps), networks, SETTINGS, Reporter("quiet"))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def test_the_truth_is_perfect(perfect):
 
 def test_every_aim_is_met_by_the_truth_and_named(perfect):
     sweeps = {k: tuple(r) for k, r in perfect.sweeps.items()}
-    table = aims(perfect.summaries, perfect.offset, sweeps)
+    table = check_targets(perfect.summaries, perfect.offset, sweeps)
     assert len(table) == 14
     # Seeds of the toy differ in their pitch alone, smoothly: no jump at a window's edge.
     assert [row for row in table if not row.met] == []
@@ -170,13 +171,13 @@ def test_an_instrument_that_mixes_things_up_does_not_blame_the_model(perfect):
         tilt[:, 0] += 0.2 * seen.mouth
         return seen._replace(expression=look, rotation=tilt)
 
-    found = run(toy.INSTRUMENTS._replace(reader=mixing))
+    found = run(toy.NETWORKS._replace(analyze=mixing))
     assert mean(found, "exact.pose_only.expression_share") == pytest.approx(0.25, abs=0.002)
     assert mean(found, "exact.dyn_only.pose_share") > 0.3
     for key in ("pose_only.expression_share", "dyn_only.pose_share"):
         assert mean(found, key) == pytest.approx(0, abs=1e-6)
     # With a model that leaks as much again, the model's part alone is reported.
-    leaking = run(toy.INSTRUMENTS._replace(reader=mixing), leak=0.5)
+    leaking = run(toy.NETWORKS._replace(analyze=mixing), leak=0.5)
     share = mean(leaking, "pose_only.expression_share")
     assert share == pytest.approx(mean(run(leak=0.5), "pose_only.expression_share"), abs=0.002)
 
@@ -207,7 +208,9 @@ def test_a_deaf_model_has_no_response():
     found = run(deaf=True, swaps=[])
     assert found.sweeps["gaze_yaw"].correlation is None
     assert found.sweeps["gaze_yaw"].monotonic == 0
-    rows = aims(found.summaries, found.offset, {k: tuple(r) for k, r in found.sweeps.items()})
+    rows = check_targets(
+        found.summaries, found.offset, {k: tuple(r) for k, r in found.sweeps.items()}
+    )
     assert [row.met for row in rows if "sweep" in row.text] == [False] * 3
 
 
@@ -223,17 +226,17 @@ def test_faces_that_are_not_found_count_against_the_model():
             }
         )
 
-    found = run(toy.INSTRUMENTS._replace(reader=blind), swaps=[], other_face=101)
+    found = run(toy.NETWORKS._replace(analyze=blind), swaps=[], other_face=101)
     assert mean(found, "self.face_found") == mean(found, "self.same_person") == 0
     assert found.summaries["self.identity_distance"].mean is None
-    assert found.summaries["cross.pose_error"] == (0, 18, 0, None, None, None, None)
+    assert found.summaries["cross.pose_error"] == Summary(0, 18, 0, None, None, None, None)
     assert found.offset is None
     assert found.sweeps["gaze_yaw"].monotonic is None
 
 
 def test_without_labels_and_networks_what_can_be_measured_is():
     bare = [c._replace(rotation=None, gaze=None, log_scale=None, phonemes=None) for c in CLIPS[:1]]
-    found = run(toy.INSTRUMENTS._replace(lpips=None, embed=None), clips=bare, swaps=[])
+    found = run(toy.NETWORKS._replace(lpips=None, embed=None), clips=bare, swaps=[])
     assert isinstance(bare[0], EvalClip)
     assert mean(found, "self.psnr") == 100
     for key in (
@@ -255,11 +258,11 @@ def test_fvd_of_the_truth_is_that_of_the_truth():
     def look_long(videos):
         return np.stack([toy.look(v)[0][:, toy.MOUTH] for v in videos])
 
-    found = run(toy.INSTRUMENTS._replace(video_features=features), swaps=[])
+    found = run(toy.NETWORKS._replace(video_features=features), swaps=[])
     # Two runs of 25 frames in each of three clips, two seeds with the same mouth.
     assert (found.fvd.ours, found.fvd.truth) == (12, 6)
     assert found.fvd.by_divisor["n"] == pytest.approx(0, abs=1e-3)
-    late = run(toy.INSTRUMENTS._replace(video_features=features), swaps=[], open_lips=0.3)
+    late = run(toy.NETWORKS._replace(video_features=features), swaps=[], open_lips=0.3)
     assert late.fvd.by_divisor["n"] == pytest.approx(25 * 0.09, abs=0.01)
 
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.evaluation import toy
+from tests.evaluation import helpers as toy
 from vasa_jax.errors import UserError
-from vasa_jax.evaluation.report import check_place, write_report
+from vasa_jax.evaluation.contact_sheets import GAP, TITLE, grid, spectrogram
+from vasa_jax.evaluation.report import check_output_folder, write_report
 from vasa_jax.evaluation.run import evaluate
-from vasa_jax.evaluation.sheets import GAP, TITLE, grid, spectrogram
-from vasa_jax.evaluation.structs import Settings
+from vasa_jax.evaluation.types import Settings
 from vasa_jax.inference.progress import Reporter
 
 HEADER = {"config": "toy", "weights": "none", "data": "made up"}
@@ -23,7 +23,7 @@ def found():
     settings = Settings(frames=3, seconds=1.2, seeds=1, sources=2, drivers=2, sweep_clips=1)
     swaps = [toy.make_swaps()]
     model = toy.ToyModel(turned=0.1)
-    return evaluate(model, clips, swaps, 1, toy.INSTRUMENTS, settings, Reporter("quiet"))
+    return evaluate(model, clips, swaps, 1, toy.NETWORKS, settings, Reporter("quiet"))
 
 
 def test_report_holds_figures_aims_and_sheets(found, tmp_path):
@@ -65,9 +65,9 @@ def test_report_replaces_a_report_and_nothing_else(found, tmp_path):
     assert (place / "notes.md").read_text() == "what I saw"
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="is a file"):
-        check_place(tmp_path / "file")
+        check_output_folder(tmp_path / "file")
     with pytest.raises(UserError, match="cannot write report"):
-        check_place(tmp_path / "file" / "report")
+        check_output_folder(tmp_path / "file" / "report")
 
 
 def test_a_failed_report_leaves_the_old_one(found, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""`vasa-jax evaluate`: figures of a model on held-out clips and exact swaps, as a report."""
+"""`vasa-jax evaluate`: metrics of a model on held-out clips and exact swaps, as a report."""
 
 import argparse
 from pathlib import Path
@@ -14,8 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="DIR",
-        help="folder of a "
-        "dataset from `prepare` or `synth`, or of its files clips/*.npz and "
+        help="folder of a dataset from `prepare` or `synth`, or of its files clips/*.npz and "
         "swaps/*.npz",
     )
     parser.add_argument(
@@ -27,13 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder for the report; an older report there is replaced",
     )
     group = parser.add_argument_group("how much is measured")
-    group.add_argument("--split", metavar="NAME", help="of the dataset (default: test, else val)")
+    group.add_argument(
+        "--split", metavar="NAME", help="split of the dataset (default: test, else val)"
+    )
     group.add_argument(
         "--clips",
         type=int,
         default=30,
         metavar="N",
-        help="clips, of as many people as there are (default: 30)",
+        help="clips, of as many people as possible (default: 30)",
     )
     group.add_argument(
         "--groups", type=int, default=30, metavar="N", help="groups of exact swaps (default: 30)"
@@ -43,21 +44,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=16,
         metavar="N",
-        help="frames of a clip that are reenacted (default: 16)",
+        help="reenacted frames of each clip (default: 16)",
     )
     group.add_argument(
         "--seconds",
         type=float,
         default=8.0,
         metavar="X",
-        help="of a clip that are generated from its sound (default: 8)",
+        help="length of the video generated from each clip's audio (default: 8)",
     )
     group.add_argument(
         "--seeds",
         type=int,
         default=3,
         metavar="N",
-        help="samples of each clip; 0 leaves audio-driven figures out (default: 3, as VASA-1)",
+        help="audio-driven samples of each clip; 0: none (default: 3, as VASA-1)",
     )
     group.add_argument(
         "--sweep-clips",
@@ -71,13 +72,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add the Frechet video distance (slow without a graphics card)",
     )
-    group.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    group.add_argument("--seed", type=int, default=0, help="random seed (default: 0)")
     group.add_argument(
         "--labeller",
         action="append",
         default=[],
         metavar="KIND=MODULE:NAME",
-        help="your own network to read generated frames with, as in `prepare`; repeatable",
+        help="your own network to measure generated frames with, as in `prepare`; repeatable",
     )
     options.add_model_options(parser)
     options.add_report_options(parser)
@@ -86,46 +87,50 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     _check_numbers(arguments)
     from vasa_jax.bundle import resolve_config
-    from vasa_jax.commands import evaluation_inputs as inputs
     from vasa_jax.commands.generate import load_pipeline
+    from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
     from vasa_jax.data_pipeline.prepare.labels import Labellers, parse_choices
     from vasa_jax.errors import UserError
-    from vasa_jax.evaluation.report import check_place, write_report
+    from vasa_jax.evaluation import face_analysis, held_out
+    from vasa_jax.evaluation.report import check_output_folder, write_report
     from vasa_jax.evaluation.run import evaluate
-    from vasa_jax.evaluation.structs import Settings
+    from vasa_jax.evaluation.types import Settings
     from vasa_jax.inference.progress import Reporter
     from vasa_jax.media.places import check_kept
 
-    # Whatever can be wrong is found out before the model is loaded.
+    # All inputs are checked before the model is loaded.
     labellers = Labellers(parse_choices(arguments.labeller))
     config = resolve_config(arguments.config, arguments.checkpoint, options.overrides(arguments))
     given = {"data": arguments.data, "checkpoint": arguments.checkpoint}
     check_kept(arguments.output, given, "report", whole_folder=True)
-    check_place(arguments.output)
-    found = inputs.find_records(arguments.data, inputs.CLIPS, arguments.split)
-    swaps = inputs.find_records(arguments.data, inputs.SWAPS, arguments.split)
-    if found is None and swaps is None:
+    check_output_folder(arguments.output)
+    records = held_out.find_records(arguments.data, CLIPS, arguments.split)
+    swaps = held_out.find_records(arguments.data, SWAPS, arguments.split)
+    if records is None and swaps is None:
         raise UserError(
             f"{arguments.data}: holds neither clips nor swaps; make some by `vasa-jax "
             "synth` or `vasa-jax prepare`"
         )
     groups = min(arguments.groups, len(swaps.names)) if swaps else 0
-    if not groups and not (found and arguments.clips):
+    if not groups and not (records and arguments.clips):
         raise UserError("with these numbers there is nothing to measure; raise --clips or --groups")
     report = Reporter(options.report_mode(arguments))
-    chosen = inputs.choose(found.people, arguments.clips) if found else []
+    clips = []
+    chosen = held_out.choose(records.people, arguments.clips) if records else []
     with report.stage("data", len(chosen)) as advance:
-        clips = []
-        for number in chosen:
-            clips.append(inputs.to_eval_clip(found.read(number)))
-            advance(1)
+        if records is not None:
+            for number in chosen:
+                clips.append(held_out.to_eval_clip(records.read(number)))
+                advance(1)
     if swaps is None:
         report.note(
             f"{arguments.data}: holds no exact swaps, so transfers are measured without an "
             "exact target"
         )
     with report.stage("weights"):
-        instruments = make_instruments(config.face.image_size, labellers, arguments.fvd)
+        networks = face_analysis.load_metric_networks(
+            config.face.image_size, labellers, arguments.fvd
+        )
     pipeline = load_pipeline(arguments, report, batch=max(1, arguments.seeds))
     if clips and (arguments.seeds or arguments.sweep_clips):
         pipeline.compile(report)
@@ -139,18 +144,18 @@ def run(arguments: argparse.Namespace) -> int:
     result = evaluate(
         pipeline,
         clips,
-        inputs.swaps_of(swaps, groups) if groups else [],
+        held_out.read_swaps(swaps, groups) if swaps is not None else [],
         groups,
-        instruments,
+        networks,
         settings,
         report,
     )
     header = _header(pipeline, settings, labellers)
     header["data"] = arguments.data.resolve().name
-    header["clips from"] = found.what if found else "none"
+    header["clips from"] = records.what if records else "none"
     header["swaps from"] = swaps.what if swaps else "none"
     table = write_report(arguments.output, result, header)
-    met = sum(bool(aim.met) for aim in table)
+    met = sum(bool(target.met) for target in table)
     report.finish(
         f"{arguments.output}/report.md: {met} of {len(table)} aims met",
         output=str(arguments.output),
@@ -160,21 +165,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def make_instruments(size: int, labellers, fvd: bool):
-    """The networks that look at pictures of `size` pixels, out of the zoo."""
-    from vasa_jax.commands import evaluation_inputs as inputs
-    from vasa_jax.evaluation.structs import Instruments
-
-    return Instruments(
-        reader=inputs.MeshReader(labellers),
-        lpips=inputs.lpips_distance(),
-        embed=inputs.identity_vectors(size),
-        video_features=inputs.video_features() if fvd else None,
-    )
-
-
 def _header(pipeline, settings, labellers) -> dict:
-    """What the report says of its making: JSON-ready."""
+    """What was evaluated, for the report: JSON-ready."""
     import vasa_jax
 
     return {

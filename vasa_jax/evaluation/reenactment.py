@@ -1,127 +1,140 @@
-"""Self- and cross-reenactment of clips: one picture of a person driven by a video."""
+"""Self- and cross-reenactment: a portrait driven by the frames of a video."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from vasa_jax.evaluation import image
-from vasa_jax.evaluation.angles import distance_error, gaze_error, pose_error
+from vasa_jax.evaluation import image_metrics
+from vasa_jax.evaluation.identity_metrics import add_identity
+from vasa_jax.evaluation.model_calls import decode, encode_motion, evenly_spaced, to_size
+from vasa_jax.evaluation.pose_metrics import distance_error, gaze_error, pose_error
 from vasa_jax.evaluation.statistics import Samples
-from vasa_jax.evaluation.structs import (
+from vasa_jax.evaluation.types import (
+    AnalyzedFrames,
     EvalClip,
+    FaceMeasurements,
     Gallery,
-    Instruments,
+    MetricNetworks,
     Model,
-    Readings,
     Settings,
-    Viewed,
 )
-from vasa_jax.evaluation.use import add_identity, decode, encode_motion, spread, to_size
 from vasa_jax.typing import Frames
 
 
 def measure_clips(
     model: Model,
     clips: Sequence[EvalClip],
-    instruments: Instruments,
+    networks: MetricNetworks,
     settings: Settings,
     samples: Samples,
     gallery: Gallery,
     advance: Callable[[int], None] = lambda n: None,
 ) -> None:
-    """Adds `self.*`, `cross.*` and `floor.*`.
+    """Add `self.*`, `cross.*`, `floor.*` and `strangers.*`.
 
-    Self: a clip's first frame driven by its later ones, which are the truth. Cross: the first frame
-    of the next clip of somebody else, by the same driver. Floor: what the instruments say of the
-    true pictures, which is as good as a figure can get. Groups are the driven people.
+    Self: a clip's first frame, driven by its later frames, which are the ground truth. Cross: the
+    first frame of the next clip of another person, with the same driver. Floor: the metrics of the
+    true frames themselves, the best that can be reached. Strangers: the identity metrics between
+    two people. Groups of the statistics are the driven people.
     """
     size = model.config.face.image_size
 
-    def view(frames: Frames, video: bool) -> Viewed:
-        return Viewed(frames, instruments.reader(frames, video))
+    def analyze(frames: Frames, video: bool) -> AnalyzedFrames:
+        return AnalyzedFrames(frames, networks.analyze(frames, video))
 
-    for place, clip in enumerate(clips):
-        numbers = spread(clip.count, settings.frames, first=min(1, clip.count - 1))
-        pictures = view(to_size(clip.pictures([0, *numbers]), size), True)
-        source, driver = _rows(pictures, slice(0, 1)), _rows(pictures, slice(1, None))
+    for index, clip in enumerate(clips):
+        numbers = evenly_spaced(clip.num_frames, settings.frames, first=min(1, clip.num_frames - 1))
+        true_frames = analyze(to_size(clip.pictures([0, *numbers]), size), True)
+        source, driver = _rows(true_frames, slice(0, 1)), _rows(true_frames, slice(1, None))
         motion = encode_motion(model, driver.frames)
-        ours = view(decode(model, source.frames[0], motion), True)
-        add_pictures(samples, "self", clip.identity, instruments, ours.frames, driver.frames)
-        error = np.abs(ours.readings.mouth - driver.readings.mouth)
+        ours = analyze(decode(model, source.frames[0], motion), True)
+        add_pixel_metrics(samples, "self", clip.identity, networks, ours.frames, driver.frames)
+        error = np.abs(ours.measurements.mouth - driver.measurements.mouth)
         samples.add("self.mouth_error", clip.identity, 100 * error)
-        add_identity(samples, "floor", clip.identity, instruments, driver, source)
-        samples.add("floor.face_found", clip.identity, driver.readings.found())
-        _add_labels(samples, "floor", clip.identity, driver.readings, clip, numbers)
+        add_identity(samples, "floor", clip.identity, networks, driver, source)
+        samples.add("floor.face_found", clip.identity, driver.measurements.found())
+        _add_label_errors(samples, "floor", clip.identity, driver.measurements, clip, numbers)
+        runs: list[tuple[str, str, AnalyzedFrames, AnalyzedFrames, AnalyzedFrames | None]]
         runs = [("self", clip.identity, ours, source, None)]
-        other = _somebody_else(clips, place)
+        other = _other_person(clips, index)
         if other is not None:
-            face = view(to_size(other.pictures([0]), size), False)
-            swapped = view(decode(model, face.frames[0], motion), True)
-            runs.append(("cross", other.identity, swapped, face, driver))
-            add_identity(samples, "strangers", other.identity, instruments, driver, face)
-            row = face.frames[0], driver.frames[-1], swapped.frames[-1]
+            portrait = analyze(to_size(other.pictures([0]), size), False)
+            crossed = analyze(decode(model, portrait.frames[0], motion), True)
+            runs.append(("cross", other.identity, crossed, portrait, driver))
+            add_identity(samples, "strangers", other.identity, networks, driver, portrait)
+            row = portrait.frames[0], driver.frames[-1], crossed.frames[-1]
             gallery.keep(gallery.reenactments, row)
-        for name, who, made, face, rival in runs:
-            add_identity(samples, name, who, instruments, made, face, rival)
-            add_readings(samples, name, who, made.readings, driver.readings)
-            _add_labels(samples, name, who, made.readings, clip, numbers)
-            turned = pose_error(encode_motion(model, made.frames)[:, :3], motion[:, :3])
-            samples.add(f"{name}.pose_error_own", who, turned)
+        for name, identity, made, portrait, rival in runs:
+            add_identity(samples, name, identity, networks, made, portrait, rival)
+            add_face_errors(samples, name, identity, made.measurements, driver.measurements)
+            _add_label_errors(samples, name, identity, made.measurements, clip, numbers)
+            own_error = pose_error(encode_motion(model, made.frames)[:, :3], motion[:, :3])
+            samples.add(f"{name}.pose_error_own", identity, own_error)
         advance(1)
 
 
-def add_pictures(
+def add_pixel_metrics(
     samples: Samples,
     prefix: str,
     group: str,
-    instruments: Instruments,
+    networks: MetricNetworks,
     ours: Frames,
     truth: Frames,
 ) -> None:
-    """`prefix`.psnr, .ssim and .lpips."""
-    samples.add(f"{prefix}.psnr", group, image.psnr(ours, truth))
-    samples.add(f"{prefix}.ssim", group, image.ssim(ours, truth))
-    if instruments.lpips is not None:
-        samples.add(f"{prefix}.lpips", group, instruments.lpips(ours, truth))
+    """Add `prefix`.psnr, .ssim and .lpips."""
+    samples.add(f"{prefix}.psnr", group, image_metrics.psnr(ours, truth))
+    samples.add(f"{prefix}.ssim", group, image_metrics.ssim(ours, truth))
+    if networks.lpips is not None:
+        samples.add(f"{prefix}.lpips", group, networks.lpips(ours, truth))
 
 
-def add_readings(
-    samples: Samples, prefix: str, group: str, read: Readings, truth: Readings
+def add_face_errors(
+    samples: Samples, prefix: str, group: str, ours: FaceMeasurements, truth: FaceMeasurements
 ) -> None:
-    """`prefix`.pose_error, .gaze_error, .distance_error against readings of the true pictures, and
-    .face_found."""
-    samples.add(f"{prefix}.face_found", group, read.found())
-    samples.add(f"{prefix}.pose_error", group, pose_error(read.rotation, truth.rotation))
-    samples.add(f"{prefix}.gaze_error", group, gaze_error(read.gaze, truth.gaze))
-    samples.add(f"{prefix}.distance_error", group, distance_error(read.log_scale, truth.log_scale))
+    """Add `prefix`.face_found, and .pose_error, .gaze_error and .distance_error against
+    measurements of the true frames."""
+    samples.add(f"{prefix}.face_found", group, ours.found())
+    samples.add(f"{prefix}.pose_error", group, pose_error(ours.rotation, truth.rotation))
+    samples.add(f"{prefix}.gaze_error", group, gaze_error(ours.gaze, truth.gaze))
+    samples.add(f"{prefix}.distance_error", group, distance_error(ours.log_scale, truth.log_scale))
 
 
-def _add_labels(
+def _add_label_errors(
     samples: Samples,
     prefix: str,
     group: str,
-    read: Readings,
+    ours: FaceMeasurements,
     clip: EvalClip,
     numbers: list[int],
 ) -> None:
-    """`prefix`.…_error_against_label, where the clip's frames have exact labels."""
+    """Add `prefix`.*_error_against_label where the clip has exact labels."""
     found = {}
     if clip.rotation is not None:
-        found["pose"] = pose_error(read.rotation, clip.rotation[numbers])
+        found["pose"] = pose_error(ours.rotation, clip.rotation[numbers])
     if clip.gaze is not None:
-        found["gaze"] = gaze_error(read.gaze, clip.gaze[numbers])
+        found["gaze"] = gaze_error(ours.gaze, clip.gaze[numbers])
     if clip.log_scale is not None:
-        found["distance"] = distance_error(read.log_scale, clip.log_scale[numbers])
+        found["distance"] = distance_error(ours.log_scale, clip.log_scale[numbers])
     for name, error in found.items():
         samples.add(f"{prefix}.{name}_error_against_label", group, error)
 
 
-def _rows(viewed: Viewed, part: slice) -> Viewed:
-    read = viewed.readings
-    rows = Readings(*(value[part] for value in read[:-1]), read.emotion)
-    return Viewed(viewed.frames[part], rows)
+def _rows(analyzed: AnalyzedFrames, rows: slice) -> AnalyzedFrames:
+    """Some of the frames; `emotion`, a mean over all of them, stays."""
+    m = analyzed.measurements
+    part = FaceMeasurements(
+        rotation=m.rotation[rows],
+        log_scale=m.log_scale[rows],
+        gaze=m.gaze[rows],
+        mouth=m.mouth[rows],
+        points=m.points[rows],
+        expression=m.expression[rows],
+        emotion=m.emotion,
+    )
+    return AnalyzedFrames(analyzed.frames[rows], part)
 
 
-def _somebody_else(clips: Sequence[EvalClip], place: int) -> EvalClip | None:
-    around = [*clips[place + 1 :], *clips[:place]]
-    return next((c for c in around if c.identity != clips[place].identity), None)
+def _other_person(clips: Sequence[EvalClip], index: int) -> EvalClip | None:
+    """The next clip, cyclically, of another person."""
+    others = [*clips[index + 1 :], *clips[:index]]
+    return next((c for c in others if c.identity != clips[index].identity), None)

@@ -1,14 +1,22 @@
-"""The report of an evaluation: Markdown, JSON and sheets in one folder, whole or not at all."""
+"""Report of an evaluation: Markdown, JSON and contact sheets in one folder, written atomically."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vasa_jax.errors import UserError
-from vasa_jax.evaluation.figures import SECTIONS, Aim, Figure, aims, interval, number
+from vasa_jax.evaluation.contact_sheets import grid, plot_mouth, write_png
+from vasa_jax.evaluation.metric_specs import (
+    SECTIONS,
+    MetricSpec,
+    Target,
+    check_targets,
+    interval,
+    number,
+)
 from vasa_jax.evaluation.run import Evaluation
-from vasa_jax.evaluation.sheets import grid, plot_mouth, write_png
 from vasa_jax.evaluation.statistics import CONFIDENCE, RESAMPLES, Summary
 from vasa_jax.media.files import PendingFolder
 
@@ -23,9 +31,8 @@ LEFT_OUT = (
 )
 
 
-def check_place(folder: Path) -> None:
-    """Raises UserError unless the report may be written there: a new folder, an empty one or an
-    older report and nothing else, in a place that can be written to."""
+def check_output_folder(folder: Path) -> None:
+    """Raise UserError unless `folder` is writable, and new, empty or an old report alone."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a folder for the report")
@@ -40,17 +47,17 @@ def check_place(folder: Path) -> None:
         pass
 
 
-def write_report(folder: Path, found: Evaluation, header: Mapping[str, Any]) -> list[Aim]:
-    """report.md, report.json and the sheets; the folder appears whole or not at all.
+def write_report(folder: Path, found: Evaluation, header: Mapping[str, Any]) -> list[Target]:
+    """Write report.md, report.json and the contact sheets; return the table of targets.
 
-    header: what was evaluated (config, weights, data, settings), JSON-ready. An older report of
-    that folder is replaced. Returns the table of aims. Raises UserError as `check_place` does, and
-    where writing fails.
+    The folder appears complete or not at all, and replaces an older report. header: what was
+    evaluated (config, weights, data, settings), JSON-ready. Raises UserError as
+    `check_output_folder` does, and where writing fails.
     """
     folder = Path(folder)
-    check_place(folder)
+    check_output_folder(folder)
     sweeps = {k: (r.curve, r.correlation, r.monotonic) for k, r in found.sweeps.items()}
-    table = aims(found.summaries, found.offset, sweeps)
+    table = check_targets(found.summaries, found.offset, sweeps)
     with PendingFolder(folder, "report") as pending:
         beside = pending.temporary
         try:
@@ -69,9 +76,9 @@ def write_report(folder: Path, found: Evaluation, header: Mapping[str, Any]) -> 
 
 
 def markdown(
-    found: Evaluation, header: Mapping[str, Any], table: list[Aim], sheets: Mapping[str, str]
+    found: Evaluation, header: Mapping[str, Any], table: list[Target], sheets: Mapping[str, str]
 ) -> str:
-    """The report in words and tables. sheets: file name to caption."""
+    """The report as Markdown. sheets: captions by file name."""
     name, weights = header.get("config"), header.get("weights")
     lines = [f"# Evaluation of `{name}` ({weights})", ""]
     lines += [f"- {key}: {value}" for key, value in header.items()]
@@ -85,10 +92,14 @@ def markdown(
         f"({RESAMPLES} resamples).",
         "",
     ]
-    for title, figures in SECTIONS.items():
-        # A class of sounds that nobody spoke is no row.
-        seen = [k for k in figures if k in found.summaries and any(found.summaries[k][:2])]
-        rows = [_row(figures[key], found.summaries[key]) for key in seen]
+    for title, specs in SECTIONS.items():
+        # Metrics without a sample, as of phoneme classes that do not occur, get no row.
+        measured = [
+            (specs[key], s)
+            for key, s in ((key, found.summaries.get(key)) for key in specs)
+            if s is not None and (s.count or s.missing)
+        ]
+        rows = [_row(spec, summary) for spec, summary in measured]
         if rows:
             lines += [f"## {title}", "", *_HEAD, *rows, ""]
     lines += _sweep_lines(found) + _fvd_lines(found)
@@ -106,11 +117,11 @@ _HEAD = (
 )
 
 
-def _row(figure: Figure, s: Summary) -> str:
+def _row(spec: MetricSpec, s: Summary) -> str:
     cells = (
-        figure.text,
-        figure.unit,
-        figure.best,
+        spec.text,
+        spec.unit,
+        spec.best,
         number(s.mean),
         interval(s).strip(),
         number(s.median),
@@ -153,18 +164,18 @@ def _fvd_lines(found: Evaluation) -> list[str]:
 
 
 def _content(
-    found: Evaluation, header: Mapping[str, Any], table: list[Aim], sheets: Mapping[str, str]
+    found: Evaluation, header: Mapping[str, Any], table: list[Target], sheets: Mapping[str, str]
 ) -> dict[str, Any]:
-    known = {key: figure for figures in SECTIONS.values() for key, figure in figures.items()}
+    known = {key: spec for specs in SECTIONS.values() for key, spec in specs.items()}
     return {
         "tool": TOOL,
         "format": FORMAT,
         **header,
         "counts": found.counts,
         "seconds": found.seconds,
-        "aims": [aim._asdict() for aim in table],
+        "aims": [target._asdict() for target in table],
         "figures": {
-            key: {"text": known[key].text, "unit": known[key].unit, **summary._asdict()}
+            key: {"text": known[key].text, "unit": known[key].unit, **asdict(summary)}
             for key, summary in found.summaries.items()
         },
         "offset": {"frames": found.offset, "correlation by lag": found.lags},
@@ -185,8 +196,9 @@ def _content(
 
 
 def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
-    """File name to caption of every sheet for which there are pictures."""
-    gallery, sheets = found.gallery, {}
+    """Write the sheets for which there are images; return captions by file name."""
+    gallery = found.gallery
+    sheets: dict[str, str] = {}
 
     def sheet(name: str, caption: str, rows: list, titles: tuple[str, ...] = ()) -> None:
         if rows:
@@ -219,7 +231,7 @@ def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
 
 
 def _files_of(folder: Path) -> set[str]:
-    """The files of the report that lies in a folder; none where there is no report."""
+    """Files of an existing report in the folder; empty without one."""
     try:
         content = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
         if content["tool"] == TOOL:

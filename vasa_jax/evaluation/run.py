@@ -1,35 +1,36 @@
-"""All experiments in their order, and what they found."""
+"""Runs every experiment and collects the results."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
 from vasa_jax.errors import UserError
+from vasa_jax.evaluation.audio_driven import VideoFeatures, measure_audio_driven
+from vasa_jax.evaluation.controllability import measure_sweeps, response, swept_controls
+from vasa_jax.evaluation.disentanglement import measure_swaps
 from vasa_jax.evaluation.frechet import DIVISORS, frechet_distance
+from vasa_jax.evaluation.lip_sync import audio_offset
 from vasa_jax.evaluation.reenactment import measure_clips
-from vasa_jax.evaluation.response import response
-from vasa_jax.evaluation.speaking import Videos, measure_speech
-from vasa_jax.evaluation.speech import audio_offset
 from vasa_jax.evaluation.statistics import Samples, Summary
-from vasa_jax.evaluation.structs import (
+from vasa_jax.evaluation.types import (
     EvalClip,
     Gallery,
-    Instruments,
+    MetricNetworks,
     Model,
     Settings,
     Swaps,
     Sweep,
 )
-from vasa_jax.evaluation.swapping import measure_swaps
-from vasa_jax.evaluation.sweeps import conditions, measure_sweeps
+
+Result = TypeVar("Result")
 
 
 @runtime_checkable
 class Progress(Protocol):
-    """What the user is shown; `vasa_jax.inference.progress.Reporter` is one."""
+    """Progress display; `vasa_jax.inference.progress.Reporter` implements it."""
 
     def stage(
         self, name: str, total: int | None = None
@@ -37,80 +38,80 @@ class Progress(Protocol):
 
 
 class SweepResult(NamedTuple):
-    """A curve; its correlation with the command, None where it never changes or was not read; the
-    share of its steps in the right direction, None where it was not read."""
+    """A response curve; the numbers are None where the response was not measured."""
 
     curve: Sweep
-    correlation: float | None
-    monotonic: float | None
+    correlation: float | None  # with the command; None also where the response is constant
+    monotonic: float | None  # share of the steps in the right direction
 
 
 class Fvd(NamedTuple):
-    """Frechet video distance by the divisor of the covariances, and the videos on each side."""
+    """Frechet video distance."""
 
-    by_divisor: dict[str, float]
-    ours: int
-    truth: int
+    by_divisor: dict[str, float]  # by `frechet.DIVISORS`
+    ours: int  # number of generated videos
+    truth: int  # number of true videos
 
 
 class Evaluation(NamedTuple):
-    """What was found. summaries: by the keys of `figures.SECTIONS`. lags: mean correlation of the
-    mouth with the truth by lag, None where unknown; offset: the lag of the highest. counts: clips,
-    people and groups of swaps that were used. seconds: by experiment."""
+    """Results of all experiments."""
 
-    summaries: dict[str, Summary]
-    lags: list[float | None]
-    offset: float | None
+    summaries: dict[str, Summary]  # by the keys of `metric_specs.SECTIONS`
+    lags: list[float | None]  # mean correlation of the mouth opening with the truth by lag
+    offset: float | None  # lag of the highest correlation, frames
     sweeps: dict[str, SweepResult]
     fvd: Fvd | None
     gallery: Gallery
-    counts: dict[str, int]
-    seconds: dict[str, float]
+    counts: dict[str, int]  # clips, people and groups of swaps that were used
+    seconds: dict[str, float]  # by experiment
 
 
 def evaluate(
     model: Model,
     clips: Sequence[EvalClip],
-    swaps: Sequence[Swaps] | Iterable[Swaps],
+    swaps: Iterable[Swaps],
     swap_count: int,
-    instruments: Instruments,
+    networks: MetricNetworks,
     settings: Settings,
     progress: Progress,
 ) -> Evaluation:
-    """Every experiment on held-out clips and groups of swaps (either may be empty, not both).
+    """Run every experiment on held-out clips and groups of swaps, either of which may be empty.
 
-    swap_count: number of groups, for the bar. Raises UserError when there is nothing to measure on.
+    swap_count: number of groups. Raises UserError when both are empty.
     """
     if not len(clips) and not swap_count:
         raise UserError("there are no clips and no groups of swaps to evaluate on")
-    samples, gallery, seconds = Samples(), Gallery(), {}
-    lags, videos, sweeps = np.full(1, np.nan), Videos(), []
+    samples, gallery = Samples(), Gallery()
+    seconds: dict[str, float] = {}
+    lags, videos = np.full(1, np.nan), VideoFeatures()
+    sweeps: list[Sweep] = []
 
-    def stage(name: str, total: int, work: Callable) -> object:
+    def stage(name: str, total: int, work: Callable[[Callable[[int], None]], Result]) -> Result:
         start = time.perf_counter()
         with progress.stage(name, total) as advance:
             found = work(advance)
         seconds[name] = round(time.perf_counter() - start, 2)
         return found
 
-    common = (instruments, settings, samples)
+    common = (networks, settings, samples)
     if len(clips):
         stage("reenact", len(clips), lambda go: measure_clips(model, clips, *common, gallery, go))
     if swap_count:
         stage("swaps", swap_count, lambda go: measure_swaps(model, swaps, *common, gallery, go))
     if len(clips) and settings.seeds:
         lags, videos = stage(
-            "speech", len(clips), lambda go: measure_speech(model, clips, *common, gallery, go)
+            "speech",
+            len(clips),
+            lambda go: measure_audio_driven(model, clips, *common, gallery, go),
         )
     if len(clips) and settings.sweep_clips:
-        total = len(conditions()) * min(len(clips), settings.sweep_clips)
+        total = len(swept_controls()) * min(len(clips), settings.sweep_clips)
         sweeps = stage("sweeps", total, lambda go: measure_sweeps(model, clips, *common, go))
-    offset = audio_offset(lags)
     return Evaluation(
         summaries={key: samples.summary(key) for key in samples.names()},
-        lags=[_known(x) for x in lags],
-        offset=_known(offset),
-        sweeps={sweep.name: _judged(sweep) for sweep in sweeps},
+        lags=[_finite(x) for x in lags],
+        offset=_finite(audio_offset(lags)),
+        sweeps={sweep.name: _sweep_result(sweep) for sweep in sweeps},
         fvd=_fvd(videos),
         gallery=gallery,
         counts={
@@ -122,12 +123,12 @@ def evaluate(
     )
 
 
-def _judged(sweep: Sweep) -> SweepResult:
+def _sweep_result(sweep: Sweep) -> SweepResult:
     found = response(np.array(sweep.commands), np.array(sweep.answers))
-    return SweepResult(sweep, _known(found.correlation), _known(found.monotonic))
+    return SweepResult(sweep, _finite(found.correlation), _finite(found.monotonic))
 
 
-def _fvd(videos: Videos) -> Fvd | None:
+def _fvd(videos: VideoFeatures) -> Fvd | None:
     if not videos.ours or not videos.truth:
         return None
     ours, truth = np.concatenate(videos.ours), np.concatenate(videos.truth)
@@ -137,5 +138,5 @@ def _fvd(videos: Videos) -> Fvd | None:
     return Fvd(values, len(ours), len(truth))
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None

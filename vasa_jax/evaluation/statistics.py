@@ -1,11 +1,11 @@
-"""From many measurements to a figure: count, mean, median and how sure the mean is.
+"""Summary statistics of measurements: mean, median, and a bootstrap interval over people.
 
-Frames of one clip, and clips of one person, are alike. So the interval comes from drawing whole
-groups (people) anew, not frames.
+Frames of one clip and clips of one person are not independent, so the bootstrap resamples whole
+groups (people).
 """
 
 from collections.abc import Hashable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,17 +15,16 @@ RESAMPLES = 2000
 CONFIDENCE = 0.95
 
 
-class Summary(NamedTuple):
-    """count: measurements that are known; missing: that are not. mean and median over all that are
-    known, low and high: 95 % percentile bootstrap interval of the mean over groups; None where
-    nothing is known, the interval also where there is one group only. groups: their number."""
+@dataclass(frozen=True)
+class Summary:
+    """Statistics of one metric; None where nothing was measured."""
 
-    count: int
-    missing: int
+    count: int  # measurements that are known
+    missing: int  # measurements that are NaN
     groups: int
     mean: float | None
     median: float | None
-    low: float | None
+    low: float | None  # 95 % percentile bootstrap interval of the mean; None for one group
     high: float | None
 
 
@@ -36,9 +35,10 @@ def bootstrap_interval(
     confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> tuple[float, float]:
-    """Percentile interval of sum(numerators) / sum(denominators), the groups drawn with return.
+    """Percentile bootstrap interval of sum(numerators) / sum(denominators) over g groups.
 
-    With a group's sum and count this is the interval of the mean (Efron 1979). Needs two groups.
+    With each group's sum and count it is the interval of the mean (Efron 1979). Raises ValueError
+    for fewer than two groups.
     """
     if len(numerators) < 2:
         raise ValueError("a bootstrap interval needs two groups or more")
@@ -52,33 +52,27 @@ def bootstrap_interval(
 
 
 class Samples:
-    """Measurements under names, each of a group; thrown together with `add`, read by `summary`."""
+    """Measurements by metric name and group, collected by `add` and summarised by `summary`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._kept: dict[str, list[tuple[Hashable, np.ndarray, np.ndarray]]] = {}
 
     def add(self, key: str, group: Hashable, values: object) -> None:
-        """One or more measurements; NaN is one that could not be made."""
+        """Add one or more measurements; NaN counts as missing."""
         values = np.atleast_1d(np.asarray(values, np.float64)).ravel()
         self._kept.setdefault(key, []).append((group, values, np.ones_like(values)))
 
     def add_ratio(self, key: str, group: Hashable, parts: object, wholes: object) -> None:
-        """Parts and the wholes that they are a share of: the mean is sum of parts / sum of wholes,
-        so that a whole near 0 does no harm."""
+        """Add parts of wholes. The mean is sum(parts) / sum(wholes), which bears wholes near 0."""
         parts, wholes = (np.atleast_1d(np.asarray(v, np.float64)).ravel() for v in (parts, wholes))
         self._kept.setdefault(key, []).append((group, parts, wholes))
 
     def names(self) -> list[str]:
-        """The names, in the order of their first measurement."""
+        """Metric names in the order of their first measurement."""
         return list(self._kept)
 
-    def values(self, key: str) -> Float[np.ndarray, " n"]:
-        """Every known measurement of a name (parts over wholes for a ratio)."""
-        parts, wholes, _, _ = self._known(key)
-        return parts / wholes
-
     def summary(self, key: str) -> Summary:
-        """The figure of a name; with no measurement at all where the name is not known."""
+        """Statistics of a metric; an unknown name has count 0."""
         parts, wholes, groups, missing = self._known(key)
         count = len(parts)
         if not count:

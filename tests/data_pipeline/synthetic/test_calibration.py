@@ -7,7 +7,7 @@ import pytest
 from tests import needs
 from tests.assets import PORTRAIT
 from vasa_jax.data_pipeline.synthetic.calibration import clip_statistics, compare, main, page
-from vasa_jax.evaluation import face_statistics as measure
+from vasa_jax.perception import face_statistics as measure
 from vasa_jax.typing import ARKIT, FPS
 
 RNG = np.random.default_rng(0)

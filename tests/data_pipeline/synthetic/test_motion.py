@@ -32,8 +32,8 @@ from vasa_jax.data_pipeline.synthetic.performance import draw_style, perform
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, analyse, at_frames, smooth
 from vasa_jax.data_pipeline.synthetic.speech import SpeechClip
 from vasa_jax.data_pipeline.synthetic.visemes import PLACE, vector
-from vasa_jax.evaluation.face_statistics import head_statistics
 from vasa_jax.media.audio import open_audio
+from vasa_jax.perception.face_statistics import head_statistics
 from vasa_jax.typing import ARKIT, EMOTIONS
 
 MINUTES = 20

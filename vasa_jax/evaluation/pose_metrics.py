@@ -1,4 +1,4 @@
-"""Errors of head pose, gaze and distance, and how lively a head moves."""
+"""Errors of head pose, gaze and head distance, and VASA-1's pose intensity."""
 
 import numpy as np
 
@@ -13,15 +13,15 @@ def pose_error(
 ) -> Float[np.ndarray, "*t"]:
     """Geodesic distance of two head rotations in degrees: the angle of R_a^T R_b.
 
-    a, b: (pitch, yaw, roll) in radians.
+    a, b: (pitch, yaw, roll), radians.
     """
     return angle_between(rotation_matrices(a), rotation_matrices(b))
 
 
-def turn(
+def relative_rotation(
     a: Float[np.ndarray, "*t 3"], b: Float[np.ndarray, "*#t 3"]
 ) -> Float[np.ndarray, "*t 3 3"]:
-    """The rotation that brings head b to head a, in b's own axes: R_b^T R_a."""
+    """R_b^T R_a: the rotation from head b to head a, in the axes of b."""
     return np.swapaxes(rotation_matrices(b), -1, -2) @ rotation_matrices(a)
 
 
@@ -30,7 +30,7 @@ def angle_between(
 ) -> Float[np.ndarray, "*t"]:
     """Geodesic distance of two rotation matrices in degrees.
 
-    By the chord, which is exact near 0, where the arc cosine of the trace is not.
+    From the Frobenius norm of a - b, since the arc cosine of the trace is inaccurate near 0.
     """
     chord = np.sqrt(np.square(a - b).sum((-2, -1)))
     # |R_a - R_b| = 2 sqrt(2) sin(angle / 2)
@@ -40,7 +40,7 @@ def angle_between(
 def gaze_error(
     a: Float[np.ndarray, "*t 2"], b: Float[np.ndarray, "*t 2"]
 ) -> Float[np.ndarray, "*t"]:
-    """Angle between two lines of sight in degrees; (yaw, pitch) in radians."""
+    """Angle between two gaze directions in degrees; a, b: (yaw, pitch), radians."""
     x, y = gaze_directions(a), gaze_directions(b)
     return np.degrees(2 * np.arcsin(np.clip(np.linalg.norm(x - y, axis=-1) / 2, 0, 1)))
 
@@ -48,9 +48,9 @@ def gaze_error(
 def distance_error(
     a: Float[np.ndarray, "*t"], b: Float[np.ndarray, "*t"]
 ) -> Float[np.ndarray, "*t"]:
-    """How far the head's distance is off, in per cent of the true one.
+    """Relative error of the head's distance exp(-log scale), per cent.
 
-    a: measured, b: true log scales of the head; its distance is exp(-log scale).
+    a: measured, b: true log scales.
     """
     difference = np.asarray(b, np.float64) - np.asarray(a, np.float64)
     return 100 * np.abs(np.expm1(difference))
@@ -59,12 +59,12 @@ def distance_error(
 def delta_pose(
     rotation: Float[np.ndarray, "t 3"], norm: str = "geodesic"
 ) -> Float[np.ndarray, " steps"]:
-    """VASA-1's pose intensity: the change of the head's angles between neighbouring frames, deg.
+    """Pose intensity (VASA-1, section 4.2): head rotation between consecutive frames, degrees.
 
-    (Section 4.2.) The paper publishes neither the norm nor how poses were measured: "geodesic" is
-    the angle of the rotation from frame to frame; "l1" the mean of the three |differences| of
-    pitch, yaw and roll; "l2" the root of the sum of their squares. rotation: one clip at 25 fps,
-    radians. Steps from or to NaN are NaN. Raises ValueError for another norm.
+    The paper states neither the norm nor the pose estimator. "geodesic": angle of the relative
+    rotation; "l1": mean |difference| of pitch, yaw and roll; "l2": Euclidean norm of the
+    differences. rotation: one clip at 25 fps, radians; steps from or to NaN are NaN. Raises
+    ValueError for another norm.
     """
     if norm not in NORMS:
         raise ValueError(f"norm {norm!r} is not one of {', '.join(NORMS)}")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from vasa_jax.evaluation.structs import EvalClip, Instruments, Readings, Swaps
+from vasa_jax.evaluation.types import EvalClip, FaceMeasurements, MetricNetworks, Swaps
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.typing import EMOTIONS
 
@@ -45,7 +45,7 @@ def read(frames, video):
     emotion = np.zeros(8)
     for i, name in enumerate(FELT):
         emotion[EMOTIONS.index(name)] = numbers[:, MOUTH + 1 + i].mean()
-    return Readings(
+    return FaceMeasurements(
         rotation=numbers[:, :3],
         log_scale=numbers[:, 6],
         gaze=numbers[:, 7:9],
@@ -65,7 +65,7 @@ def embed(frames, points):
     return look(frames)[1] / 8.0
 
 
-INSTRUMENTS = Instruments(read, differ, embed)
+NETWORKS = MetricNetworks(read, differ, embed)
 
 
 class ToyModel:
@@ -157,7 +157,7 @@ def make_clip(number, frames=60):
     return EvalClip(
         name=f"clip{number}",
         identity=f"person{number}",
-        count=frames,
+        num_frames=frames,
         pictures=lambda numbers: pictures[list(numbers)],
         waveform=waveform,
         rotation=motion[:, :3].astype(np.float32),

@@ -1,4 +1,4 @@
-"""Does the mouth say what is heard: openings, closures and delays."""
+"""Lip sync: correlation, delay and phoneme-wise error of the mouth opening (lip aperture)."""
 
 import numpy as np
 
@@ -11,45 +11,44 @@ PHONEME_CLASSES = {
     "open": frozenset(("æ", "ɑ", "ɒ", "ʌ", "aɪ", "aʊ")),
     "pause": frozenset(("sil",)),
 }
-"""Classes that a lip reader tells apart; every other sound is "other". Letters of the IPA."""
+"""Visually distinct phoneme classes, in the IPA; any other phoneme is "other"."""
 CLASSES = (*PHONEME_CLASSES, "other")
 CLOSED_LIPS = 0.03
-"""Inner lips nearer than this share of the outer eye corners' distance count as closed. Read by the
-mesh network from nine talking heads, shut lips and every /p b m/ of three GRID sentences gave 0.00
-to 0.02, lips that speak vowels 0.06 to 0.3."""
-SLACK = 1
-"""Frames around a closed sound in which its closure may fall: half a frame is its labels' grain."""
-LEAST_FRAMES = 5
+"""Aperture (distance of the inner lips / of the outer eye corners) below which lips are closed. By
+the face mesh, closed lips and /p b m/ give 0.00 to 0.02, vowels 0.06 to 0.3 (three GRID sentences
+of nine speakers)."""
+SLACK = 1  # frames around a bilabial in which its closure may lie: labels are half a frame off
+MIN_FRAMES = 5  # of a correlation
 
 
 def phoneme_class(phoneme: str) -> str | None:
-    """The class of a phoneme; None where it is not known (the empty string)."""
+    """Class of a phoneme; None for the unknown one (the empty string)."""
     if not phoneme:
         return None
     return next((name for name, of in PHONEME_CLASSES.items() if phoneme in of), "other")
 
 
 def correlation(a: Float[np.ndarray, " t"], b: Float[np.ndarray, " t"]) -> float:
-    """Pearson's correlation of the frames where both are known (not NaN).
+    """Pearson's correlation over the frames where neither is NaN.
 
-    NaN for fewer than `LEAST_FRAMES` of them, or where one does not change.
+    NaN for fewer than `MIN_FRAMES` of them, or where one is constant.
     """
     known = np.isfinite(a) & np.isfinite(b)
-    if known.sum() < LEAST_FRAMES:
+    if known.sum() < MIN_FRAMES:
         return float("nan")
     x, y = (np.asarray(v, np.float64)[known] for v in (a, b))
     x, y = x - x.mean(), y - y.mean()
     power = np.sqrt((x @ x) * (y @ y))
-    # A constant's mean is off by rounding, which must not count as movement.
+    # The rounded mean of a constant leaves a residue that is no variance.
     return float(x @ y / power) if power > 1e-12 * len(x) else float("nan")
 
 
 def lagged_correlation(
     ours: Float[np.ndarray, " t"], truth: Float[np.ndarray, " t"], limit: int = 10
 ) -> Float[np.ndarray, " lags"]:
-    """Correlation of ours, moved back by each lag of -limit..limit frames, with the truth.
+    """Correlation of ours, shifted back by each lag of -limit..limit frames, with the truth.
 
-    Over the frames that overlap; NaN where too few do.
+    Over the overlapping frames; NaN where they are too few.
     """
     values = []
     for lag in range(-limit, limit + 1):
@@ -60,9 +59,9 @@ def lagged_correlation(
 
 
 def audio_offset(correlations: Float[np.ndarray, " lags"]) -> float:
-    """By how many frames ours is late: the lag of the highest correlation; < 0 is early.
+    """Delay of ours in frames: the lag of the highest correlation, negative if early.
 
-    NaN where no lag has one.
+    NaN where all correlations are NaN.
     """
     if not np.isfinite(correlations).any():
         return float("nan")
@@ -70,7 +69,7 @@ def audio_offset(correlations: Float[np.ndarray, " lags"]) -> float:
 
 
 def segments(phonemes: tuple[str, ...], wanted: frozenset[str]) -> list[tuple[int, int]]:
-    """Runs [start, stop) of frames whose phoneme is in `wanted`, neighbours of one kind joined."""
+    """Maximal runs [start, stop) of frames whose phoneme is in `wanted`."""
     inside = np.array([False, *(p in wanted for p in phonemes), False])
     edges = np.flatnonzero(inside[1:] != inside[:-1])
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
@@ -82,10 +81,9 @@ def closures(
     threshold: float = CLOSED_LIPS,
     slack: int = SLACK,
 ) -> Float[np.ndarray, " n"]:
-    """For each run of /p b m/: 1 if the lips close in it, 0 if not; NaN where nothing was measured.
+    """For each run of /p b m/: 1 if the lips close, 0 if not, NaN where nothing was measured.
 
-    aperture: distance of the inner lips over that of the outer eye corners; closed is below
-    `threshold` in any frame of the run or `slack` frames around it.
+    They close if the aperture is below `threshold` in a frame of the run or `slack` frames around.
     """
     found = []
     for start, stop in segments(phonemes, PHONEME_CLASSES["p b m"]):
@@ -98,7 +96,7 @@ def closures(
 def aperture_errors(
     ours: Float[np.ndarray, " t"], truth: Float[np.ndarray, " t"], phonemes: tuple[str, ...]
 ) -> dict[str, Float[np.ndarray, " n"]]:
-    """|difference| of the lip aperture in each class's frames, per cent of the eyes' distance."""
+    """|aperture error| in the frames of each class, per cent of the eye corners' distance."""
     error = 100 * np.abs(np.asarray(ours, np.float64) - truth)
     kinds = np.array([phoneme_class(p) or "" for p in phonemes])
     return {name: error[kinds == name] for name in CLASSES}

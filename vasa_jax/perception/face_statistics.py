@@ -1,7 +1,6 @@
-"""How one clip of a talking face looks and moves, in numbers that real and drawn faces share.
+"""Statistics of a talking-face clip (mouth, head, eyes, brows), to compare real and rendered faces.
 
-Everything is read by the same networks (the face mesh and what `prepare` labels with), so that
-their errors fall on both sides alike.
+All are computed from the face mesh and the labels of `prepare`, whose errors affect both alike.
 """
 
 from typing import NamedTuple
@@ -12,74 +11,49 @@ import numpy as np
 from vasa_jax.typing import ARKIT, FPS, Float, PortraitArray
 
 INNER_LIPS = (
-    78,
-    191,
-    80,
-    81,
-    82,
-    13,
-    312,
-    311,
-    310,
-    415,
-    308,
-    324,
-    318,
-    402,
-    317,
-    14,
-    87,
-    178,
-    88,
-    95,
+    *(78, 191, 80, 81, 82, 13, 312, 311, 310, 415),
+    *(308, 324, 318, 402, 317, 14, 87, 178, 88, 95),
 )
-"""The inner edge of the lips in the mesh, all around."""
+"""Mesh points of the inner edge of the lips, in order around the mouth."""
 UPPER_LIP, LOWER_LIP, FOREHEAD, CHIN = 13, 14, 10, 152
 BROWS, EYE_CORNERS = (70, 63, 105, 66, 107, 300, 293, 334, 296, 336), (33, 133, 362, 263)
-OPEN, SHUT = 0.03, 0.01
-"""Gap of the lips, of the face's height (forehead to chin in the mesh): apart, and together."""
-PROMINENCE = 0.02
-"""How far a gap rises above the dips on both sides to count as one opening."""
+# Lengths are shares of the face's height, forehead to chin in the mesh.
+OPEN, SHUT = 0.03, 0.01  # lip gap of an open and of a closed mouth
+PROMINENCE = 0.02  # of a peak of the lip gap that counts as one opening
+# Luma is relative to the face's mean: of the cavity at most DARK, of teeth at least BRIGHT with a
+# saturation of at most PALE. Lips and tongue lie between.
 DARK, BRIGHT, PALE = 0.38, 0.5, 0.42
-"""Luma of the cavity (at most) and of teeth (at least), of the face's mean; teeth's saturation (at
-most). Lips and tongues lie between."""
-VISIBLE = 0.12
-"""Share of an opening that has to be dark or teeth for the inside to be seen."""
-_SIDE, _FACE = 256, 205
-"""Pixels of the square that a mouth is measured in, and of the face's height in it."""
-_LEAST_PIXELS = 12
-_SMOOTH = 2.0
-"""Frames (standard deviation): landmarks shake by more than heads move in a frame."""
-BLINKED = 0.25
-"""How far a lid's coefficient rises above its surroundings in a blink: lids of people who look down
-hang at half for seconds."""
+VISIBLE = 0.12  # share of the opening that is cavity or teeth where the inside is visible
+_SIDE, _FACE = 256, 205  # pixels of the normalised crop and of the face's height in it
+_MIN_PIXELS = 12
+_SMOOTH = 2.0  # frames, standard deviation: landmark jitter exceeds head motion between frames
+BLINKED = 0.25  # prominence of a blink: the lids of people who look down stay half closed
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 class MouthInside(NamedTuple):
-    """The inside of an opened mouth. contrast, luma: standard deviation and mean of its luma, of
-    the face's mean; teeth, dark: shares of its area."""
+    """Appearance of the inside of an open mouth."""
 
-    contrast: float
-    luma: float
-    teeth: float
-    dark: float
+    contrast: float  # standard deviation of luma, relative to the face's mean luma
+    luma: float  # mean luma, relative to the face's mean
+    teeth: float  # share of its area
+    dark: float  # share of its area
 
     @property
     def visible(self) -> bool:
-        """Whether teeth or a cavity can be seen."""
+        """Whether teeth or the cavity are visible."""
         return self.teeth > VISIBLE or self.dark > VISIBLE
 
 
 def lip_gap(landmarks: Float[np.ndarray, "t 478 3"]) -> Float[np.ndarray, " t"]:
-    """Distance of the inner lips' middles over the face's height, in the picture."""
+    """Distance of the inner lips' middles over the face's height, both in the image plane."""
     at = landmarks[..., :2]
     gap = np.linalg.norm(at[:, UPPER_LIP] - at[:, LOWER_LIP], axis=-1)
     return gap / np.linalg.norm(at[:, FOREHEAD] - at[:, CHIN], axis=-1)
 
 
 def mouth_inside(image: PortraitArray, landmarks: Float[np.ndarray, "478 3"]) -> MouthInside | None:
-    """What is seen between the lips; None where too little is open to tell."""
+    """Appearance between the lips; None where the opening is too small."""
     at = landmarks[:, :2]
     grow = _FACE / max(float(np.linalg.norm(at[FOREHEAD] - at[CHIN])), 1.0)
     shift = _SIDE / 2 - grow * at[UPPER_LIP]
@@ -87,11 +61,11 @@ def mouth_inside(image: PortraitArray, landmarks: Float[np.ndarray, "478 3"]) ->
     way = cv2.INTER_AREA if grow < 1 else cv2.INTER_CUBIC
     small = cv2.warpAffine(image, matrix, (_SIDE, _SIDE), flags=way)
     at = at * grow + shift
-    inside = np.zeros((_SIDE, _SIDE), np.uint8)
+    filled = np.zeros((_SIDE, _SIDE), np.uint8)
     polygon = np.round(at[list(INNER_LIPS)] * 16).astype(np.int32)
-    cv2.fillPoly(inside, [polygon], 1, shift=4)
-    inside = cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0
-    if inside.sum() < _LEAST_PIXELS:
+    cv2.fillPoly(filled, [polygon], 1, shift=4)
+    inside = cv2.erode(filled, np.ones((3, 3), np.uint8)) > 0
+    if inside.sum() < _MIN_PIXELS:
         return None
     face = np.zeros((_SIDE, _SIDE), np.uint8)
     cv2.fillConvexPoly(face, cv2.convexHull(at.astype(np.float32)).astype(np.int32), 1)
@@ -109,7 +83,7 @@ def mouth_inside(image: PortraitArray, landmarks: Float[np.ndarray, "478 3"]) ->
 def mouth_statistics(
     gap: Float[np.ndarray, " t"], insides: list[MouthInside | None]
 ) -> dict[str, float]:
-    """gap, insides: of the frames in which the face was found, in their order."""
+    """Statistics of the mouth over the frames with a detected face, in order."""
     from scipy.signal import find_peaks
 
     seconds = len(gap) / FPS
@@ -133,7 +107,7 @@ def mouth_statistics(
 
 
 def head_statistics(rotation: Float[np.ndarray, "t 3"]) -> dict[str, float]:
-    """Of Euler angles in radians; figures in degrees."""
+    """Speed and spread of the head's Euler angles, in degrees; rotation: radians."""
     from scipy.ndimage import gaussian_filter1d
 
     smooth = np.degrees(gaussian_filter1d(rotation.astype(np.float64), _SMOOTH, axis=0))
@@ -149,8 +123,10 @@ def head_statistics(rotation: Float[np.ndarray, "t 3"]) -> dict[str, float]:
 def eye_statistics(
     arkit: Float[np.ndarray, "t 52"], gaze: Float[np.ndarray, "t 2"]
 ) -> dict[str, float]:
-    """Blinks, where lids come down and go up again within a second; they last while lids are down
-    by more than half of their way. Shifts of gaze (radians) of more than 3 degrees."""
+    """Rate, length (at half prominence) and peak of blinks; rate of gaze shifts above 3 degrees.
+
+    gaze: radians.
+    """
     from scipy.signal import find_peaks
 
     lids = arkit[:, [ARKIT.index("eyeBlinkLeft"), ARKIT.index("eyeBlinkRight")]].mean(1)
@@ -168,7 +144,7 @@ def eye_statistics(
 
 
 def brow_statistics(landmarks: Float[np.ndarray, "t 478 3"]) -> dict[str, float]:
-    """How much the brows' height over the eyes varies, of the face's height."""
+    """Standard deviation of the brows' distance from the eyes, over the face's height."""
     at = landmarks[..., :2]
     height = np.linalg.norm(at[:, FOREHEAD] - at[:, CHIN], axis=-1)
     brow, eye = (at[:, list(rows)].mean(1) for rows in (BROWS, EYE_CORNERS))

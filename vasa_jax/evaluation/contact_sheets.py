@@ -1,4 +1,4 @@
-"""Contact sheets: rows of pictures, and the mouth beside the sound."""
+"""Contact sheets: grids of images, and plots of the mouth opening over the spectrogram."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vasa_jax.evaluation.speech import CLOSED_LIPS, PHONEME_CLASSES, segments
-from vasa_jax.evaluation.structs import MouthCurve
-from vasa_jax.typing import FPS, Float, Frames, UInt8
+from vasa_jax.evaluation.lip_sync import CLOSED_LIPS, PHONEME_CLASSES, segments
+from vasa_jax.evaluation.types import MouthCurve
+from vasa_jax.typing import FPS, Float, UInt8
 
 TILE = 128
 GAP = 4
@@ -18,9 +18,9 @@ TITLE = 22
 def grid(
     rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (), tile: int = TILE
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Rows of square pictures as one picture, white between; titles over the columns.
+    """A grid of square images, resized to `tile` pixels, on white; titles are those of the columns.
 
-    Pictures are brought to `tile` pixels. All rows have the same length.
+    All rows have the same length.
     """
     columns = len(rows[0])
     top = TITLE if titles else 0
@@ -30,20 +30,20 @@ def grid(
         place = (c * (tile + GAP) + 2, TITLE - 7)
         cv2.putText(sheet, title, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
     for r, row in enumerate(rows):
-        for c, picture in enumerate(row):
+        for c, image in enumerate(row):
             y, x = top + r * (tile + GAP), c * (tile + GAP)
-            way = cv2.INTER_AREA if len(picture) > tile else cv2.INTER_NEAREST
-            sheet[y : y + tile, x : x + tile] = cv2.resize(picture, (tile, tile), interpolation=way)
+            way = cv2.INTER_AREA if len(image) > tile else cv2.INTER_NEAREST
+            sheet[y : y + tile, x : x + tile] = cv2.resize(image, (tile, tile), interpolation=way)
     return sheet
 
 
-def write_png(path: Path, picture: Frames | np.ndarray) -> None:
-    """An RGB picture as PNG."""
-    path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(picture[..., ::-1]))[1].tobytes())
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an RGB image as PNG."""
+    path.write_bytes(cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes())
 
 
 def spectrogram(waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f t"]:
-    """Power of the sound in dB under its maximum, 0 to 8 kHz; 32 ms Hann windows every 10 ms."""
+    """Power in dB relative to the maximum, 0 to 8 kHz; 32 ms Hann windows every 10 ms."""
     window, hop = 512, 160
     padded = np.pad(np.asarray(waveform, np.float64), window // 2)
     runs = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop]
@@ -52,7 +52,7 @@ def spectrogram(waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "f t"]:
 
 
 def plot_mouth(path: Path, curve: MouthCurve) -> None:
-    """The mouth's opening, ours and the truth, over the spectrogram of the sound, as PNG.
+    """Write a PNG with the generated and true mouth opening above the spectrogram.
 
     Runs of /p b m/ are shaded where the phonemes are known.
     """

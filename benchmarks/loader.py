@@ -33,8 +33,8 @@ from vasa_jax.data_pipeline.clip import LANDMARK_UNIT, Clip, write_clip
 from vasa_jax.data_pipeline.datasets import features
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset
-from vasa_jax.data_pipeline.loader import FaceLoader
 from vasa_jax.data_pipeline.loading import pairs
+from vasa_jax.data_pipeline.loading.loaders import FaceLoader
 from vasa_jax.training import run as training
 
 FRAMES = 250
@@ -103,7 +103,7 @@ def parts(folder: Path, size: int) -> dict:
     clip, content = records[0], source[0]
     dataset_features = features.clip_features()
     labels = {"points": clip.points[:2]}
-    raw = pairs.RawPair(0, (clip.frames[0], clip.frames[1]), None, labels)
+    raw = pairs.EncodedPair(0, (clip.frames[0], clip.frames[1]), None, labels)
     image = pairs.decode_rgb(clip.frames[0], size)
     places = augment.thin_plate(augment.draw_warp(rng, 0.02), size)
     matrix = augment.draw_colours(rng, augment.STRONG)

@@ -9,7 +9,7 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.datasets.read import Dataset, maker_of
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb, shrink
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb, shrink
 from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, Frames

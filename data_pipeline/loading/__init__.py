@@ -1,1 +1,1 @@
-"""From the records of a dataset to batches: the parts of `vasa_jax.data_pipeline.loader`."""
+"""From the records of a dataset to batches; `loaders` has what others use."""

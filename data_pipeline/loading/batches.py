@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.data_pipeline.loading.pairs import POSE
-from vasa_jax.data_pipeline.loading.quads import PICTURES, TARGETS
+from vasa_jax.data_pipeline.loading.transfer_examples import PICTURES, TARGETS
 from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
 from vasa_jax.face.exact import from_swaps
 from vasa_jax.typing import Pose
@@ -19,7 +19,7 @@ FLOWS = tuple(f"{name}_flow" for name in TARGETS)
 
 
 def swap_batch(arrays: Mapping[str, np.ndarray]) -> SwapBatch:
-    """Exact swaps out of `quads.make_quad`'s names; what is not among them is None."""
+    """Exact swaps out of `make_transfer`'s names; what is not among them is None."""
     pictures = []
     for name in PICTURES:
         optional = {k: arrays.get(f"{name}_{k}") for k in ("mask", *KNOWN)}

@@ -14,8 +14,8 @@ from vasa_jax.data_pipeline.augment_flip import (
     flip_translation,
 )
 from vasa_jax.data_pipeline.clip import EYE_SPAN, PER_FRAME
-from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
-from vasa_jax.data_pipeline.loading.wire import byte_lists
+from vasa_jax.data_pipeline.loading.example_proto import byte_lists
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb, shrink
 from vasa_jax.typing import Array, Float, PortraitArray
 
 POSE = ("rotation", "translation", "log_scale")
@@ -61,7 +61,7 @@ PLAIN = Augment(flip=0.0, colours=None, views=())
 """Pictures as they are, for validation."""
 
 
-class RawPair(NamedTuple):
+class EncodedPair(NamedTuple):
     """Two frames of a clip as they lie in its record. labels: rows of the frames, by name."""
 
     identity: int
@@ -83,9 +83,9 @@ def read_record(record: bytes) -> dict[str, Any]:
     return values
 
 
-def raw_pair(
+def sample_pair(
     record: Mapping[str, Any], identity: int, rng: np.random.Generator, how: Augment
-) -> RawPair:
+) -> EncodedPair:
     """Source and driver out of a decoded record: two different frames where there are two."""
     del how
     count = len(record["frames"])
@@ -94,11 +94,11 @@ def raw_pair(
     pick = lambda name: tuple(bytes(record[name][int(k)]) for k in chosen)  # noqa: E731
     labels = {name: record[name][chosen] for name in FRAME_LABELS if len(record[name])}
     masks = pick("masks") if len(record["masks"]) else None
-    return RawPair(identity, pick("frames"), masks, labels)
+    return EncodedPair(identity, pick("frames"), masks, labels)
 
 
 def make_pair(
-    raw: RawPair,
+    raw: EncodedPair,
     size: int,
     how: Augment,
     rng: np.random.Generator,
@@ -128,14 +128,16 @@ def make_pair(
             example[f"{side}_mask"] = greys[place]
         row = {name: value[place] for name, value in labels.items()}
         if side in how.views:
-            example[f"{side}_view"] = make_view(pictures[place], row, how, draw_view(rng, how))
+            example[f"{side}_view"] = make_view(
+                pictures[place], row, how, sample_view_augmentation(rng, how)
+            )
         for name in FRAME_LABELS:
             if name in row:
                 example[f"{side}_{name}"] = row[name].astype(np.float32)
     return example
 
 
-class ViewDraws(NamedTuple):
+class ViewAugmentation(NamedTuple):
     """What is drawn for one view, or for a batch of them.
 
     displacement: of `augment.thin_plate`; colours: a colour matrix; None: nothing of that. shift,
@@ -153,9 +155,9 @@ SHIFT, GROW = 0.05, 1.25
 """The square around the face: how far it is shifted at most, and how much it grows at most."""
 
 
-def draw_view(rng: np.random.Generator, how: Augment) -> ViewDraws:
+def sample_view_augmentation(rng: np.random.Generator, how: Augment) -> ViewAugmentation:
     """What `make_view` needs for one view."""
-    return ViewDraws(
+    return ViewAugmentation(
         augment.draw_warp(rng, how.view_warp) if how.view_warp else None,
         None if how.view_colours is None else augment.draw_colours(rng, how.view_colours),
         rng.uniform(-SHIFT, SHIFT, 2),
@@ -165,7 +167,7 @@ def draw_view(rng: np.random.Generator, how: Augment) -> ViewDraws:
 
 
 def make_view(
-    image: PortraitArray, labels: Mapping[str, np.ndarray], how: Augment, draws: ViewDraws
+    image: PortraitArray, labels: Mapping[str, np.ndarray], how: Augment, draws: ViewAugmentation
 ) -> PortraitArray:
     """A frame as the motion encoder sees it: warped, recoloured, painted over around the face."""
     if draws.displacement is not None:
@@ -179,7 +181,7 @@ def make_view(
 def shown_box(
     centre: Float[np.ndarray | Array, "*b 2"],
     side: Float[np.ndarray | Array, "*b 1"],
-    draws: ViewDraws,
+    draws: ViewAugmentation,
 ) -> Float[np.ndarray | Array, "*b 4"]:
     """Left, top, right and bottom (shares) of what a view shows, from `face_box`."""
     middle, half = centre + draws.shift * side, draws.grow * side / 2

@@ -1,9 +1,9 @@
-"""The endless stream of a recipe's batches, in grain: worker processes, prefetch, saved place."""
+"""The endless stream of batches, by grain: worker processes, prefetch, saved place."""
 
 import json
 from typing import Any
 
-from vasa_jax.data_pipeline.loading.recipe import Example, Recipe
+from vasa_jax.data_pipeline.loading.transforms import Example, ExampleTransform
 from vasa_jax.signals import leave_signals_to_parent
 
 BLOCKS = 2**40
@@ -47,22 +47,22 @@ class Stream:
 
     With workers > 0, block k is read by process k % workers, and their batches take turns; with 0
     everything happens here when it is asked for. A place can be restored by a stream of the same
-    recipe; the number of workers is part of it.
+    transform; the number of workers is part of it.
     """
 
-    def __init__(self, recipe: Recipe, workers: int):
-        self._recipe = recipe
+    def __init__(self, transform: ExampleTransform, workers: int):
+        self._transform = transform
         self._start(workers)
 
     def _start(self, workers: int) -> None:
         import grain
 
-        blocks = grain.MapDataset.range(BLOCKS).map(self._recipe.read)
+        blocks = grain.MapDataset.range(BLOCKS).map(self._transform.read)
         # One thread reads the next block while this one is decoded.
         reading = grain.ReadOptions(num_threads=min(workers, 1), prefetch_buffer_size=1)
         stream = grain.experimental.FlatMapIterDataset(
             blocks.to_iter_dataset(reading), _Batches()
-        ).map(self._recipe.make)
+        ).map(self._transform.make)
         if workers:
             _parse_no_flags()
             options = grain.experimental.DatasetOptions(min_shm_size=SMALL)

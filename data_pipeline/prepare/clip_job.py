@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import Clip, read_clip, write_clip
-from vasa_jax.data_pipeline.loading.pictures import encode_jpeg, encode_png
+from vasa_jax.data_pipeline.loading.image_codec import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.facts import Facts, look_at, one_field
 from vasa_jax.data_pipeline.prepare.labels import Labellers

@@ -57,7 +57,7 @@ def read_clips(folder: Path, limit: int) -> Iterator[tuple[str, Frames]]:
     """
     from vasa_jax.data_pipeline.datasets.builders import CLIPS
     from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
-    from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+    from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
     from vasa_jax.media.folders import find_videos
     from vasa_jax.media.video import read_video
 

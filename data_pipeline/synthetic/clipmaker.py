@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vasa_jax.data_pipeline.clip import Clip
-from vasa_jax.data_pipeline.loading.pictures import encode_jpeg, encode_png
+from vasa_jax.data_pipeline.loading.image_codec import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.prepare.split import split_of
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
 from vasa_jax.data_pipeline.synthetic.identity import Identity, sample_identity

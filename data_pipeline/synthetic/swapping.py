@@ -4,7 +4,7 @@ import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.loading.correspondence import encode_places
-from vasa_jax.data_pipeline.loading.pictures import encode_jpeg, encode_png
+from vasa_jax.data_pipeline.loading.image_codec import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.data_pipeline.synthetic.clipmaker import person_of, renderer
 from vasa_jax.data_pipeline.synthetic.emotion import draw_emotion, expression

@@ -16,7 +16,12 @@ from vasa_jax.data_pipeline.augment_flip import (
     flip_rotation,
     flip_translation,
 )
-from vasa_jax.data_pipeline.loading.pairs import Augment, draw_view, face_box, make_view
+from vasa_jax.data_pipeline.loading.pairs import (
+    Augment,
+    face_box,
+    make_view,
+    sample_view_augmentation,
+)
 from vasa_jax.typing import ARKIT
 
 
@@ -160,7 +165,10 @@ def test_the_face_stays_in_the_drivers_view_and_the_corners_go():
     how = Augment(view_colours=None, view_warp=0.0)
     for seed in range(10):
         view = make_view(
-            image, {"points": points}, how, draw_view(np.random.default_rng(seed), how)
+            image,
+            {"points": points},
+            how,
+            sample_view_augmentation(np.random.default_rng(seed), how),
         )
         inside = (points * 64).astype(int)
         assert (view[inside[:, 1], inside[:, 0]] == 200).all()

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from recipes.demo.data.pose_images import PoseImages
 from tests.data_pipeline.made import make_group, write_groups
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading.heads import Turn
+from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.pose import pose_matrix
 from vasa_jax.training.loop import train
@@ -22,7 +22,7 @@ SETTINGS = [
     "train_pose.learning_rate=0.003",
     f"face.motion_image_size={SEEN}",
 ]
-TURN = Turn(0.4, np.array([0.15, -0.1]), 0.2)
+TURN = InPlaneTransform(0.4, np.array([0.15, -0.1]), 0.2)
 POSE = Pose(np.array([0.3, -0.5, 0.2]), np.array([0.1, -0.2, 0.05]), np.array([0.1]))
 
 

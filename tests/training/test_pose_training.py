@@ -12,8 +12,8 @@ from vasa_jax.bundle import abstract_params
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.write import write_dataset
-from vasa_jax.data_pipeline.loader import HeadLoader
-from vasa_jax.data_pipeline.loading.heads import Heads
+from vasa_jax.data_pipeline.loading.loaders import HeadLoader
+from vasa_jax.data_pipeline.loading.pose_examples import PoseImageOptions
 from vasa_jax.errors import UserError
 from vasa_jax.training.checkpoint import Checkpoints
 from vasa_jax.training.export_bundle import pose_parameters
@@ -113,7 +113,7 @@ def test_the_encoder_reads_poses_in_their_units(trained):
 
 
 def test_frames_of_any_size_with_their_poses(labelled, tmp_path):
-    loader = HeadLoader(labelled, CONFIG, workers=0, augment=Heads(SIZE, plain=True))
+    loader = HeadLoader(labelled, CONFIG, workers=0, augment=PoseImageOptions(SIZE, plain=True))
     batch = next(loader)
     assert batch.image.shape == (CONFIG.train_pose.batch, SIZE, SIZE, 3)
     assert set(batch.present) == {1.0}

@@ -176,6 +176,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _open_loader(folder: Path, config, batch: int):
     """The one place where the library meets the data pipeline."""
-    from vasa_jax.data_pipeline.loader import FaceLoader
+    from vasa_jax.data_pipeline.loading.loaders import FaceLoader
 
     return FaceLoader(folder, config, batch)

@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from vasa_jax.data_pipeline.loader import is_dataset
+    from vasa_jax.data_pipeline.loading.loaders import is_dataset
     from vasa_jax.errors import UserError
     from vasa_jax.inference.extract import extract_folder
     from vasa_jax.inference.progress import Reporter

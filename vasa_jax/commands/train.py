@@ -191,7 +191,7 @@ def _encoder(config, arguments: argparse.Namespace):
 
 def _data(config, arguments: argparse.Namespace):
     """A loader if --data is a dataset of records; else what was given."""
-    from vasa_jax.data_pipeline.loader import (
+    from vasa_jax.data_pipeline.loading.loaders import (
         FaceLoader,
         HeadLoader,
         SwapPairLoader,

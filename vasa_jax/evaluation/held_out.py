@@ -10,7 +10,7 @@ import numpy as np
 from vasa_jax.data_pipeline.clip import Clip, read_clip
 from vasa_jax.data_pipeline.datasets.builders import CLIPS
 from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.phonemes import PHONEMES
 from vasa_jax.data_pipeline.swaps import SwapGroup, read_group
 from vasa_jax.errors import UserError

@@ -16,7 +16,7 @@ import numpy as np
 
 from vasa_jax.angles import gaze_directions, rotation_matrices
 from vasa_jax.data_pipeline.clip import Clip, read_clip
-from vasa_jax.data_pipeline.loading.pictures import decode_grey
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey
 from vasa_jax.data_pipeline.prepare.labels.protocols import Labellers, parse_choices
 from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT, EMOTIONS, Bool, Float, Frames, Int, UInt8

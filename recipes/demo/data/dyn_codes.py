@@ -17,7 +17,7 @@ import numpy as np
 
 from vasa_jax.angles import gaze_angles, gaze_directions, rotation_matrices
 from vasa_jax.config import Config, get_config
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError, exit_with
 from vasa_jax.face.conv import Style

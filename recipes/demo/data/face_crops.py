@@ -11,8 +11,8 @@ from recipes.demo.data.group_reader import GroupReader, draw_picture
 from recipes.demo.stages.dyn_encoder_step import DynEncoderBatch, dyn_encoder_struct
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline import augment
-from vasa_jax.data_pipeline.loading.heads import Turn, applied
 from vasa_jax.data_pipeline.loading.pairs import FLIPS
+from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform, applied
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.face.motion import FACE_CENTRE, FACE_HALF
@@ -28,7 +28,7 @@ and then takes a stranger's high brows for raised ones; this puts that off."""
 NAMES = ("rotation", "gaze", "arkit")
 
 
-class CropDraws(NamedTuple):
+class CropAugmentation(NamedTuple):
     """What is drawn for one crop, or for a batch of them. off: added to roll, x, y and log scale.
     moves: of the warp's control points (`symmetric`)."""
 
@@ -38,15 +38,17 @@ class CropDraws(NamedTuple):
     flip: Bool[np.ndarray | Array, "*b"]
 
 
-def draw_crop(rng: np.random.Generator) -> CropDraws:
+def sample_crop_augmentation(rng: np.random.Generator) -> CropAugmentation:
     """What `make_crop` needs for one crop; half of them are mirrored."""
     off = rng.normal(size=4) * JITTER
     moves = rng.normal(size=(POINTS, POINTS, 2))
     colours = augment.draw_colours(rng, COLOURS)
-    return CropDraws(off, moves, colours, np.array(rng.random() < 0.5))
+    return CropAugmentation(off, moves, colours, np.array(rng.random() < 0.5))
 
 
-def cut_sampling(where: Turn, stored: int, size: int) -> Float[np.ndarray | Array, "*b 2 3"]:
+def cut_sampling(
+    where: InPlaneTransform, stored: int, size: int
+) -> Float[np.ndarray | Array, "*b 2 3"]:
     """From pixels of a crop of `size` px to pixels of a picture of `stored` px in which the head
     stands as `where` says."""
     xp = where.shift.__array_namespace__()
@@ -60,7 +62,7 @@ def cut_sampling(where: Turn, stored: int, size: int) -> Float[np.ndarray | Arra
 
 def cut(
     image: PortraitArray,
-    where: Turn,
+    where: InPlaneTransform,
     size: int,
     warp: Float[np.ndarray, "size size 2"] | None = None,
 ) -> PortraitArray:
@@ -104,14 +106,14 @@ def make_crop(
     pose: Float[np.ndarray, "7"],
     labels: dict[str, np.ndarray],
     size: int,
-    draws: CropDraws | None,
+    draws: CropAugmentation | None,
 ) -> tuple[PortraitArray, dict[str, np.ndarray]]:
     """The crop of a picture whose head has `pose`, and its labels; draws None: nothing is changed
     in it."""
     if draws is None:
-        return cut(image, Turn(pose[2], pose[3:5], pose[6]), size), labels
+        return cut(image, InPlaneTransform(pose[2], pose[3:5], pose[6]), size), labels
     off = draws.off
-    where = Turn(pose[2] + off[0], pose[3:5] + off[1:3], pose[6] + off[3])
+    where = InPlaneTransform(pose[2] + off[0], pose[3:5] + off[1:3], pose[6] + off[3])
     crop = cut(image, where, size, smooth_warp(draws.moves, size))
     crop = augment.recolour(crop, draws.colours)
     if draws.flip:  # the crop is about the face's middle: mirroring keeps it there
@@ -154,4 +156,6 @@ class FaceCrops(GroupReader, Iterator[DynEncoderBatch]):
             "gaze": group.gaze[p, d],
             "arkit": group.arkit[d],
         }
-        return make_crop(image, pose, labels, self._size, None if self._plain else draw_crop(rng))
+        return make_crop(
+            image, pose, labels, self._size, None if self._plain else sample_crop_augmentation(rng)
+        )

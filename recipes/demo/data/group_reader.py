@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.typing import PortraitArray

@@ -7,7 +7,7 @@ import numpy as np
 
 from recipes.demo.data.group_reader import GroupReader, draw_picture
 from vasa_jax.config import Config
-from vasa_jax.data_pipeline.loading.heads import draw_head, turned_head
+from vasa_jax.data_pipeline.loading.pose_examples import sample_pose_augmentation, transformed_image
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.training.pose_step import PoseBatch, pose_struct
 from vasa_jax.typing import Pose
@@ -36,4 +36,6 @@ class PoseImages(GroupReader, Iterator[PoseBatch]):
     def _example(self, group: SwapGroup, rng: np.random.Generator):
         image, (i, p, _) = draw_picture(group, rng)
         pose = Pose(group.rotation[i, p], group.translation[i, p], group.log_scale[i, p])
-        return turned_head(image, pose, self._size, None if self._plain else draw_head(rng))
+        return transformed_image(
+            image, pose, self._size, None if self._plain else sample_pose_augmentation(rng)
+        )

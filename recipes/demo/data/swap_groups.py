@@ -13,10 +13,14 @@ from recipes.demo.data.group_reader import GroupReader
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.batches import face_struct, swap_batch, swap_struct
 from vasa_jax.data_pipeline.loading.correspondence import decode_places
+from vasa_jax.data_pipeline.loading.image_codec import shrink
 from vasa_jax.data_pipeline.loading.pairs import Augment
-from vasa_jax.data_pipeline.loading.pictures import shrink
-from vasa_jax.data_pipeline.loading.quads import PICTURES, make_quad, raw_quad
 from vasa_jax.data_pipeline.loading.sizes import check_size
+from vasa_jax.data_pipeline.loading.transfer_examples import (
+    PICTURES,
+    make_transfer,
+    sample_transfer,
+)
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch
@@ -90,8 +94,8 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
         return ("source", "driver", "swap") if self._pixels < self._stored else self._how.views
 
     def _example(self, group: SwapGroup, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        quad = make_quad(
-            raw_quad(group, self._codes, rng, self._how),
+        quad = make_transfer(
+            sample_transfer(group, self._codes, rng, self._how),
             self._stored,
             self._how,
             rng,

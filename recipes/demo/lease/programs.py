@@ -9,10 +9,10 @@ import jax.numpy as jnp
 
 from recipes.demo import sanity_check
 from recipes.demo.lease.parts import AUGMENT, Part, Scale, config_of
-from recipes.demo.on_device.crops import sample_crops
-from recipes.demo.on_device.heads import sample_heads
+from recipes.demo.on_device.face_crops import sample_crops
 from recipes.demo.on_device.pool import GroupArrays
-from recipes.demo.on_device.swaps import sample_swaps
+from recipes.demo.on_device.pose_images import sample_pose_images
+from recipes.demo.on_device.swap_groups import sample_swaps
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
@@ -82,7 +82,7 @@ def programs_of(scale: Scale, part: Part, perception: Perception, layout: Layout
 
 def _sampler(part: Part, config: Config) -> Callable:
     if part.kind == "pose":
-        return lambda pool, count, key: sample_heads(pool, count, key, part.batch, config)
+        return lambda pool, count, key: sample_pose_images(pool, count, key, part.batch, config)
     if part.kind == "dyn":
         return lambda pool, count, key: sample_crops(pool, count, key, part.batch, config)
     return lambda pool, count, key: sample_swaps(pool, count, key, part.batch, part.size, AUGMENT)

@@ -6,8 +6,13 @@ import numpy as np
 
 from recipes.demo.on_device.pool import GroupArrays
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
-from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
-from vasa_jax.data_pipeline.loading.quads import PICTURES, TARGETS, choose_swap, quad_places
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb
+from vasa_jax.data_pipeline.loading.transfer_examples import (
+    PICTURES,
+    TARGETS,
+    choose_swap,
+    transfer_indices,
+)
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
 from vasa_jax.typing import Float, Int, UInt8
@@ -24,7 +29,7 @@ def rows_of(
     """One group without the leading axis, as numpy arrays.
 
     people: whole numbers of its identities, in their order. swaps: how many are chosen, each on its
-    own (`loading.quads.choose_swap`, with `tries`). The flows' side is that of the group's places.
+    own (`choose_swap`, with `tries`). The flows' side is that of the group's places.
 
     Raises UserError for a group without labels, masks or places, or with broken pictures, and
     ValueError where the number of people is another.
@@ -78,7 +83,7 @@ def _flows(
     counts = group.counts()
     by_source: dict[tuple[int, int, int], list[tuple[int, tuple]]] = {}
     for number, swap in enumerate(chosen.tolist()):
-        shown = dict(zip(PICTURES, quad_places(swap), strict=True))
+        shown = dict(zip(PICTURES, transfer_indices(swap), strict=True))
         targets = tuple(shown[name] for name in TARGETS)
         by_source.setdefault(shown["source"], []).append((number, targets))
 

@@ -8,10 +8,10 @@ from vasa_jax.data_pipeline.loading.pairs import FLIPS
 from vasa_jax.data_pipeline.swaps import LABELS
 from vasa_jax.typing import Array, Bool, Float, Int, Key
 
-__all__ = ["draw_places", "labels_of", "mirrored"]
+__all__ = ["labels_of", "mirrored", "sample_cells"]
 
 
-def draw_places(
+def sample_cells(
     pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int
 ) -> tuple[Int[Array, " b"], ...]:
     """Group, person, pose and expression of `batch` pictures, any of the first `count` (at least 1)

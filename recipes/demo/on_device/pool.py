@@ -14,23 +14,21 @@ __all__ = ["GroupArrays", "group_struct", "rows_at"]
 class GroupArrays(NamedTuple):
     """g groups of i people x p poses x d expressions, and q swaps chosen among each group's.
 
-    images, masks: 255 is white, or the person. Labels as in `SwapGroup`. people: whole numbers of
-    the people, all different. swaps: (a, b, p1, p2, d1, d2) as in `loading.quads.raw_quad`: the
-    source shows person a in pose p1 with expression d1, the driver b, p2, d2. flow: for each pixel
-    of the three targets (`loading.quads.TARGETS`) where it is seen in the source, as shares (x, y)
-    of width and height; seen: 1 where the source shows it, plus 2 where the target shows the
-    person (`loading.correspondence`).
+    Labels as in `SwapGroup`. swaps: (a, b, p1, p2, d1, d2) as in `choose_swap`: the source shows
+    person a in pose p1 with expression d1, the driver b, p2, d2. flow: for each pixel of the three
+    targets (`transfer_examples.TARGETS`) where the source shows it, (x, y) as shares of width and
+    height. seen: 1 where the source shows it, plus 2 where the target shows the person.
     """
 
     images: UInt8[Array, "g i p d s s 3"]
-    masks: UInt8[Array, "g i p d s s"]
+    masks: UInt8[Array, "g i p d s s"]  # 255: the person
     rotation: Float[Array, "g i p 3"]
     translation: Float[Array, "g i p 3"]
     log_scale: Float[Array, "g i p 1"]
     points: Float[Array, "g i p d 5 2"]
     arkit: Float[Array, "g d 52"]
     gaze: Float[Array, "g p d 2"]
-    people: Int[Array, "g i"]
+    people: Int[Array, "g i"]  # all different
     swaps: Int[Array, "g q 6"]
     flow: Float[Array, "g q 3 f f 2"]
     seen: UInt8[Array, "g q 3 f f"]

@@ -6,7 +6,7 @@ from skimage import data
 
 from tests import needs
 from vasa_jax.data_pipeline.clip import Clip, write_clip
-from vasa_jax.data_pipeline.loading.pictures import encode_png
+from vasa_jax.data_pipeline.loading.image_codec import encode_png
 from vasa_jax.data_pipeline.prepare.labels import Labellers, accuracy
 from vasa_jax.typing import ARKIT
 

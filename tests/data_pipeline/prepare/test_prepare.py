@@ -15,9 +15,9 @@ from vasa_jax.cli import main
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
-from vasa_jax.data_pipeline.loader import FaceLoader
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey
+from vasa_jax.data_pipeline.loading.loaders import FaceLoader
 from vasa_jax.data_pipeline.loading.pairs import PLAIN as AS_IT_IS
-from vasa_jax.data_pipeline.loading.pictures import decode_grey
 from vasa_jax.data_pipeline.prepare import clip_job
 from vasa_jax.data_pipeline.prepare.clip_job import prepare_source
 from vasa_jax.data_pipeline.prepare.facts import comb_share, look_at, one_field

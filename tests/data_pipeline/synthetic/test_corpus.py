@@ -14,7 +14,7 @@ from tests.data_pipeline.synthetic.talk import KOKORO, chatter
 from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.loading.correspondence import decode_places
-from vasa_jax.data_pipeline.loading.pictures import decode_grey
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey
 from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.swaps import read_group

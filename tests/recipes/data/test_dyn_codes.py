@@ -8,7 +8,7 @@ from recipes.demo.data.dyn_codes import eyes_of, group_codes, main
 from tests.data_pipeline.made import make_group
 from vasa_jax.angles import gaze_angles, gaze_directions
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.data_pipeline.synthetic.swapping import turn_gaze
 from vasa_jax.face.model import FaceModel

@@ -7,9 +7,9 @@ from recipes.demo.on_device.filling import rows_of, to_arrays
 from recipes.demo.on_device.pool import group_struct
 from tests.data_pipeline.made import make_group, with_jaw
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
-from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb
-from vasa_jax.data_pipeline.loading.quads import raw_quad
+from vasa_jax.data_pipeline.loading.transfer_examples import sample_transfer
 from vasa_jax.errors import UserError
 from vasa_jax.lips import lips_apart
 
@@ -49,7 +49,7 @@ def test_swaps_are_those_that_a_loader_draws(tries):
     chosen = rows_of(group, (0, 1), 60, np.random.default_rng(3), tries).swaps
     rng = np.random.default_rng(3)
     for a, b, p1, p2, d1, d2 in chosen:
-        raw = raw_quad(group, people, rng, PLAIN._replace(tries=tries))
+        raw = sample_transfer(group, people, rng, PLAIN._replace(tries=tries))
         assert raw.identity == (a, b)
         shown = [(a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2)]
         for picture, place in zip(raw.pictures, shown, strict=True):

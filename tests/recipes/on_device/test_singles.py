@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from recipes.demo.data import face_crops as host_crops
-from recipes.demo.on_device import crops, heads
+from recipes.demo.on_device import face_crops, pose_images
 from recipes.demo.on_device.filling import to_arrays
-from recipes.demo.on_device.labels import draw_places
+from recipes.demo.on_device.labels import sample_cells
 from recipes.demo.on_device.pool import group_struct
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_struct
 from tests.data_pipeline.made import make_group
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading import heads as host_heads
+from vasa_jax.data_pipeline.loading import pose_examples as host_heads
 from vasa_jax.training.pose_step import pose_struct
 from vasa_jax.typing import Pose
 
@@ -54,9 +54,9 @@ def close(found, wanted):
 
 
 def test_crops_equal_the_loaders(pool):
-    draws = crops.draw_crops(jax.random.key(1), BATCH)
+    draws = face_crops.sample_augmentations(jax.random.key(1), BATCH)
     assert set(np.asarray(draws.flip)) == {True, False}
-    make = jax.jit(crops.crops_of, static_argnums=3)
+    make = jax.jit(face_crops.crops_of, static_argnums=3)
     found = make(jax.device_put(pool), PLACES, draws, 48)
     wanted = []
     for k, (g, i, p, d) in enumerate(zip(*map(np.asarray, PLACES), strict=True)):
@@ -79,13 +79,17 @@ def test_heads_equal_the_loaders(pool, size):
     if size < SIZE:
         noise = np.random.default_rng(1).integers(0, 256, pool.images.shape, np.uint8)
         pool = pool._replace(images=noise)
-    draws = heads.draw_heads(jax.random.key(1), BATCH)
+    draws = pose_images.sample_augmentations(jax.random.key(1), BATCH)
     assert set(np.asarray(draws.flip)) == {True, False}
-    found = jax.jit(heads.heads_of, static_argnums=3)(jax.device_put(pool), PLACES, draws, size)
+    found = jax.jit(pose_images.pose_images_of, static_argnums=3)(
+        jax.device_put(pool), PLACES, draws, size
+    )
     wanted = []
     for k, (g, i, p, d) in enumerate(zip(*map(np.asarray, PLACES), strict=True)):
         pose = Pose(pool.rotation[g, i, p], pool.translation[g, i, p], pool.log_scale[g, i, p])
-        image, pose = host_heads.turned_head(pool.images[g, i, p, d], pose, size, row(draws, k))
+        image, pose = host_heads.transformed_image(
+            pool.images[g, i, p, d], pose, size, row(draws, k)
+        )
         wanted.append(image)
         for name, value in pose._asdict().items():
             np.testing.assert_allclose(getattr(found.pose, name)[k], value, atol=1e-6)
@@ -94,7 +98,7 @@ def test_heads_equal_the_loaders(pool, size):
 
 def test_warps_are_opencvs_enlargements():
     moves = np.random.default_rng(0).normal(size=(3, 4, 4, 2))
-    found = crops.smooth_warps(jnp.asarray(moves, jnp.float32), 50)
+    found = face_crops.smooth_warps(jnp.asarray(moves, jnp.float32), 50)
     wanted = [host_crops.smooth_warp(each, 50) for each in moves]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     few = host_crops.symmetric(moves, 50)[0].astype(np.float32)
@@ -103,8 +107,8 @@ def test_warps_are_opencvs_enlargements():
 
 
 KINDS = {
-    "crops": (crops.sample_crops, dyn_encoder_struct),
-    "heads": (heads.sample_heads, pose_struct),
+    "crops": (face_crops.sample_crops, dyn_encoder_struct),
+    "heads": (pose_images.sample_pose_images, pose_struct),
 }
 
 
@@ -130,7 +134,7 @@ def test_batches_have_their_struct_and_their_keys_draws(pool, kind):
 
 
 def test_every_picture_is_drawn_alike(pool):
-    places = jax.jit(lambda key: draw_places(pool, jnp.int32(2), key, 4000))
+    places = jax.jit(lambda key: sample_cells(pool, jnp.int32(2), key, 4000))
     counts = np.zeros(pool.images.shape[:4])
     np.add.at(counts, tuple(map(np.asarray, places(jax.random.key(0)))), 1)
     assert not counts[2:].any()

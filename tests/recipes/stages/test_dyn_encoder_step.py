@@ -9,7 +9,7 @@ from recipes.demo.data.face_crops import WARP, FaceCrops, cut, smooth_warp
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
 from tests.data_pipeline.made import picture, write_groups
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loading.heads import Turn
+from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.errors import UserError
 from vasa_jax.face.model import FaceModel
 from vasa_jax.face.motion import face_crop
@@ -43,7 +43,9 @@ def test_crops_by_opencv_are_the_models_own():
         scale = rng.uniform(-0.3, 0.3, (1, 1)).astype(np.float32)
         pose = Pose(jnp.asarray(rotation), jnp.asarray(place), jnp.asarray(scale))
         theirs = face_crop(jnp.asarray(image[None] / np.float32(255)), pose, 32)[0]
-        ours = cut(image, Turn(float(rotation[0, 2]), place[0, :2], float(scale[0, 0])), 32)
+        ours = cut(
+            image, InPlaneTransform(float(rotation[0, 2]), place[0, :2], float(scale[0, 0])), 32
+        )
         assert np.abs(np.asarray(theirs) * 255 - ours).max() < 8  # OpenCV's weights have 5 bits
         assert np.abs(np.asarray(theirs) * 255 - ours).mean() < 1
 
@@ -69,7 +71,7 @@ def test_what_the_pose_says_is_taken_away():
     assert min(spots[0]) > 5
 
 
-WHERE = Turn(0.2, np.array([0.1, 0.0]), 0.1)
+WHERE = InPlaneTransform(0.2, np.array([0.1, 0.0]), 0.1)
 
 
 def test_a_warp_moves_where_pixels_come_from():

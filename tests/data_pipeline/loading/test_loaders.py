@@ -11,13 +11,13 @@ import pytest
 from tests.data_pipeline.loaders import CONFIG, SIZE, content, dataset_of, same, shrunk, take
 from tests.data_pipeline.made import jpeg, make_clip, picture, png
 from vasa_jax.data_pipeline.datasets.read import open_dataset
-from vasa_jax.data_pipeline.loader import (
+from vasa_jax.data_pipeline.loading import transforms
+from vasa_jax.data_pipeline.loading.loaders import (
     FaceLoader,
     SwapLoader,
 )
-from vasa_jax.data_pipeline.loading import recipe
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
-from vasa_jax.data_pipeline.loading.plan import Plan, spread_out
+from vasa_jax.data_pipeline.loading.record_order import RecordOrder, separate_identities
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.training.task import CheckpointableIterator
 
@@ -64,13 +64,13 @@ def test_processes_give_the_same_bytes_and_can_be_resumed(folder):
 
 def test_hosts_see_disjoint_halves(folder, monkeypatch):
     seen = []
-    original = recipe.Recipe._record
+    original = transforms.ExampleTransform._record
 
     def note(self, number):
         seen[-1].add(self._ids[number])
         return original(self, number)
 
-    monkeypatch.setattr(recipe.Recipe, "_record", note)
+    monkeypatch.setattr(transforms.ExampleTransform, "_record", note)
     names, people = set(open_dataset(folder).splits["train"].ids), []
     for host in range(2):
         seen.append(set())
@@ -215,7 +215,7 @@ def test_partners_are_other_people(folder):
 )
 def test_spread_out_is_as_good_as_can_be(people):
     people = np.array(people)
-    order = spread_out(people)
+    order = separate_identities(people)
     assert sorted(order) == list(range(len(people)))
 
     def paired(p):
@@ -226,7 +226,7 @@ def test_spread_out_is_as_good_as_can_be(people):
 
 
 def test_a_plan_visits_every_record_once_an_epoch():
-    plan = Plan([0, 1, 2, 3, 4, 5, 6], 2, 9, 0, draws=3, spread=2)
+    plan = RecordOrder([0, 1, 2, 3, 4, 5, 6], 2, 9, 0, draws=3, spread=2)
     visits = np.concatenate([plan.records(block) for block in range(7)])
     for epoch in range(4):
         assert sorted(visits[7 * epoch : 7 * epoch + 7]) == list(range(7))

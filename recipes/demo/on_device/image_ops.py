@@ -109,7 +109,7 @@ def keep_box(images: Image, boxes: Float[Array, "b 4"], fill: Float[Array, "b 3"
 
 def shrink(images: Float[Array, "b h w c"], size: int) -> Float[Array, "b {size} {size} c"]:
     """Square pictures or masks at a size that divides theirs: every new pixel is the mean of those
-    it covers (`loading.pictures.shrink`). Raises ValueError for another size."""
+    it covers (`loading.image_codec.shrink`). Raises ValueError for another size."""
     batch, large, _, channels = images.shape
     if large % size:
         raise ValueError(f"pictures of {large} px cannot be shrunk to {size} px by whole numbers")

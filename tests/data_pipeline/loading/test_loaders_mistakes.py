@@ -8,7 +8,7 @@ import pytest
 
 from tests.data_pipeline.loaders import CONFIG, SIZE, dataset_of
 from vasa_jax.config import get_config
-from vasa_jax.data_pipeline.loader import (
+from vasa_jax.data_pipeline.loading.loaders import (
     FaceLoader,
     SwapLoader,
     default_workers,

@@ -7,7 +7,7 @@ import numpy as np
 from tests.data_pipeline.loaders import CONFIG, SIZE, content, same, shrunk, take
 from tests.data_pipeline.made import make_group, picture, with_jaw
 from vasa_jax.data_pipeline.datasets.write import write_swaps
-from vasa_jax.data_pipeline.loader import (
+from vasa_jax.data_pipeline.loading.loaders import (
     SwapLoader,
     SwapPairLoader,
 )

@@ -10,13 +10,17 @@ import pytest
 from recipes.demo.data.swap_groups import SwapGroups
 from recipes.demo.on_device.filling import to_arrays
 from recipes.demo.on_device.pool import group_struct
-from recipes.demo.on_device.swaps import draw_quads, quads_of, sample_swaps
+from recipes.demo.on_device.swap_groups import sample_augmentations, sample_swaps, transfers_of
 from tests.data_pipeline.made import make_group
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.batches import swap_batch
+from vasa_jax.data_pipeline.loading.image_codec import shrink
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
-from vasa_jax.data_pipeline.loading.pictures import shrink
-from vasa_jax.data_pipeline.loading.quads import PICTURES, quad_of, raw_places
+from vasa_jax.data_pipeline.loading.transfer_examples import (
+    PICTURES,
+    augmented_transfer,
+    encoded_transfer,
+)
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.face.exact import from_swaps
 
@@ -44,9 +48,9 @@ def on_the_host(pool, group, number, draws, size, how):
     rows = []
     for k in range(len(group)):
         swap = [int(x) for x in pool.swaps[group[k], number[k]]]
-        raw = raw_places(GROUPS[int(group[k])], people, swap)
+        raw = encoded_transfer(GROUPS[int(group[k])], people, swap)
         one = jax.tree.map(lambda x, k=k: np.asarray(x[k]), draws)
-        quad = quad_of(raw, SIZE, how, one, True, True, SIZE)
+        quad = augmented_transfer(raw, SIZE, how, one, True, True, SIZE)
         if size < SIZE:
             for name in ("source", "driver", "swap"):
                 quad.setdefault(f"{name}_view", quad[name])
@@ -62,9 +66,9 @@ def on_the_host(pool, group, number, draws, size, how):
 @pytest.mark.parametrize("how", HOWS.values(), ids=HOWS)
 def test_batches_equal_the_loaders(pool, how, size):
     group, number = jnp.array([0, 1, 2, 2, 1, 0]), jnp.array([0, 3, 1, 2, 1, 3])
-    draws = draw_quads(jax.random.key(5), how, BATCH)
+    draws = sample_augmentations(jax.random.key(5), how, BATCH)
     assert set(np.asarray(draws.own)) == {True, False}
-    found = jax.jit(quads_of, static_argnums=(4, 5))(pool, group, number, draws, size, how)
+    found = jax.jit(transfers_of, static_argnums=(4, 5))(pool, group, number, draws, size, how)
     wanted = on_the_host(pool, group, number, draws, size, how)
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
     for name, one, other in zip(found._fields, found, wanted, strict=True):
@@ -142,7 +146,7 @@ def test_draws_are_the_keys_and_only_filled_groups_are_drawn(pool):
 
 def test_draws_have_the_asked_chances():
     how = Augment(flip=0.3, own=0.6)
-    draws = draw_quads(jax.random.key(2), how, 4000)
+    draws = sample_augmentations(jax.random.key(2), how, 4000)
     np.testing.assert_allclose(draws.flip.mean(), 0.3, atol=0.03)
     np.testing.assert_allclose(draws.own.mean(), 0.6, atol=0.03)
     np.testing.assert_allclose(np.corrcoef(draws.flip, draws.own)[0, 1], 0, atol=0.05)

@@ -11,20 +11,20 @@ from recipes.demo.data.face_crops import (
     JITTER,
     NAMES,
     POINTS,
-    CropDraws,
+    CropAugmentation,
     cut_sampling,
     symmetric,
 )
-from recipes.demo.on_device import pictures
-from recipes.demo.on_device.labels import draw_places, labels_of, mirrored
+from recipes.demo.on_device import image_ops
+from recipes.demo.on_device.labels import labels_of, mirrored, sample_cells
 from recipes.demo.on_device.pool import GroupArrays, rows_at
 from recipes.demo.stages.dyn_encoder_step import DynEncoderBatch
 from vasa_jax.config import Config
-from vasa_jax.data_pipeline.loading.heads import Turn
+from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.perception.align import sample
 from vasa_jax.typing import Array, Float, Int, Key
 
-__all__ = ["crops_of", "draw_crops", "sample_crops", "smooth_warps"]
+__all__ = ["crops_of", "sample_augmentations", "sample_crops", "smooth_warps"]
 
 
 def sample_crops(
@@ -32,27 +32,27 @@ def sample_crops(
 ) -> DynEncoderBatch:
     """A batch of `batch` crops, each of any picture of the first `count` (at least 1) groups."""
     where, rest = jax.random.split(key)
-    places = draw_places(pool, count, where, batch)
-    return crops_of(pool, places, draw_crops(rest, batch), config.face.dyn_crop)
+    places = sample_cells(pool, count, where, batch)
+    return crops_of(pool, places, sample_augmentations(rest, batch), config.face.dyn_crop)
 
 
-def draw_crops(key: Key[Array, ""], batch: int) -> CropDraws:
-    """What `crops_of` needs (`face_crops.draw_crop`)."""
+def sample_augmentations(key: Key[Array, ""], batch: int) -> CropAugmentation:
+    """What `crops_of` needs (`face_crops.sample_crop_augmentation`)."""
     off, moves, colours, flip = jax.random.split(key, 4)
-    return CropDraws(
+    return CropAugmentation(
         jax.random.normal(off, (batch, 4)) * JITTER.astype(np.float32),
         jax.random.normal(moves, (batch, POINTS, POINTS, 2)),
-        pictures.draw_colours(colours, COLOURS, batch),
+        image_ops.draw_colours(colours, COLOURS, batch),
         jax.random.bernoulli(flip, shape=(batch,)),
     )
 
 
 def crops_of(
-    pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: CropDraws, size: int
+    pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: CropAugmentation, size: int
 ) -> DynEncoderBatch:
-    """The crops of given pictures (`labels.draw_places`) under given draws, `size` px."""
+    """The crops of given pictures (`labels.sample_cells`) under given draws, `size` px."""
     labels, off = labels_of(pool, *places), draws.off
-    where = Turn(
+    where = InPlaneTransform(
         labels["rotation"][:, 2] + off[:, 0],
         labels["translation"][:, :2] + off[:, 1:3],
         labels["log_scale"][:, 0] + off[:, 3],
@@ -60,15 +60,15 @@ def crops_of(
     matrix = cut_sampling(where, pool.images.shape[-2], size)
     row, column = jnp.mgrid[:size, :size].astype(jnp.float32)
     pixels = jnp.stack([column, row], -1) + smooth_warps(draws.moves, size)
-    points = jnp.einsum("bij,bhwj->bhwi", matrix[..., :2], pixels, precision=pictures.EXACT)
+    points = jnp.einsum("bij,bhwj->bhwi", matrix[..., :2], pixels, precision=image_ops.EXACT)
     crop = sample(rows_at(pool.images, *places), points + matrix[:, None, None, :, 2]) / 255
-    crop = pictures.mirror(pictures.recolour(crop, draws.colours), draws.flip)
+    crop = image_ops.mirror(image_ops.recolour(crop, draws.colours), draws.flip)
     return DynEncoderBatch(crop, **mirrored({name: labels[name] for name in NAMES}, draws.flip))
 
 
 def smooth_warps(moves: Float[Array, "b 4 4 2"], size: int) -> Float[Array, "b {size} {size} 2"]:
     """Smooth symmetric displacements (x, y) in pixels (`face_crops.smooth_warp`)."""
-    return pictures.along_both(_cubic(size), symmetric(moves, size))
+    return image_ops.along_both(_cubic(size), symmetric(moves, size))
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from recipes.demo.on_device import pictures
+from recipes.demo.on_device import image_ops
 from recipes.demo.on_device.labels import labels_of, mirrored
 from recipes.demo.on_device.pool import GroupArrays, rows_at
 from vasa_jax.data_pipeline.augment_flip import flip_flow
@@ -13,16 +13,20 @@ from vasa_jax.data_pipeline.loading.pairs import (
     POSE,
     SHIFT,
     Augment,
-    ViewDraws,
+    ViewAugmentation,
     points_box,
     shown_box,
 )
-from vasa_jax.data_pipeline.loading.quads import PICTURES, QuadDraws, quad_places
+from vasa_jax.data_pipeline.loading.transfer_examples import (
+    PICTURES,
+    TransferAugmentation,
+    transfer_indices,
+)
 from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
 from vasa_jax.face.exact import from_swaps
 from vasa_jax.typing import Array, Float, Image, Int, Key, Pose
 
-__all__ = ["draw_quads", "make_views", "quads_of", "sample_swaps"]
+__all__ = ["make_views", "sample_augmentations", "sample_swaps", "transfers_of"]
 
 
 def sample_swaps(
@@ -41,32 +45,32 @@ def sample_swaps(
     groups, swaps, rest = jax.random.split(key, 3)
     group = jax.random.randint(groups, (batch,), 0, count)
     number = jax.random.randint(swaps, (batch,), 0, pool.swaps.shape[1])
-    return quads_of(pool, group, number, draw_quads(rest, how, batch), size, how)
+    return transfers_of(pool, group, number, sample_augmentations(rest, how, batch), size, how)
 
 
-def draw_quads(key: Key[Array, ""], how: Augment, batch: int) -> QuadDraws:
-    """What `quads_of` needs (`loading.quads.draw_quad`)."""
+def sample_augmentations(key: Key[Array, ""], how: Augment, batch: int) -> TransferAugmentation:
+    """What `transfers_of` needs (`loading.transfer_examples.sample_augmentation`)."""
     flip, colours, own, *views = jax.random.split(key, 3 + len(PICTURES))
-    return QuadDraws(
+    return TransferAugmentation(
         jax.random.bernoulli(flip, how.flip, (batch,)),
-        None if how.colours is None else pictures.draw_colours(colours, how.colours, batch),
+        None if how.colours is None else image_ops.draw_colours(colours, how.colours, batch),
         jax.random.bernoulli(own, how.own, (batch,)),
         {
-            name: _draw_views(key, how, batch)
+            name: _sample_view_augmentations(key, how, batch)
             for name, key in zip(PICTURES, views, strict=True)
             if name in how.views
         },
     )
 
 
-def _draw_views(key: Key[Array, ""], how: Augment, batch: int) -> ViewDraws:
-    """`loading.pairs.draw_view` of a batch."""
+def _sample_view_augmentations(key: Key[Array, ""], how: Augment, batch: int) -> ViewAugmentation:
+    """`loading.pairs.sample_view_augmentation` of a batch."""
     warp, colours, shift, grow, fill = jax.random.split(key, 5)
-    return ViewDraws(
-        pictures.draw_warps(warp, how.view_warp, batch) if how.view_warp else None,
+    return ViewAugmentation(
+        image_ops.draw_warps(warp, how.view_warp, batch) if how.view_warp else None,
         None
         if how.view_colours is None
-        else pictures.draw_colours(colours, how.view_colours, batch),
+        else image_ops.draw_colours(colours, how.view_colours, batch),
         jax.random.uniform(shift, (batch, 2), minval=-SHIFT, maxval=SHIFT),
         jax.random.uniform(grow, (batch, 1), minval=1.0, maxval=GROW),
         jax.random.uniform(fill, (batch, 3), maxval=255.0),
@@ -74,30 +78,30 @@ def _draw_views(key: Key[Array, ""], how: Augment, batch: int) -> ViewDraws:
 
 
 def make_views(
-    images: Image, points: Float[Array, "b 5 2"], how: Augment, draws: ViewDraws
+    images: Image, points: Float[Array, "b 5 2"], how: Augment, draws: ViewAugmentation
 ) -> Image:
     """Pictures as the motion encoder sees them (`loading.pairs.make_view`)."""
     if draws.displacement is not None:
-        images = pictures.warp(images, pictures.thin_plate(draws.displacement, images.shape[1]))
+        images = image_ops.warp(images, image_ops.thin_plate(draws.displacement, images.shape[1]))
     if draws.colours is not None:
-        images = pictures.recolour(images, draws.colours)
+        images = image_ops.recolour(images, draws.colours)
     if not how.view_crop:
         return images
     box = shown_box(*points_box(points), draws)
-    return pictures.keep_box(images, box, jnp.round(draws.fill) / 255)
+    return image_ops.keep_box(images, box, jnp.round(draws.fill) / 255)
 
 
-def quads_of(
+def transfers_of(
     pool: GroupArrays,
     group: Int[Array, " b"],
     number: Int[Array, " b"],
-    draws: QuadDraws,
+    draws: TransferAugmentation,
     size: int,
     how: Augment,
 ) -> FaceBatch:
     """The batch of given swaps (`number` of `group`) under given draws."""
     swap = rows_at(pool.swaps, group, number)
-    shown = dict(zip(PICTURES, quad_places(tuple(swap.T)), strict=True))
+    shown = dict(zip(PICTURES, transfer_indices(tuple(swap.T)), strict=True))
     # Of driver and swap the motion encoder sees one: only that picture is read.
     person, *rest = shown["driver"]
     shown["driver"] = (jnp.where(draws.own, shown["swap"][0], person), *rest)
@@ -127,15 +131,15 @@ def quads_of(
 
 def _picture(pool, place, draws, size) -> tuple[Image, Rendered]:
     """The pictures of a place at the pool's size, and all of it at `size`."""
-    image = pictures.mirror(rows_at(pool.images, *place), draws.flip).astype(jnp.float32) / 255
+    image = image_ops.mirror(rows_at(pool.images, *place), draws.flip).astype(jnp.float32) / 255
     if draws.colours is not None:
-        image = pictures.recolour(image, draws.colours)
-    mask = pictures.mirror(rows_at(pool.masks, *place), draws.flip).astype(jnp.float32) / 255
+        image = image_ops.recolour(image, draws.colours)
+    mask = image_ops.mirror(rows_at(pool.masks, *place), draws.flip).astype(jnp.float32) / 255
     labels = mirrored(labels_of(pool, *place), draws.flip)
     return image, Rendered(
-        pictures.shrink(image, size),
+        image_ops.shrink(image, size),
         Pose(*(labels.pop(name) for name in POSE)),
-        mask=pictures.shrink(mask[..., None], size),
+        mask=image_ops.shrink(mask[..., None], size),
         **labels,
     )
 

@@ -7,8 +7,14 @@ import numpy as np
 
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
-from vasa_jax.data_pipeline.loading.pairs import FLIPS, Augment, ViewDraws, draw_view, make_view
-from vasa_jax.data_pipeline.loading.pictures import decode_grey, decode_rgb, shrink
+from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb, shrink
+from vasa_jax.data_pipeline.loading.pairs import (
+    FLIPS,
+    Augment,
+    ViewAugmentation,
+    make_view,
+    sample_view_augmentation,
+)
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.lips import lips_apart
 from vasa_jax.typing import Array, Bool, Float
@@ -27,7 +33,7 @@ class Picture(NamedTuple):
     places: bytes | None = None
 
 
-class RawQuad(NamedTuple):
+class TransferExample(NamedTuple):
     """identity: of source and driver. pictures: in the order of `PICTURES`."""
 
     identity: tuple[int, int]
@@ -48,7 +54,7 @@ def choose_swap(
     return a, b, p1, p2, d1, d2
 
 
-def quad_places(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
+def transfer_indices(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
     """Which identity, pose and dynamics each of `PICTURES` shows, of a `choose_swap`: (A, p1, d1)
     and (B, p2, d2); then what A looks like with both of B's, with B's pose only, and with B's
     dynamics only. Whole numbers of any kind, traced ones as well."""
@@ -56,18 +62,22 @@ def quad_places(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
     return (a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2)
 
 
-def raw_quad(
+def sample_transfer(
     group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, how: Augment
-) -> RawQuad:
+) -> TransferExample:
     """The pictures of one swap of a group. how: its `tries`."""
-    return raw_places(group, people, choose_swap(group, rng, how.tries))
+    return encoded_transfer(group, people, choose_swap(group, rng, how.tries))
 
 
-def raw_places(group: SwapGroup, people: Mapping[str, int], swap: Sequence[int]) -> RawQuad:
-    """`raw_quad` of a swap that is chosen already."""
+def encoded_transfer(
+    group: SwapGroup, people: Mapping[str, int], swap: Sequence[int]
+) -> TransferExample:
+    """`sample_transfer` of a swap that is chosen already."""
     counts = group.counts()
     names = people[group.identity[swap[0]]], people[group.identity[swap[1]]]
-    return RawQuad(names, tuple(_picture(group, counts, place) for place in quad_places(swap)))
+    return TransferExample(
+        names, tuple(_picture(group, counts, place) for place in transfer_indices(swap))
+    )
 
 
 def _picture(group, counts, place):
@@ -89,7 +99,7 @@ def _picture(group, counts, place):
     return Picture(group.images[number], mask, labels, places)
 
 
-class QuadDraws(NamedTuple):
+class TransferAugmentation(NamedTuple):
     """What is drawn for one quad, or for a batch of them: whether it is mirrored, its colour
     matrix, whether it is meant for self-reenactment, and for each of `Augment.views` what that
     needs."""
@@ -97,21 +107,21 @@ class QuadDraws(NamedTuple):
     flip: Bool[np.ndarray | Array, "*b"]
     colours: Float[np.ndarray | Array, "*b 3 4"] | None
     own: Bool[np.ndarray | Array, "*b"]
-    views: dict[str, ViewDraws]
+    views: dict[str, ViewAugmentation]
 
 
-def draw_quad(rng: np.random.Generator, how: Augment) -> QuadDraws:
-    """What `quad_of` needs for one quad."""
-    return QuadDraws(
+def sample_augmentation(rng: np.random.Generator, how: Augment) -> TransferAugmentation:
+    """What `augmented_transfer` needs for one quad."""
+    return TransferAugmentation(
         np.array(rng.random() < how.flip),
         None if how.colours is None else augment.draw_colours(rng, how.colours),
         np.array(rng.random() < how.own),
-        {name: draw_view(rng, how) for name in PICTURES if name in how.views},
+        {name: sample_view_augmentation(rng, how) for name in PICTURES if name in how.views},
     )
 
 
-def make_quad(
-    raw: RawQuad,
+def make_transfer(
+    raw: TransferExample,
     size: int,
     how: Augment,
     rng: np.random.Generator,
@@ -126,13 +136,19 @@ def make_quad(
     One mirroring and one mild recolouring for the whole quad: the targets stay true.
     """
     stored = size if stored is None else stored
-    return quad_of(raw, size, how, draw_quad(rng, how), masks, flows, stored)
+    return augmented_transfer(raw, size, how, sample_augmentation(rng, how), masks, flows, stored)
 
 
-def quad_of(
-    raw: RawQuad, size: int, how: Augment, draws: QuadDraws, masks: bool, flows: bool, stored: int
+def augmented_transfer(
+    raw: TransferExample,
+    size: int,
+    how: Augment,
+    draws: TransferAugmentation,
+    masks: bool,
+    flows: bool,
+    stored: int,
 ) -> dict[str, np.ndarray]:
-    """`make_quad` for what is drawn already."""
+    """`make_transfer` for what is drawn already."""
     example: dict[str, np.ndarray] = {
         "source_identity": np.array(raw.identity[0], np.int32),
         "driver_identity": np.array(raw.identity[1], np.int32),

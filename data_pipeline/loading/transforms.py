@@ -1,4 +1,4 @@
-"""What a worker process does: read a block of records, then turn examples into arrays."""
+"""What a worker process does: read a block of records, then make arrays of their examples."""
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -9,61 +9,67 @@ import numpy as np
 
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
 from vasa_jax.data_pipeline.datasets.features import swap_from_example
-from vasa_jax.data_pipeline.loading import heads, pairs, quads
-from vasa_jax.data_pipeline.loading.heads import Heads
+from vasa_jax.data_pipeline.loading import pairs, pose_examples, transfer_examples
 from vasa_jax.data_pipeline.loading.pairs import Augment
-from vasa_jax.data_pipeline.loading.plan import Plan
+from vasa_jax.data_pipeline.loading.pose_examples import PoseImageOptions
+from vasa_jax.data_pipeline.loading.record_order import RecordOrder
 from vasa_jax.errors import UserError
 
 
-class Form(NamedTuple):
-    """What becomes of a record: kind, of the datasets; raw(record, people, rng, how), what is taken
-    out of it for one example; make(raw, size, how, rng, masks), the example's arrays by name.
-    people: a clip's person by number, or the numbers of all people by name for swaps."""
+class ExampleKind(NamedTuple):
+    """How records of one kind of dataset become examples.
 
-    kind: str
-    raw: Callable[..., Any]
-    make: Callable[..., dict[str, np.ndarray]]
+    The person of `sample` is a number for clips, and numbers by name for groups of swaps.
+    """
+
+    records: str  # the kind of dataset, of `datasets.builders`
+    sample: Callable[..., Any]  # (record, person, rng, options) -> an encoded example
+    make: Callable[..., dict[str, np.ndarray]]  # (encoded, size, options, rng, masks, stored=...)
 
 
-FORMS = {
-    "pair": Form(CLIPS, pairs.raw_pair, pairs.make_pair),
-    "head": Form(CLIPS, heads.raw_head, heads.make_head),
-    "quad": Form(SWAPS, quads.raw_quad, quads.make_quad),
+KINDS = {
+    "pair": ExampleKind(CLIPS, pairs.sample_pair, pairs.make_pair),
+    "pose": ExampleKind(CLIPS, pose_examples.sample_frame, pose_examples.make_pose_example),
+    "transfer": ExampleKind(
+        SWAPS, transfer_examples.sample_transfer, transfer_examples.make_transfer
+    ),
 }
 
 
 class Example(NamedTuple):
-    """An example that was read and not yet decoded, and the generator that goes on with it."""
+    """An example that was read and not decoded yet."""
 
-    name: str
-    raw: Any
-    rng: np.random.Generator
+    name: str  # of its record
+    encoded: Any
+    rng: np.random.Generator  # continues in `make`
 
 
-class Recipe:
-    """records: this host's, by their number in the split; ids and people: their names and whom they
-    show. codes: the number of every person. form: of `FORMS`. size: of the pictures that are made,
-    out of those of `stored` pixels. Picklable; a process opens the files when it first reads.
+class ExampleTransform:
+    """Reads examples of a split and makes batches of them.
+
+    Picklable; a process opens the files when it first reads.
+
+    records: this host's, by number in the split. ids, people: their names and whom they show.
+    codes: a number for every person. size: of the images made, out of those of `stored` pixels.
     """
 
     def __init__(
         self,
         folder: Path,
-        form: str,
+        kind: str,
         split: str,
         *,
         records: list[int],
         ids: list[str],
         people: list[tuple[str, ...]],
         codes: Mapping[str, int],
-        plan: Plan,
+        plan: RecordOrder,
         size: int,
         stored: int,
-        how: Augment | Heads,
+        how: Augment | PoseImageOptions,
         masks: bool,
     ):
-        self._folder, self._form, self._split = folder, FORMS[form], split
+        self._folder, self._kind, self._split = folder, KINDS[kind], split
         self._records, self._ids, self._people = records, ids, people
         self._codes, self._plan = dict(codes), plan
         self._size, self._stored, self._how, self._masks = size, stored, how, masks
@@ -84,7 +90,7 @@ class Recipe:
         source, features = self._source
         try:
             record = source[self._records[number]]
-            if self._form.kind == CLIPS:
+            if self._kind.records == CLIPS:
                 return pairs.read_record(record)
             return swap_from_example(features.deserialize_example_np(record))
         except Exception as error:  # array_record, protobuf and TFDS each have their own
@@ -107,10 +113,10 @@ class Recipe:
             record = self._record(number)
             for draw in draws:
                 rng = self._plan.rng(block, visit, draw)
-                clips = self._form.kind == CLIPS
+                clips = self._kind.records == CLIPS
                 people = self._codes[self._people[number][0]] if clips else self._codes
-                raw = self._form.raw(record, people, rng, self._how)
-                found[visit, draw] = Example(self._ids[number], raw, rng)
+                encoded = self._kind.sample(record, people, rng, self._how)
+                found[visit, draw] = Example(self._ids[number], encoded, rng)
         return [[found[place] for place in batch] for batch in batches]
 
     def make(self, examples: list[Example]) -> dict[str, np.ndarray]:
@@ -127,9 +133,9 @@ class Recipe:
         return batch
 
     def _one(self, example):
-        given = (example.raw, self._size, self._how, example.rng, self._masks)
+        given = (example.encoded, self._size, self._how, example.rng, self._masks)
         try:
-            return self._form.make(*given, stored=self._stored)
+            return self._kind.make(*given, stored=self._stored)
         except UserError as error:
             raise UserError(
                 f"{self._folder}: record {example.name!r}: {error}; make the dataset anew"

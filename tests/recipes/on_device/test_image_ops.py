@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recipes.demo.on_device import pictures
+from recipes.demo.on_device import image_ops
 from tests.data_pipeline.made import picture
 from vasa_jax.data_pipeline import augment, augment_flip
-from vasa_jax.data_pipeline.loading import pictures as host
+from vasa_jax.data_pipeline.loading import image_codec as host
 from vasa_jax.typing import ARKIT
 
 SIZE = 64
@@ -34,10 +34,10 @@ def close(found, wanted, levels, mean=0.5):
 
 
 def test_colours(images):
-    matrices = pictures.draw_colours(KEY, augment.STRONG, 3)
+    matrices = image_ops.draw_colours(KEY, augment.STRONG, 3)
     assert matrices.dtype == jnp.float32
     wanted = [augment.recolour(i, m) for i, m in zip(images, np.asarray(matrices), strict=True)]
-    close(jax.jit(pictures.recolour)(shares(images), matrices), np.stack(wanted), 1)
+    close(jax.jit(image_ops.recolour)(shares(images), matrices), np.stack(wanted), 1)
     assert not np.allclose(matrices[0], matrices[1])
     # The same four numbers by numpy; and drawn within their limits.
     factors = np.random.default_rng(0).uniform(*augment.colour_limits(augment.STRONG))
@@ -47,7 +47,7 @@ def test_colours(images):
         atol=1e-6,
     )
     grey = jnp.full((300, 1, 1, 3), 0.5)
-    brightness = pictures.recolour(grey, pictures.draw_colours(KEY, augment.STRONG, 300))[:, 0, 0]
+    brightness = image_ops.recolour(grey, image_ops.draw_colours(KEY, augment.STRONG, 300))[:, 0, 0]
     assert 0.3 <= brightness.min() < 0.32
     assert 0.68 < brightness.max() <= 0.7
 
@@ -56,7 +56,7 @@ def test_colours(images):
 def test_thin_plate(size):
     rng = np.random.default_rng(1)
     draws = np.stack([augment.draw_warp(rng, 0.05) for _ in range(2)])
-    found = pictures.thin_plate(jnp.asarray(draws, jnp.float32), size)
+    found = image_ops.thin_plate(jnp.asarray(draws, jnp.float32), size)
     wanted = np.stack([augment.thin_plate(draw, size) for draw in draws])
     # OpenCV rounds positions between the lattice's points to 1/32.
     np.testing.assert_allclose(found, wanted, atol=2e-3 if size != 100 else 0.1)
@@ -64,7 +64,7 @@ def test_thin_plate(size):
 
 
 def test_drawn_warps_have_no_affine_part():
-    warps = np.asarray(pictures.draw_warps(KEY, 0.02, 400))
+    warps = np.asarray(image_ops.draw_warps(KEY, 0.02, 400))
     side = np.linspace(0, 1, augment.CONTROL)
     plane = np.array([(1, x, y) for y in side for x in side])
     np.testing.assert_allclose(np.einsum("kp,bkc->bpc", plane, warps), 0, atol=1e-5)
@@ -81,7 +81,7 @@ def test_warp_mirrors_at_the_borders(images):
     places = np.stack([places + step for step in steps]).astype(np.float32)
     assert places.min() < -SIZE
     wanted = [augment.warp(i, p) for i, p in zip(images, places, strict=True)]
-    close(pictures.warp(shares(images), jnp.asarray(places)), np.stack(wanted), 1)
+    close(image_ops.warp(shares(images), jnp.asarray(places)), np.stack(wanted), 1)
 
 
 def test_a_whole_thin_plate_warp(images):
@@ -90,15 +90,15 @@ def test_a_whole_thin_plate_warp(images):
     wanted = [
         augment.warp(i, augment.thin_plate(d, SIZE)) for i, d in zip(images, draws, strict=True)
     ]
-    places = pictures.thin_plate(jnp.asarray(draws, jnp.float32), SIZE)
-    close(pictures.warp(shares(images), places), np.stack(wanted), 0.02 * 255)
+    places = image_ops.thin_plate(jnp.asarray(draws, jnp.float32), SIZE)
+    close(image_ops.warp(shares(images), places), np.stack(wanted), 0.02 * 255)
 
 
 def test_box(images):
     boxes = np.array([[0.25, 0.5, 0.75, 1.4], [-0.3, 0.11, 0.52, 0.9], [0.6, 0.6, 0.4, 0.4]])
     fill = np.random.default_rng(0).integers(0, 256, (3, 3)).astype(np.float64)
     wanted = [augment.keep_box(*each) for each in zip(images[:2], boxes[:2], fill[:2], strict=True)]
-    found = pictures.keep_box(shares(images), jnp.asarray(boxes, jnp.float32), shares(fill))
+    found = image_ops.keep_box(shares(images), jnp.asarray(boxes, jnp.float32), shares(fill))
     close(found[:2], np.stack(wanted), 0.01)
     close(found[2], np.broadcast_to(fill[2], found[2].shape), 0.01)  # an empty box
 
@@ -106,20 +106,20 @@ def test_box(images):
 @pytest.mark.parametrize("small", [64, 32, 16])
 def test_shrink(images, small):
     wanted = np.stack([host.shrink(image, small) for image in images])
-    close(pictures.shrink(shares(images), small), wanted, 1)
+    close(image_ops.shrink(shares(images), small), wanted, 1)
     with pytest.raises(ValueError, match="64 px cannot be shrunk to 48 px"):
-        pictures.shrink(shares(images), 48)
+        image_ops.shrink(shares(images), 48)
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1.25, 4.0])
 def test_blur(sigma):
     noise = np.random.default_rng(4).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
     wanted = np.stack([cv2.GaussianBlur(image, (0, 0), sigma) for image in noise])
-    close(pictures.blur(shares(noise), sigma), wanted, 1.5)
+    close(image_ops.blur(shares(noise), sigma), wanted, 1.5)
 
 
 def test_mirror(images):
-    found = pictures.mirror(jnp.asarray(images), jnp.array([True, False, True]))
+    found = image_ops.mirror(jnp.asarray(images), jnp.array([True, False, True]))
     np.testing.assert_array_equal(found[0], images[0, :, ::-1])
     np.testing.assert_array_equal(found[1], images[1])
     assert found.dtype == jnp.uint8

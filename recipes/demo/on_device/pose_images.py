@@ -4,48 +4,55 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from recipes.demo.on_device import pictures
-from recipes.demo.on_device.labels import draw_places, labels_of, mirrored
+from recipes.demo.on_device import image_ops
+from recipes.demo.on_device.labels import labels_of, mirrored, sample_cells
 from recipes.demo.on_device.pool import GroupArrays, rows_at
 from vasa_jax.config import Config
-from vasa_jax.data_pipeline.loading.heads import COLOURS, SPREAD, HeadDraws, blur_before
 from vasa_jax.data_pipeline.loading.pairs import POSE
+from vasa_jax.data_pipeline.loading.pose_examples import (
+    COLOURS,
+    SPREAD,
+    PoseAugmentation,
+    blur_before,
+)
 from vasa_jax.perception.align import warp
 from vasa_jax.training.pose_step import PoseBatch
 from vasa_jax.typing import Array, Int, Key, Pose
 
-__all__ = ["draw_heads", "heads_of", "sample_heads"]
+__all__ = ["pose_images_of", "sample_augmentations", "sample_pose_images"]
 
 
-def sample_heads(
+def sample_pose_images(
     pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int, config: Config
 ) -> PoseBatch:
     """A batch of `batch` heads, each of any picture of the first `count` (at least 1) groups."""
     where, rest = jax.random.split(key)
-    places = draw_places(pool, count, where, batch)
-    return heads_of(pool, places, draw_heads(rest, batch), config.face.motion_image_size)
+    places = sample_cells(pool, count, where, batch)
+    return pose_images_of(
+        pool, places, sample_augmentations(rest, batch), config.face.motion_image_size
+    )
 
 
-def draw_heads(key: Key[Array, ""], batch: int) -> HeadDraws:
-    """What `heads_of` needs (`loading.heads.draw_head`)."""
+def sample_augmentations(key: Key[Array, ""], batch: int) -> PoseAugmentation:
+    """What `pose_images_of` needs (`loading.pose_examples.sample_pose_augmentation`)."""
     turn, colours, flip = jax.random.split(key, 3)
-    return HeadDraws(
+    return PoseAugmentation(
         jax.random.normal(turn, (batch, 4)) * SPREAD.astype(np.float32),
-        pictures.draw_colours(colours, COLOURS, batch),
+        image_ops.draw_colours(colours, COLOURS, batch),
         jax.random.bernoulli(flip, shape=(batch,)),
     )
 
 
-def heads_of(
-    pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: HeadDraws, size: int
+def pose_images_of(
+    pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: PoseAugmentation, size: int
 ) -> PoseBatch:
-    """The heads of given pictures (`labels.draw_places`) under given draws, `size` px."""
+    """The heads of given pictures (`labels.sample_cells`) under given draws, `size` px."""
     labels = mirrored(labels_of(pool, *places), draws.flip)
-    image = pictures.mirror(rows_at(pool.images, *places), draws.flip).astype(jnp.float32) / 255
-    image = pictures.recolour(image, draws.colours)
+    image = image_ops.mirror(rows_at(pool.images, *places), draws.flip).astype(jnp.float32) / 255
+    image = image_ops.recolour(image, draws.colours)
     sigma = blur_before(image.shape[1], size)
     if sigma:
-        image = pictures.blur(image, sigma)
+        image = image_ops.blur(image, sigma)
     turn = draws.similarity()
     return PoseBatch(
         warp(image, turn.sampling(image.shape[1], size), size),

@@ -7,7 +7,7 @@ import numpy as np
 
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.augment_flip import flip_rotation, flip_translation
-from vasa_jax.data_pipeline.loading.pictures import decode_rgb
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.typing import Array, Bool, Float, PortraitArray, Pose
 
 POSE = Pose._fields
@@ -16,7 +16,7 @@ SPREAD = np.array([0.15, 0.06, 0.06, 0.1])
 COLOURS = augment.STRONG
 
 
-class Turn(NamedTuple):
+class InPlaneTransform(NamedTuple):
     """A similarity of the picture's plane, or a batch of them, of numpy or JAX:
     p -> exp(log_scale) Rz(roll) p + shift, in half pictures about the middle."""
 
@@ -84,31 +84,31 @@ def blur_before(stored: int, size: int) -> float:
     return 0.5 * large / small if large > 1.2 * small else 0.0
 
 
-class HeadDraws(NamedTuple):
+class PoseAugmentation(NamedTuple):
     """What is drawn for one head, or for a batch of them. turn: roll, x, y, log scale."""
 
     turn: Float[np.ndarray | Array, "*b 4"]
     colours: Float[np.ndarray | Array, "*b 3 4"]
     flip: Bool[np.ndarray | Array, "*b"]
 
-    def similarity(self) -> Turn:
+    def similarity(self) -> InPlaneTransform:
         """The turn, as such."""
-        return Turn(self.turn[..., 0], self.turn[..., 1:3], self.turn[..., 3])
+        return InPlaneTransform(self.turn[..., 0], self.turn[..., 1:3], self.turn[..., 3])
 
 
-def draw_head(rng: np.random.Generator) -> HeadDraws:
-    """What `turned_head` needs for one head; half of them are mirrored."""
+def sample_pose_augmentation(rng: np.random.Generator) -> PoseAugmentation:
+    """What `transformed_image` needs for one head; half of them are mirrored."""
     turn = rng.normal(size=4) * SPREAD
-    return HeadDraws(turn, augment.draw_colours(rng, COLOURS), np.array(rng.random() < 0.5))
+    return PoseAugmentation(turn, augment.draw_colours(rng, COLOURS), np.array(rng.random() < 0.5))
 
 
-def turned_head(
-    image: PortraitArray, pose: Pose, size: int, draws: HeadDraws | None
+def transformed_image(
+    image: PortraitArray, pose: Pose, size: int, draws: PoseAugmentation | None
 ) -> tuple[PortraitArray, Pose]:
     """A picture and the pose (one, without a batch) of its head, recoloured, mirrored and turned as
     drawn; None: nothing of that. size: of the result."""
     if draws is None:
-        turn = Turn(0.0, np.zeros(2), 0.0)
+        turn = InPlaneTransform(0.0, np.zeros(2), 0.0)
         return turn.picture(image, size), turn.pose(pose)
     image = augment.recolour(image, draws.colours)
     if draws.flip:
@@ -123,33 +123,38 @@ def flip_pose(pose: Pose) -> Pose:
     return Pose(flip_rotation(pose.rotation), flip_translation(pose.translation), pose.log_scale)
 
 
-class Heads(NamedTuple):
+class PoseImageOptions(NamedTuple):
     """How frames of clips become examples. size: of the pictures, pixels; plain: as they are."""
 
     size: int
     plain: bool = False
 
 
-class RawHead(NamedTuple):
+class EncodedFrame(NamedTuple):
     """A frame of a clip as it lies in its record; pose: None where it is not known."""
 
     frame: bytes
     pose: Pose | None
 
 
-def raw_head(
-    record: Mapping[str, Any], identity: int, rng: np.random.Generator, how: Heads
-) -> RawHead:
+def sample_frame(
+    record: Mapping[str, Any], identity: int, rng: np.random.Generator, how: PoseImageOptions
+) -> EncodedFrame:
     """A random frame of a record that `pairs.read_record` read."""
     del identity, how
     k = int(rng.integers(len(record["frames"])))
     known = all(len(record[name]) for name in POSE)
     pose = Pose(*(record[name][k] for name in POSE)) if known else None
-    return RawHead(bytes(record["frames"][k]), pose)
+    return EncodedFrame(bytes(record["frames"][k]), pose)
 
 
-def make_head(
-    raw: RawHead, size: int, how: Heads, rng: np.random.Generator, masks: bool, stored: int
+def make_pose_example(
+    raw: EncodedFrame,
+    size: int,
+    how: PoseImageOptions,
+    rng: np.random.Generator,
+    masks: bool,
+    stored: int,
 ) -> dict[str, np.ndarray]:
     """One example: `image` as uint8 and the parts of its pose by name, if it is known.
 
@@ -158,11 +163,11 @@ def make_head(
     del masks, size
     still = Pose(np.zeros(3), np.zeros(3), np.zeros(1))
     known = raw.pose is not None
-    image, pose = turned_head(
+    image, pose = transformed_image(
         decode_rgb(raw.frame, stored),
         raw.pose if known else still,
         how.size,
-        None if how.plain else draw_head(rng),
+        None if how.plain else sample_pose_augmentation(rng),
     )
     labels = {name: np.asarray(value, np.float32) for name, value in pose._asdict().items()}
     return {"image": image, **(labels if known else {})}

@@ -17,13 +17,13 @@ import numpy as np
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.datasets.read import find_dataset, maker_of, open_dataset
 from vasa_jax.data_pipeline.loading.batches import KNOWN, face_struct, swap_batch, swap_struct
-from vasa_jax.data_pipeline.loading.heads import Heads
 from vasa_jax.data_pipeline.loading.pairs import POSE, Augment
-from vasa_jax.data_pipeline.loading.plan import Plan
-from vasa_jax.data_pipeline.loading.quads import PICTURES
-from vasa_jax.data_pipeline.loading.recipe import FORMS, Recipe
+from vasa_jax.data_pipeline.loading.pose_examples import PoseImageOptions
+from vasa_jax.data_pipeline.loading.record_order import RecordOrder
 from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.data_pipeline.loading.stream import Stream
+from vasa_jax.data_pipeline.loading.transfer_examples import PICTURES
+from vasa_jax.data_pipeline.loading.transforms import KINDS, ExampleTransform
 from vasa_jax.errors import UserError
 from vasa_jax.face.batch import FaceBatch, SwapBatch
 from vasa_jax.face.exact import from_swaps
@@ -58,7 +58,7 @@ class _Loader(ABC):
     than hosts, and, while iterating, for broken records.
     """
 
-    FORM = "pair"
+    KIND = "pair"
     ahead = 2
     """Batches that the training loop may take and put on the devices before they are needed."""
     struct: Any
@@ -71,7 +71,7 @@ class _Loader(ABC):
         seed: int = 0,
         *,
         split: str = "train",
-        augment: Augment | Heads | None = None,
+        augment: Augment | PoseImageOptions | None = None,
         workers: int | None = None,
         draws: int = 4,
         spread: int = 4,
@@ -81,7 +81,7 @@ class _Loader(ABC):
         host = jax.process_index() if process_index is None else process_index
         hosts = jax.process_count() if process_count is None else process_count
         size = config.train_face.batch if batch is None else batch
-        self.dataset = open_dataset(folder, FORMS[self.FORM].kind)
+        self.dataset = open_dataset(folder, KINDS[self.KIND].records)
         place, pixels = self.dataset.folder, self._pixels(config)
         if split not in self.dataset.splits:
             raise UserError(
@@ -103,7 +103,7 @@ class _Loader(ABC):
         people = [index.identity[k] for k in self.records]
         self._all = {name for name, count in index.has.items() if count == len(index.ids)}
         self._some = {name for name, count in index.has.items() if count}
-        plan = Plan(
+        plan = RecordOrder(
             [codes[who[0]] for who in people],
             size // hosts,
             seed,
@@ -111,9 +111,9 @@ class _Loader(ABC):
             draws=draws,
             spread=spread,
         )
-        recipe = Recipe(
+        transform = ExampleTransform(
             place,
-            self.FORM,
+            self.KIND,
             split,
             records=self.records,
             ids=[index.ids[k] for k in self.records],
@@ -127,7 +127,7 @@ class _Loader(ABC):
         )
         self._mark = [size, seed, host, hosts, draws, spread, split, len(index.ids), index.ids[0]]
         self.struct = self._shapes(size, pixels)
-        self._stream = Stream(recipe, default_workers() if workers is None else workers)
+        self._stream = Stream(transform, default_workers() if workers is None else workers)
 
     @property
     def has_pose(self) -> bool:
@@ -230,7 +230,7 @@ class FaceLoader(_Loader):
 class SwapLoader(_Loader):
     """Batches of `SwapBatch` out of `synthetic_heads/swaps`. See `_Loader` for the rest."""
 
-    FORM = "quad"
+    KIND = "transfer"
     struct: SwapBatch
 
     def _shapes(self, batch: int, pixels: int) -> SwapBatch:
@@ -262,11 +262,11 @@ class SwapPairLoader(SwapLoader):
 
 class HeadLoader(_Loader):
     """Batches of `PoseBatch`: single frames of clips of any size, turned, moved and scaled in their
-    plane with their pose labels (`loading/heads.py`). batch: default the config's train_pose.batch.
+    plane with their pose labels (`pose_examples.py`). batch: default the config's train_pose.batch.
     See `_Loader` for the rest. Raises UserError where no clip has pose labels, too.
     """
 
-    FORM = "head"
+    KIND = "pose"
     struct: PoseBatch
 
     def __init__(
@@ -276,12 +276,12 @@ class HeadLoader(_Loader):
         batch: int | None = None,
         seed: int = 0,
         *,
-        augment: Heads | None = None,
+        augment: PoseImageOptions | None = None,
         **rest: Any,
     ):
         self._struct = pose_struct(config, flags=True)
         size = config.train_pose.batch if batch is None else batch
-        how = Heads(config.face.motion_image_size) if augment is None else augment
+        how = PoseImageOptions(config.face.motion_image_size) if augment is None else augment
         super().__init__(folder, config, size, seed, augment=how, **rest)
 
     def _pixels(self, config: Config) -> int:

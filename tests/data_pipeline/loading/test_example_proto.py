@@ -7,8 +7,8 @@ from tests.data_pipeline.made import make_clip
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset
+from vasa_jax.data_pipeline.loading.example_proto import byte_lists
 from vasa_jax.data_pipeline.loading.pairs import FRAME_LABELS, read_record
-from vasa_jax.data_pipeline.loading.wire import byte_lists
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from vasa_jax import cli
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.write import write_dataset
-from vasa_jax.data_pipeline.loader import FaceLoader
+from vasa_jax.data_pipeline.loading.loaders import FaceLoader
 from vasa_jax.errors import UserError
 from vasa_jax.training.loop import train
 

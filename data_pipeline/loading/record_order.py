@@ -10,7 +10,7 @@ import numpy as np
 from vasa_jax.typing import Int
 
 
-class Plan:
+class RecordOrder:
     """The endless order in which a host visits its records, in blocks.
 
     Epochs follow each other without a gap, each shuffled anew; a block is the next `batch * spread`
@@ -61,7 +61,7 @@ class Plan:
             order = rng.permutation(self.visits)
             for start in range(0, self.visits, self._batch):
                 chosen = order[start : start + self._batch]
-                chosen = chosen[spread_out(people[chosen])]
+                chosen = chosen[separate_identities(people[chosen])]
                 found.append([(int(visit), draw) for visit in chosen])
         return found
 
@@ -70,7 +70,7 @@ class Plan:
         return np.random.default_rng((*self._key, 2, block, visit, draw))
 
 
-def spread_out(people: Int[np.ndarray, " b"]) -> Int[np.ndarray, " b"]:
+def separate_identities(people: Int[np.ndarray, " b"]) -> Int[np.ndarray, " b"]:
     """An order in which no one is half a batch from himself, in a ring (`face.forward.partner`); as
     good as can be where one person is more than half of the batch. What comes first among equals
     stays first."""

@@ -60,7 +60,7 @@ def collected(text, names):
 
 def measure(config, stage, shape):
     """One row: a stage's step on one mesh."""
-    from vasa_jax.benchmark.training_questions import training_task
+    from vasa_jax.benchmark.training_benchmarks import training_task
     from vasa_jax.compile_cache import QUICK_COMPILE
     from vasa_jax.config_text import apply_overrides
     from vasa_jax.training.mesh import Layout, make_mesh

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 CHILD = """
 import json, sys, time
 marks = {"interpreter": time.time()}
-from vasa_jax.benchmark.lab import Lab, fake_portrait, fake_speech
+from vasa_jax.benchmark.subject import BenchmarkModel, fake_portrait, fake_speech
 from vasa_jax.compile_cache import enable_compile_cache
 from vasa_jax.config import get_config
 from vasa_jax.inference.pipeline import Pipeline
@@ -31,7 +31,7 @@ jax.devices()
 marks["device"] = time.time()
 enable_compile_cache()
 config = get_config(sys.argv[1], sys.argv[2:])
-pipeline = Pipeline(Lab(config, sys.argv[2:]).bundle)
+pipeline = Pipeline(BenchmarkModel(config, sys.argv[2:]).bundle)
 marks["weights"] = time.time()
 source = jax.block_until_ready(pipeline.encode(fake_portrait(config.face.image_size)))
 marks["portrait"] = time.time()

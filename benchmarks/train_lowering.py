@@ -16,7 +16,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vasa_jax.benchmark.training_questions import training_task
+from vasa_jax.benchmark.training_benchmarks import training_task
 from vasa_jax.config import get_config
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.program import build_program

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from vasa_jax.benchmark.environment import environment
-from vasa_jax.benchmark.lab import Lab, random_params
+from vasa_jax.benchmark.subject import BenchmarkModel, random_params
 from vasa_jax.bundle import build_networks
 from vasa_jax.config import get_config
 from vasa_jax.face.conv import Style, fold_weight_standardisation
@@ -110,7 +110,7 @@ def sampler(config, arguments):
     from sampler import random_window, torch_window
 
     rng = np.random.default_rng(0)
-    params = Lab(config).bundle.params["motion"]
+    params = BenchmarkModel(config).bundle.params["motion"]
     # The twin is the paper's network; the prior's arithmetic is a few of its output's elements.
     config = dataclasses.replace(config, motion=dataclasses.replace(config.motion, prior=False))
     params = {"params": {name: value for name, value in params.items() if name != PRIOR}}

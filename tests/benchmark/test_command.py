@@ -6,15 +6,15 @@ import jax
 import pytest
 
 from vasa_jax import cli
-from vasa_jax.benchmark import ceilings
-from vasa_jax.benchmark.batch_questions import SHARES
-from vasa_jax.benchmark.clip_questions import online_figures
-from vasa_jax.benchmark.face_questions import decode_cases
-from vasa_jax.benchmark.lab import Lab, Options, random_params
-from vasa_jax.benchmark.motion_questions import sampler_cases
-from vasa_jax.benchmark.questions import QUESTIONS
-from vasa_jax.benchmark.training_questions import FACE_TRIES, train_face_cases
-from vasa_jax.commands.benchmark import NAMES_OF_QUESTIONS
+from vasa_jax.benchmark import roofline
+from vasa_jax.benchmark.batch_benchmarks import LENGTHS
+from vasa_jax.benchmark.clip_benchmarks import online_figures
+from vasa_jax.benchmark.face_benchmarks import decode_cases
+from vasa_jax.benchmark.motion_benchmarks import sampler_cases
+from vasa_jax.benchmark.registry import BENCHMARKS
+from vasa_jax.benchmark.subject import BenchmarkModel, Options, random_params
+from vasa_jax.benchmark.training_benchmarks import FACE_TRIES, train_face_cases
+from vasa_jax.commands.benchmark import BENCHMARK_NAMES
 from vasa_jax.config import get_config
 from vasa_jax.inference.stream import Piece
 
@@ -23,8 +23,8 @@ QUICK = ["--repeats", "3", "--row-seconds", "1", "--batches", "2", "--steps", "4
 
 @pytest.fixture(autouse=True)
 def _small_ceilings(monkeypatch):
-    monkeypatch.setattr(ceilings, "MATMUL_SIZES", {"cpu": (64,)})
-    monkeypatch.setattr(ceilings, "COPY_BYTES", {"cpu": (2**16,)})
+    monkeypatch.setattr(roofline, "MATMUL_SIZES", {"cpu": (64,)})
+    monkeypatch.setattr(roofline, "COPY_BYTES", {"cpu": (2**16,)})
 
 
 def benchmark(path, *words):
@@ -36,7 +36,7 @@ def rows(path, question):
 
 
 def test_the_command_names_every_question():
-    assert tuple(QUESTIONS) == NAMES_OF_QUESTIONS
+    assert tuple(BENCHMARKS) == BENCHMARK_NAMES
 
 
 def test_decode_and_the_file(tmp_path, capsys):
@@ -96,7 +96,7 @@ def test_batch_against_one_by_one(tmp_path):
     found = rows(path, "batch")
     assert [row["settings"]["devices"] for row in found] == [1, 8]
     for row in found:
-        assert row["units"] == sum(-(-round(25 * share * 100) // 100) for share in SHARES)
+        assert row["units"] == sum(-(-round(25 * share * 100) // 100) for share in LENGTHS)
         ratio = row["figures"]["over_one_by_one"]
         assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"]
         assert row["figures"]["one_by_one_frames_per_second"] > 0
@@ -118,7 +118,7 @@ def test_a_step_of_stage_1(tmp_path):
 
 @pytest.mark.parametrize("stage", ["motion"])
 def test_recomputing_is_no_work_of_the_model(stage):
-    from vasa_jax.benchmark.training_questions import _model_work, training_task
+    from vasa_jax.benchmark.training_benchmarks import _model_work, training_task
     from vasa_jax.benchmark.work import count_jaxpr
     from vasa_jax.training.mesh import single_device
     from vasa_jax.training.program import build_program
@@ -143,7 +143,7 @@ def test_loader_needs_a_dataset(tmp_path):
 
 def test_a_loader_is_timed_and_closed(tmp_path):
     from vasa_jax.benchmark.runner import Effort, measure
-    from vasa_jax.benchmark.training_questions import LOADER_BATCHES, loader_cases
+    from vasa_jax.benchmark.training_benchmarks import LOADER_BATCHES, loader_cases
 
     class Batches:
         taken, closed = 0, False
@@ -156,7 +156,7 @@ def test_a_loader_is_timed_and_closed(tmp_path):
 
     batches = Batches()
     options = Options(data=tmp_path, open_loader=lambda folder, config, batch: batches)
-    (case,) = loader_cases(Lab(get_config("debug"), options=options))
+    (case,) = loader_cases(BenchmarkModel(get_config("debug"), options=options))
     row = measure(case, Effort(repeats=3), {})
     assert batches.taken == 1 + 4 * LOADER_BATCHES
     assert batches.closed
@@ -182,20 +182,20 @@ def test_mistakes_are_one_line(tmp_path, capsys, words, message):
 
 
 def test_which_rows_a_full_size_model_gets():
-    lab = Lab(get_config("vasa1"))
-    sizes = [(c.settings["size"], c.settings["batch"]) for c in decode_cases(lab)]
+    model = BenchmarkModel(get_config("vasa1"))
+    sizes = [(c.settings["size"], c.settings["batch"]) for c in decode_cases(model)]
     assert sizes == [(s, b) for s in (512, 256) for b in (1, 2, 4, 8, 16, 32)]
     found = [
-        tuple(c.settings[k] for k in ("steps", "branches", "batch")) for c in sampler_cases(lab)
+        tuple(c.settings[k] for k in ("steps", "branches", "batch")) for c in sampler_cases(model)
     ]
     assert found[0] == (50, 3, 1)
     assert {f[0] for f in found} == {10, 25, 50}
     assert {f[1] for f in found} == {1, 2, 3}
     assert {f[2] for f in found} == {1, 4, 16, 64}
     assert len(found) == len(set(found)) == 8
-    everything = Lab(get_config("vasa1"), options=Options(full=True))
+    everything = BenchmarkModel(get_config("vasa1"), options=Options(full=True))
     assert len(list(sampler_cases(everything))) == 36
-    tries = [(c.settings["batch"], c.settings["remat"]) for c in train_face_cases(lab)]
+    tries = [(c.settings["batch"], c.settings["remat"]) for c in train_face_cases(model)]
     assert tries == list(FACE_TRIES)
 
 

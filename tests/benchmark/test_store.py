@@ -52,7 +52,7 @@ def test_rows_that_are_there_are_not_measured_again(tmp_path):
 
 def test_a_row_says_what_it_must(tmp_path):
     bench, store = Bench(), Store(None, HERE)
-    run_cases([bench.case(1)], store, Effort(), ceilings={"matmul": 1e12, "copy": 1e11})
+    run_cases([bench.case(1)], store, Effort(), roofline={"matmul": 1e12, "copy": 1e11})
     row = store.rows[0]
     assert row["seconds"]["repeats"] == 20
     assert row["seconds"]["min"] <= row["seconds"]["median"] <= row["seconds"]["max"]

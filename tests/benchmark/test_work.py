@@ -95,7 +95,7 @@ def test_gathers_move_what_they_read():
 
 def test_a_window_is_its_steps_times_one_evaluation():
     """The count of the whole sampler at the paper's size, against one network call of XLA's."""
-    from vasa_jax.benchmark.motion_questions import window_inputs
+    from vasa_jax.benchmark.motion_benchmarks import window_inputs
     from vasa_jax.motion.sampler import initial_carry
 
     config = get_config("vasa1")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vasa_jax.benchmark.motion_questions import window_inputs
+from vasa_jax.benchmark.motion_benchmarks import window_inputs
 from vasa_jax.benchmark.work import count_work
 from vasa_jax.bundle import abstract_params, build_networks, init_bundle
 from vasa_jax.config import get_config

@@ -1,1 +1,1 @@
-"""How fast is it here? The questions of `vasa-jax benchmark`, and how they are measured."""
+"""Benchmarks of `vasa-jax benchmark`: speed, work and memory of each part on this device."""

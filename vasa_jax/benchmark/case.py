@@ -1,4 +1,4 @@
-"""What a question hands to the runner."""
+"""A benchmark case: what it measures, and how it is prepared and run."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,32 +7,23 @@ from vasa_jax.benchmark.work import Work
 
 
 class Ready(NamedTuple):
-    """A case that is compiled and waits for its start.
+    """A compiled case."""
 
-    run: does the work once and returns when it is done. units: how many of the case's unit one run
-    makes. compile_s: seconds of tracing and compiling alone. program: what was compiled, for its
-    memory. figures: the case's own numbers, asked for after the last repeat; `restart` is called
-    before the first repeat, to forget the warm-up. before: called ahead of every run, outside of
-    its clock: the other half of an interleaved pair.
-    """
-
-    run: Callable[[], Any]
-    units: float
-    compile_s: float
+    run: Callable[[], Any]  # does the work once, and returns when it is done
+    units: float  # units of the case in one run
+    compile_s: float  # seconds of tracing and compiling
     work: Work | None = None
-    program: Any = None
-    figures: Callable[[], dict[str, Any]] | None = None
-    restart: Callable[[], Any] | None = None
-    before: Callable[[], Any] | None = None
+    program: Any = None  # the compiled program, for its memory
+    figures: Callable[[], dict[str, Any]] | None = None  # the case's own results, after all repeats
+    restart: Callable[[], Any] | None = None  # forgets the warm-up, before the first repeat
+    before: Callable[[], Any] | None = None  # untimed, before each run: the baseline of a pair
 
 
 class Case(NamedTuple):
-    """One row to be: a question, the settings that tell it from others, and how to begin.
+    """One row of the results; a benchmark has several, told apart by their settings."""
 
-    prepare may raise UserError where the case cannot be measured here.
-    """
-
-    question: str
+    benchmark: str
     settings: dict[str, Any]
     unit: str
+    # Raises UserError where the case cannot be measured on this machine.
     prepare: Callable[[], Ready]

@@ -1,4 +1,4 @@
-"""Where a figure was measured: device, driver, versions and flags; and how much memory was used."""
+"""Environment of a measurement (device, driver, versions, flags), and memory use."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ import jaxlib
 
 
 def environment() -> dict[str, Any]:
-    """What decides how fast a program runs here, as JSON-ready values."""
+    """Device, versions and flags that affect speed; JSON-ready."""
     device = jax.devices()[0]
     return {
         "platform": device.platform,
@@ -28,12 +28,14 @@ def environment() -> dict[str, Any]:
         "jaxlib": jaxlib.__version__,
         "python": platform.python_version(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "matmul_precision": str(jax.config.jax_default_matmul_precision),
+        "matmul_precision": str(
+            jax.config.jax_default_matmul_precision  # type: ignore[attr-defined] # set at run time
+        ),
     }
 
 
 def fingerprint(facts: dict[str, Any]) -> str:
-    """A short name of an environment: the same facts, the same name."""
+    """A short hash of an environment."""
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -54,13 +56,13 @@ def _driver(kind: str) -> str | None:
 
 
 def forget_peak() -> None:
-    """Let the host's peak of resident memory start anew, where the system allows it (Linux)."""
+    """Reset the peak of the host's resident memory (Linux; elsewhere no effect)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def memory() -> dict[str, int]:
-    """Peak bytes: of the device since the process began, and of the host since `forget_peak`."""
+    """Peak bytes of the device since process start, and of the host since `forget_peak`."""
     found = {}
     stats = jax.devices()[0].memory_stats() or {}
     if "peak_bytes_in_use" in stats:
@@ -73,11 +75,13 @@ def memory() -> dict[str, int]:
 
 
 def program_memory(compiled: Any) -> dict[str, int]:
-    """Bytes that one compiled program needs: its arguments, results and temporaries."""
+    """Bytes of a compiled program: arguments, results and temporaries; {} where unknown."""
     analysis = compiled.memory_analysis()
-    names = ("argument", "output", "temp", "alias")
-    sizes = {n: getattr(analysis, f"{n}_size_in_bytes", None) for n in names}
-    if None in sizes.values():
-        return {}
+    sizes: dict[str, int] = {}
+    for name in ("argument", "output", "temp", "alias"):
+        size = getattr(analysis, f"{name}_size_in_bytes", None)
+        if size is None:
+            return {}
+        sizes[name] = int(size)
     total = sizes["argument"] + sizes["output"] + sizes["temp"] - sizes["alias"]
-    return {"program_bytes": int(total), "program_temp_bytes": int(sizes["temp"])}
+    return {"program_bytes": total, "program_temp_bytes": sizes["temp"]}

@@ -1,4 +1,4 @@
-"""Measures cases: compile, warm up, repeat, and write a row."""
+"""Measures benchmark cases: prepare, warm up, repeat, store a row."""
 
 import os
 import statistics
@@ -16,23 +16,21 @@ from vasa_jax.errors import UserError
 from vasa_jax.training.progress import peak_flops
 
 OUT_OF_MEMORY = "out of memory"
-LEAST_REPEATS = 3
+MIN_REPEATS = 3
 
 
 class Effort(NamedTuple):
-    """How much to measure: `repeats` a row, fewer (at least 3) once a row took `row_seconds`;
-    no new row after `deadline` on `time.perf_counter`. again: measure also what is in the file.
-    profile: a folder that gets a profiler's trace of one more run of each row."""
+    """How much to measure."""
 
-    repeats: int = 20
-    row_seconds: float = 120.0
-    deadline: float | None = None
-    again: bool = False
-    profile: Path | None = None
+    repeats: int = 20  # of each row
+    row_seconds: float = 120.0  # after which a row stops, with at least `MIN_REPEATS`
+    deadline: float | None = None  # on `time.perf_counter`: no row is begun after it
+    again: bool = False  # also measure rows that the store has
+    profile: Path | None = None  # folder for a profiler trace of one more run of each row
 
 
 def spread(values: list[float]) -> dict[str, Any]:
-    """Median, smallest and largest of some values, and how many they are."""
+    """Median, minimum, maximum and number of values."""
     return {
         "median": statistics.median(values),
         "min": min(values),
@@ -45,29 +43,29 @@ def run_cases(
     cases: Iterable[Case],
     store: Store,
     effort: Effort,
-    say: Callable[[dict[str, Any]], None] = lambda row: None,
-    ceilings: dict[str, float] | None = None,
+    report: Callable[[dict[str, Any]], None] = lambda row: None,
+    roofline: dict[str, float] | None = None,
 ) -> bool:
-    """Measure what the store lacks, a row at a time; `say` hears of every row, old and new.
+    """Measure the rows that the store lacks; call `report` with every row, stored or new.
 
-    Returns False when the time was up first. ceilings: "matmul" in FLOP/s and "copy" in byte/s.
-    Rows that cannot be measured here hold "skipped" (and are tried again next time) or "failed".
+    Returns False if the deadline came first. roofline: "matmul" in FLOP/s, "copy" in bytes/s. A row
+    that cannot be measured here holds "skipped" (tried again next time) or "failed".
     """
     for case in cases:
-        row = None if effort.again else store.find(case.question, case.settings)
+        row = None if effort.again else store.find(case.benchmark, case.settings)
         if row is None or "skipped" in row:
             if effort.deadline is not None and time.perf_counter() >= effort.deadline:
                 return False
-            row = measure(case, effort, ceilings or {})
+            row = measure(case, effort, roofline or {})
             store.add(row)
-        say(row)
+        report(row)
     return True
 
 
-def measure(case: Case, effort: Effort, ceilings: dict[str, float]) -> dict[str, Any]:
-    """The row of one case."""
+def measure(case: Case, effort: Effort, roofline: dict[str, float]) -> dict[str, Any]:
+    """Measure one case."""
     row: dict[str, Any] = {
-        "question": case.question,
+        "question": case.benchmark,
         "settings": case.settings,
         "unit": case.unit,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -78,14 +76,14 @@ def measure(case: Case, effort: Effort, ceilings: dict[str, float]) -> dict[str,
         ready = case.prepare()
         row |= {"prepare_s": time.perf_counter() - begun, "compile_s": ready.compile_s}
         row |= _timed(ready, effort)
-        row |= _rates(ready, row["seconds"], ceilings)
+        row |= _rates(ready, row["seconds"], roofline)
         row |= {"memory": memory()}
         if ready.program is not None:
             row["memory"] |= program_memory(ready.program)
         if ready.figures is not None:
             row["figures"] = ready.figures()
         if effort.profile is not None:
-            with jax.profiler.trace(str(effort.profile / case.question)):
+            with jax.profiler.trace(str(effort.profile / case.benchmark)):
                 ready.run()
     except UserError as error:
         row["skipped"] = str(error)
@@ -110,7 +108,7 @@ def _timed(ready: Ready, effort: Effort) -> dict[str, Any]:
     start = time.perf_counter()
     while len(seconds) < effort.repeats:
         begun = time.perf_counter()
-        if len(seconds) >= LEAST_REPEATS and begun - start > effort.row_seconds:
+        if len(seconds) >= MIN_REPEATS and begun - start > effort.row_seconds:
             break
         before()
         begun = time.perf_counter()
@@ -119,7 +117,7 @@ def _timed(ready: Ready, effort: Effort) -> dict[str, Any]:
     return {"warmup_s": warmup, "seconds": spread(seconds)}
 
 
-def _rates(ready: Ready, seconds: dict[str, Any], ceilings: dict[str, float]) -> dict[str, Any]:
+def _rates(ready: Ready, seconds: dict[str, Any], roofline: dict[str, float]) -> dict[str, Any]:
     median = seconds["median"]
     found: dict[str, Any] = {
         "units": ready.units,
@@ -133,11 +131,11 @@ def _rates(ready: Ready, seconds: dict[str, Any], ceilings: dict[str, float]) ->
         found |= {"flops": ready.work.flops, "bytes": ready.work.bytes}
         found["tflops_per_second"] = ready.work.flops / median / 1e12
         found["gbytes_per_second"] = ready.work.bytes / median / 1e9
-        if "matmul" in ceilings:
-            found["share_of_matmul"] = ready.work.flops / median / ceilings["matmul"]
-        if "copy" in ceilings:
-            found["share_of_copy"] = ready.work.bytes / median / ceilings["copy"]
-        precision = "bf16" if ceilings.get("bf16") else "f32"
+        if "matmul" in roofline:
+            found["share_of_matmul"] = ready.work.flops / median / roofline["matmul"]
+        if "copy" in roofline:
+            found["share_of_copy"] = ready.work.bytes / median / roofline["copy"]
+        precision = "bf16" if roofline.get("bf16") else "f32"
         peak = peak_flops(jax.devices()[0].device_kind, precision)
         if peak is not None:
             found["share_of_data_sheet"] = ready.work.flops / median / peak

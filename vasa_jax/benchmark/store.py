@@ -1,7 +1,7 @@
-"""The file of results: a JSON that grows row by row, whole after every one.
+"""Results in a JSON file, replaced atomically after every row.
 
-Rows are known by question, settings and environment, so that a run that was cut off goes on where
-it was, and one file holds the rows of several devices.
+Rows are identified by benchmark, settings and environment, so that an interrupted run can resume
+and one file can hold the rows of several devices.
 """
 
 import json
@@ -16,9 +16,9 @@ FORMAT = 1
 
 
 class Store:
-    """The results in `path` (None: in memory only) as seen from one environment.
+    """The results in `path` (None: in memory only) of one environment.
 
-    Raises UserError for a file that cannot be read or written, or is none of ours.
+    Raises UserError for a file that cannot be read or written, or holds anything else.
     """
 
     def __init__(self, path: Path | None, facts: dict[str, Any]):
@@ -28,23 +28,23 @@ class Store:
             self._data = _read(path)
         self._data["environments"][self._name] = facts
         if path is not None:
-            self._write()  # a place that cannot be written is found out before any work
+            self._write()  # fails before any measurement if the file cannot be written
 
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of this environment, oldest first."""
         return [row for row in self._data["rows"] if row["environment"] == self._name]
 
-    def find(self, question: str, settings: dict[str, Any]) -> dict[str, Any] | None:
-        """The row that answers a question here, if it has been measured."""
-        wanted = _key(question, settings)
+    def find(self, benchmark: str, settings: dict[str, Any]) -> dict[str, Any] | None:
+        """The row of a benchmark with these settings, if there is one."""
+        wanted = _key(benchmark, settings)
         for row in self.rows:
             if _key(row["question"], row["settings"]) == wanted:
                 return row
         return None
 
     def add(self, row: dict[str, Any]) -> None:
-        """Put a row in the place of the one with its question and settings, and save."""
+        """Add a row, replacing one of the same benchmark and settings, and save."""
         row = {**row, "environment": self._name}
         old = self.find(row["question"], row["settings"])
         if old is not None:
@@ -58,8 +58,8 @@ class Store:
         write_whole(self.path, "results", json.dumps(self._data, indent=1) + "\n")
 
 
-def _key(question, settings):
-    return question, json.dumps(settings, sort_keys=True)
+def _key(benchmark: str, settings: dict[str, Any]) -> tuple[str, str]:
+    return benchmark, json.dumps(settings, sort_keys=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Rows as tables: on a terminal, and in Markdown."""
+"""Tables of results, for a terminal and in Markdown."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ HEADINGS = (
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """The cells of one row under `HEADINGS`."""
+    """Cells of one row, in the order of `HEADINGS`."""
     if "seconds" not in row:
         return [row.get("failed") or row.get("skipped", ""), *[""] * (len(HEADINGS) - 1)]
     s = row["seconds"]
@@ -38,7 +38,7 @@ def cells(row: dict[str, Any]) -> list[str]:
 
 
 def figures(row: dict[str, Any]) -> str:
-    """A question's own numbers in one line."""
+    """A benchmark's own results in one line."""
     parts = []
     for name, value in row.get("figures", {}).items():
         if isinstance(value, dict):
@@ -50,21 +50,21 @@ def figures(row: dict[str, Any]) -> str:
 
 
 def settings(row: dict[str, Any]) -> str:
-    """What tells a row from the others of its question."""
+    """Settings that distinguish a row from others of its benchmark."""
     return ", ".join(f"{k} {v}" for k, v in row["settings"].items() if k not in HIDDEN)
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """One table a question; rows that could not be measured keep their reason."""
+    """One table for each benchmark; rows that could not be measured show the reason."""
     lines: list[str] = []
-    for question in dict.fromkeys(row["question"] for row in rows):
+    for benchmark in dict.fromkeys(row["question"] for row in rows):
         lines += [
-            f"### {question}",
+            f"### {benchmark}",
             "",
             f"| settings | {' | '.join(HEADINGS)} |",
             f"|{'---|' * (len(HEADINGS) + 1)}",
         ]
-        chosen = [row for row in rows if row["question"] == question]
+        chosen = [row for row in rows if row["question"] == benchmark]
         for row in chosen:
             head = row["settings"]
             name = f"{head.get('config', '')} {head.get('precision', '')} {settings(row)}".strip()
@@ -78,7 +78,7 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def report(data: dict[str, Any]) -> str:
-    """A whole file of results in Markdown, a part for each environment."""
+    """A file of results as Markdown, with a section for each environment."""
     parts = []
     for name, facts in data["environments"].items():
         rows = [row for row in data["rows"] if row["environment"] == name]
@@ -95,7 +95,7 @@ def report(data: dict[str, Any]) -> str:
 
 
 def show(rows: Iterable[dict[str, Any]], title: str) -> None:
-    """A table on the terminal."""
+    """Print a table on the terminal."""
     from rich.console import Console
     from rich.table import Table
 
@@ -112,7 +112,7 @@ def show(rows: Iterable[dict[str, Any]], title: str) -> None:
             console.print(f"{settings(row)}: {figures(row)}", markup=False)
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
     if value is None:
         return ""
     if value == 0 or 1e-3 <= abs(value) < 1e5:

@@ -1,8 +1,7 @@
-"""Arithmetic and memory traffic of a function, counted from its jaxpr: the same on every machine.
+"""FLOPs and memory traffic of a function, counted from its jaxpr: equal on every machine.
 
-XLA's own count (`cost_analysis`) takes the body of a loop once, and on a GPU it cannot look into
-the libraries that convolve and multiply. This one multiplies by the trips of a scan and counts
-what any compiler must do.
+XLA's `cost_analysis` counts the body of a loop once and, on a GPU, nothing inside of library calls.
+This count multiplies by the trips of a scan, and is a lower bound for any compiler.
 """
 
 import math
@@ -14,25 +13,21 @@ import numpy as np
 
 
 class Work(NamedTuple):
-    """What one call must do.
+    """Work of one call."""
 
-    flops: of matrix products and convolutions, a multiplication and an addition being two; taps on
-    padding or on the holes of a dilated convolution are not counted.
-    bytes: operands and results of every product, convolution, gather and scatter, each once, and
-    whatever else the program reads and returns; elementwise work and reductions are taken as fused
-    into these. A real program moves at least about this much, unless it fuses products too.
-    open_loops: while loops, whose trips are not known and are taken as one.
-    """
-
+    # Of matrix products and convolutions; a multiply-add counts two, taps on padding or on the
+    # holes of a dilated convolution none.
     flops: int
+    # Operands and results of each product, convolution, gather and scatter, and the program's other
+    # arguments and results. Elementwise operations and reductions count as fused into these.
     bytes: int
-    open_loops: int = 0
+    open_loops: int = 0  # while loops: their trips are unknown and count as one
 
     def __add__(self, other: Any) -> "Work":
         return Work(*(a + b for a, b in zip(self, other, strict=True)))
 
     def times(self, trips: int) -> "Work":
-        """The work of a loop's trips."""
+        """The work of a loop of `trips`."""
         return Work(self.flops * trips, self.bytes * trips, self.open_loops)
 
 
@@ -41,30 +36,33 @@ PRODUCTS = ("dot_general", "conv_general_dilated")
 
 
 def count_work(function: Callable[..., Any], *arguments: Any) -> Work:
-    """The work of `function(*arguments)`; arrays may be given as ShapeDtypeStructs."""
+    """Work of `function(*arguments)`; arguments may be ShapeDtypeStructs."""
     closed = jax.make_jaxpr(function)(*arguments)
     return count_jaxpr(closed)
 
 
 def count_jaxpr(closed: Any) -> Work:
-    """The work of a closed jaxpr, for instance of `jax.jit(f).trace(…).jaxpr`."""
+    """Work of a closed jaxpr, for example of `jax.jit(f).trace(…).jaxpr`."""
     jaxpr = closed.jaxpr
     while len(jaxpr.eqns) == 1 and jaxpr.eqns[0].primitive.name in ("jit", "pjit"):
-        (jaxpr,) = _inner(jaxpr.eqns[0].params)  # of a function that was jitted already
-    counted, used = set(), set(map(id, jaxpr.outvars))
+        (jaxpr,) = _inner(jaxpr.eqns[0].params)  # the function was jitted already
+    counted: set[int] = set()
+    used = set(map(id, jaxpr.outvars))
     for equation in jaxpr.eqns:
-        ends = (*equation.invars, *equation.outvars)
-        used |= set(map(id, ends))
+        operands = set(map(id, (*equation.invars, *equation.outvars)))
+        used |= operands
         if equation.primitive.name in PRODUCTS:
-            counted |= set(map(id, ends))
+            counted |= operands
     ends = {id(v): v for v in (*jaxpr.invars, *jaxpr.constvars, *jaxpr.outvars)}
     plain = sum(_bytes(v) for i, v in ends.items() if i in used and i not in counted)
     return _walk(jaxpr) + Work(0, plain)
 
 
 def work_by_kind(closed: Any) -> dict[str, Work]:
-    """The work of a closed jaxpr by what does it: "dot", "conv 2-D", "conv 3-D", "gather",
-    "scatter". Arrays that only pass through are left out."""
+    """Work of a closed jaxpr by operation: "dot", "conv 2-D", "conv 3-D", "gather", "scatter".
+
+    Arguments and results of none of these are left out.
+    """
     return _kinds(closed.jaxpr)
 
 
@@ -163,6 +161,6 @@ def _conv_flops(equation) -> int:
 
 
 def _taps(size: int, kernel: int, out: int, stride: int, low: int, holes: int, spread: int) -> int:
-    """Pairs (output place, kernel tap) along one axis that meet a real input."""
+    """Pairs (output index, kernel tap) along one axis that read an input element."""
     place = np.arange(out)[:, None] * stride + np.arange(kernel) * spread - low
     return int(((place >= 0) & (place % holes == 0) & (place < size * holes)).sum())

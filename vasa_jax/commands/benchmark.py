@@ -6,8 +6,8 @@ from pathlib import Path
 
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
-HELP = "measure how fast every part runs on this device"
-NAMES_OF_QUESTIONS = (
+HELP = "measure the speed of each part on this device"
+BENCHMARK_NAMES = (
     "decode",
     "online",
     "sampler",
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         metavar="DIR",
         type=Path,
-        help="weights to use; a timing does not depend on them",
+        help="weights to use; timings do not depend on them",
     )
     parser.add_argument(
         "--set",
@@ -44,44 +44,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--what",
-        metavar="QUESTION",
+        metavar="BENCHMARK",
         action="append",
         default=[],
-        choices=(*NAMES_OF_QUESTIONS, "all"),
-        help=f"one of {', '.join(NAMES_OF_QUESTIONS)}, all; repeatable (default: decode, sampler)",
+        choices=(*BENCHMARK_NAMES, "all"),
+        help=f"one of {', '.join(BENCHMARK_NAMES)}, all; repeatable (default: decode, sampler)",
     )
     parser.add_argument(
         "-o",
         "--output",
         metavar="FILE",
         type=Path,
-        help="JSON to write; rows "
-        "that it holds for this device and these settings are kept, so a run that "
-        "was cut off goes on",
+        help="JSON to write; its rows of this device and these settings are kept, so that an "
+        "interrupted run resumes",
     )
     group = parser.add_argument_group("how much")
     group.add_argument(
-        "--repeats", metavar="N", type=int, default=20, help="of each row (default: 20)"
+        "--repeats", metavar="N", type=int, default=20, help="runs of each row (default: 20)"
     )
     group.add_argument(
         "--row-seconds",
         metavar="S",
         type=float,
         default=120.0,
-        help="after which a row makes do with fewer repeats, at least 3 (default: 120)",
+        help="time after which a row stops, with at least 3 repeats (default: 120)",
     )
     group.add_argument(
-        "--budget", metavar="S", type=float, help="begin no row after this many seconds"
+        "--budget", metavar="S", type=float, help="start no row after this many seconds"
     )
-    group.add_argument("--again", action="store_true", help="measure rows anew that are there")
+    group.add_argument("--again", action="store_true", help="measure existing rows again")
     group.add_argument(
-        "--batches", metavar="N,N", type=_integers, help="instead of a question's own batch sizes"
+        "--batches",
+        metavar="N,N",
+        type=_integers,
+        help="instead of each benchmark's own batch sizes",
     )
     group.add_argument(
         "--sizes",
         metavar="PX,PX",
         type=_integers,
-        help="picture sizes of encode and decode (default: the config's, 256 and 512)",
+        help="image sizes of encode and decode (default: the config's, 256 and 512)",
     )
     group.add_argument(
         "--steps",
@@ -94,19 +96,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         default=10.0,
-        help="length of the "
-        "clip of end-to-end and online, and of the longest of batch (default: "
-        "10)",
+        help="length of the clip of end-to-end and online, and of the longest of batch "
+        "(default: 10)",
     )
     group.add_argument(
         "--full", action="store_true", help="every combination of the sampler's settings"
     )
-    group.add_argument("--data", metavar="DIR", type=Path, help="dataset that the loader reads")
+    group.add_argument("--data", metavar="DIR", type=Path, help="dataset of the loader")
     group.add_argument(
         "--profile",
         metavar="DIR",
         type=Path,
-        help="also write a trace of one run of each row that is measured, for XProf or Perfetto",
+        help="also write a trace of one run of each measured row, for XProf or Perfetto",
     )
 
 
@@ -132,13 +133,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and not arguments.data.is_dir():
         raise UserError(f"{arguments.data}: no such data folder; check --data")
 
-    from vasa_jax.benchmark.ceilings import cases as ceiling_cases
-    from vasa_jax.benchmark.ceilings import ceilings
     from vasa_jax.benchmark.environment import environment
-    from vasa_jax.benchmark.lab import Lab, Options
-    from vasa_jax.benchmark.questions import QUESTIONS
+    from vasa_jax.benchmark.registry import BENCHMARKS
+    from vasa_jax.benchmark.roofline import roofline, roofline_cases
     from vasa_jax.benchmark.runner import Effort, run_cases
     from vasa_jax.benchmark.store import Store
+    from vasa_jax.benchmark.subject import BenchmarkModel, Options
     from vasa_jax.benchmark.table import show
 
     facts = environment()
@@ -152,30 +152,30 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.data,
         _open_loader,
     )
-    lab = Lab(config, arguments.overrides, arguments.checkpoint, options)
+    model = BenchmarkModel(config, arguments.overrides, arguments.checkpoint, options)
     end = None if arguments.budget is None else begun + arguments.budget
     effort = Effort(
         arguments.repeats, arguments.row_seconds, end, arguments.again, arguments.profile
     )
     chosen = arguments.what or ["decode", "sampler"]
-    names = NAMES_OF_QUESTIONS if "all" in chosen else tuple(dict.fromkeys(chosen))
+    names = BENCHMARK_NAMES if "all" in chosen else tuple(dict.fromkeys(chosen))
     where = f"{facts['device']}, jax {facts['jax']}"
-    done = run_cases(ceiling_cases(config), store, effort._replace(again=False, profile=None))
-    bounds = ceilings(store, config)
+    done = run_cases(roofline_cases(config), store, effort._replace(again=False, profile=None))
+    limits = roofline(store, config)
     for name in names:
         rows: list[dict] = []
-        done = run_cases(QUESTIONS[name](lab), store, effort, rows.append, bounds) and done
+        done = run_cases(BENCHMARKS[name](model), store, effort, rows.append, limits) and done
         if rows:
             show(rows, f"{name}: {config.name} {config.precision} on {where}")
     if not done:
-        print("the time is up before all rows were measured: the same command goes on")
+        print("out of time before all rows were measured: run the same command again to resume")
     if arguments.output is not None:
         print(arguments.output)
     return 0
 
 
 def _open_loader(folder: Path, config, batch: int):
-    """The one place where the library meets the data pipeline."""
+    """A loader of stage 1, passed in so that `benchmark` does not import the data pipeline."""
     from vasa_jax.data_pipeline.loading.loaders import FaceLoader
 
     return FaceLoader(folder, config, batch)

@@ -1,8 +1,9 @@
-"""`sampler` and `audio`: a window of motion, and a chunk of sound."""
+"""`sampler` and `audio`: one window of motion, and the features of one chunk of audio."""
 
 import itertools
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 
 from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.benchmark.case import Case, Ready
-from vasa_jax.benchmark.lab import Lab, fake_speech
+from vasa_jax.benchmark.subject import BenchmarkModel, fake_speech
 from vasa_jax.benchmark.work import count_work
 from vasa_jax.bundle import build_networks
 from vasa_jax.config import Config
@@ -21,7 +22,7 @@ from vasa_jax.motion.sampler import (
     make_plan,
     sample_windows,
 )
-from vasa_jax.typing import EMOTIONS
+from vasa_jax.typing import EMOTIONS, FPS
 
 BATCHES, STEPS, BRANCHES = (1, 4, 16, 64), (10, 25, 50), (1, 2, 3)
 GUIDED = {
@@ -31,35 +32,35 @@ GUIDED = {
 }
 
 
-def sampler_cases(lab: Lab) -> Iterator[Case]:
-    """One window by steps, guidance branches and batch; one of them varied at a time.
+def sampler_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """One window, with steps, guidance branches and batch varied one at a time.
 
-    The base is the config's own number of steps, three branches (the paper's), and batch 1.
+    Base: the config's steps, three branches (as in the paper), batch 1.
     """
-    steps = lab.options.steps or (lab.config.diffusion.steps, *STEPS)
-    batches = lab.options.batches or BATCHES
+    steps = model.options.steps or (model.config.diffusion.steps, *STEPS)
+    batches = model.options.batches or BATCHES
     base = (steps[0], 3, batches[0])
-    if lab.options.full:
+    if model.options.full:
         chosen = list(itertools.product(steps, BRANCHES, batches))
     else:
         chosen = [(base[0], 3, batch) for batch in batches]
         chosen += [(count, 3, base[2]) for count in steps]
         chosen += [(base[0], branches, base[2]) for branches in BRANCHES]
     for count, branches, batch in dict.fromkeys(chosen):
-        if count > lab.config.diffusion.timesteps:
+        if count > model.config.diffusion.timesteps:
             continue
-        config = lab.change(f"diffusion.steps={count}", *GUIDED[branches])
-        settings = {**lab.settings, "steps": count, "branches": branches, "batch": batch}
+        config = model.change(f"diffusion.steps={count}", *GUIDED[branches])
+        settings = {**model.settings, "steps": count, "branches": branches, "batch": batch}
         yield Case(
             "sampler",
             settings,
             "windows",
-            lambda config=config, batch=batch: _sampler(lab, config, batch),
+            partial(_sampler, model, config, batch),
         )
 
 
 def window_inputs(config: Config, batch: int, windows: int = 1) -> WindowInputs:
-    """Random sound with every condition but emotion, as in the paper's default."""
+    """Random inputs with every condition but emotion, as in the paper's default."""
     rng = np.random.default_rng(0)
     lead, frames = (batch, windows), config.motion.window
     f32 = lambda *shape: jnp.asarray(rng.standard_normal((*lead, *shape), np.float32))  # noqa: E731
@@ -75,12 +76,12 @@ def window_inputs(config: Config, batch: int, windows: int = 1) -> WindowInputs:
     )
 
 
-def _sampler(lab: Lab, config: Config, batch: int) -> Ready:
+def _sampler(model: BenchmarkModel, config: Config, batch: int) -> Ready:
     network = LinenNetwork(build_networks(config).motion)
     plan, weights = make_plan(config.diffusion)
     dims = config.face.motion_dim, config.audio.dim
     arguments = (
-        {"params": lab.params["motion"]},
+        {"params": model.params["motion"]},
         initial_carry(batch, config.motion.context, *dims),
         window_inputs(config, batch),
         jax.random.split(jax.random.key(0), batch),
@@ -90,7 +91,7 @@ def _sampler(lab: Lab, config: Config, batch: int) -> Ready:
     begun = time.perf_counter()
     program = sample_windows.lower(network, plan, *arguments).compile()
     compile_s = time.perf_counter() - begun
-    seconds = []
+    seconds: list[float] = []
 
     def run():
         begun = time.perf_counter()
@@ -102,28 +103,28 @@ def _sampler(lab: Lab, config: Config, batch: int) -> Ready:
         return {
             "ms_per_window": 1e3 * window,
             "ms_per_step": 1e3 * window / plan.steps,
-            # The bar: a share of the time that the window lasts when played.
-            "share_of_playback": window / (config.motion.window / 25),
+            # Below 1 is faster than real time.
+            "share_of_playback": window / (config.motion.window / FPS),
         }
 
     return Ready(run, batch, compile_s, work, program, figures, seconds.clear)
 
 
-def audio_cases(lab: Lab) -> Iterator[Case]:
-    """Features of one chunk of sound, from host memory to host memory."""
-    seconds = lab.config.audio.chunk_seconds
-    settings = {**lab.settings, "encoder": lab.config.audio.encoder, "chunk_seconds": seconds}
-    yield Case("audio", settings, "seconds", lambda: _audio(lab, seconds))
+def audio_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """Features of one chunk of audio, from host memory to host memory."""
+    seconds = model.config.audio.chunk_seconds
+    settings = {**model.settings, "encoder": model.config.audio.encoder, "chunk_seconds": seconds}
+    yield Case("audio", settings, "seconds", partial(_audio, model, seconds))
 
 
-def _audio(lab: Lab, seconds: float) -> Ready:
-    config = lab.config
+def _audio(model: BenchmarkModel, seconds: float) -> Ready:
+    config = model.config
     encoder = build_networks(config).audio
-    variables = {"params": lab.bundle.params["audio"]}
-    sound = fake_speech(seconds)
-    row = jax.ShapeDtypeStruct((1, len(sound)), jnp.float32)
+    variables = {"params": model.bundle.params["audio"]}
+    waveform = fake_speech(seconds)
+    row = jax.ShapeDtypeStruct((1, len(waveform)), jnp.float32)
     work = count_work(encoder.apply, variables, row)
-    run = lambda: encode_clip(encoder, variables, sound, config.audio)  # noqa: E731
+    run = lambda: encode_clip(encoder, variables, waveform, config.audio)  # noqa: E731
     begun = time.perf_counter()
-    run()  # compiles on first use; what it computes is a small part of that
+    run()  # compiles; its own computation is a small part of the time
     return Ready(run, seconds, time.perf_counter() - begun, work)

@@ -1,10 +1,11 @@
-"""`end-to-end` and `online`: whole clips, as a user gets them."""
+"""`end-to-end` and `online`: whole clips, offline and streamed."""
 
 import importlib.util
 import tempfile
 import time
 import wave
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import jax
 import numpy as np
 
 from vasa_jax.benchmark.case import Case, Ready
-from vasa_jax.benchmark.lab import Lab, fake_portrait, fake_speech
+from vasa_jax.benchmark.subject import BenchmarkModel, fake_portrait, fake_speech
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
@@ -24,24 +25,27 @@ ONLINE_BATCHES = (1, 2, 4, 8)
 BLOCK_SECONDS = 0.04
 
 
-def end_to_end_cases(lab: Lab) -> Iterator[Case]:
-    """A clip offline: portrait and sound in memory to frames in memory, and to a video file."""
+def end_to_end_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """Offline: portrait and audio in memory to frames in memory, and to a video file."""
     for video in (False, True):
         settings = {
-            **lab.settings,
-            "seconds": lab.options.seconds,
+            **model.settings,
+            "seconds": model.options.seconds,
             "video": video,
-            "decode_batch": lab.config.inference.decode_batch,
+            "decode_batch": model.config.inference.decode_batch,
         }
-        yield Case("end-to-end", settings, "frames", lambda video=video: _offline(lab, video))
+        yield Case("end-to-end", settings, "frames", partial(_offline, model, video))
 
 
-def _offline(lab: Lab, video: bool) -> Ready:
+def _offline(model: BenchmarkModel, video: bool) -> Ready:
     if video and importlib.util.find_spec("av") is None:
         raise UserError("PyAV is not installed: no video can be written")
-    pipeline = Pipeline(lab.bundle)
-    sound, portrait = fake_speech(lab.options.seconds), fake_portrait(lab.config.face.image_size)
-    frames = round(lab.options.seconds * FPS)
+    pipeline = Pipeline(model.bundle)
+    waveform, portrait = (
+        fake_speech(model.options.seconds),
+        fake_portrait(model.config.face.image_size),
+    )
+    frames = round(model.options.seconds * FPS)
     begun = time.perf_counter()
     pipeline.compile(Reporter("quiet"))
     compile_s = time.perf_counter() - begun
@@ -51,7 +55,7 @@ def _offline(lab: Lab, video: bool) -> Ready:
     def run():
         report = Reporter("quiet")
         with tempfile.TemporaryDirectory(prefix="vasa_jax_benchmark_") as folder:
-            made = make(pipeline, portrait, sound, report, Path(folder))
+            made = make(pipeline, portrait, waveform, report, Path(folder))
         if made != frames:
             raise RuntimeError(f"made {made} frames, not {frames}")
         stages.append(report.seconds)
@@ -59,7 +63,7 @@ def _offline(lab: Lab, video: bool) -> Ready:
     def figures() -> dict[str, Any]:
         medians = {name: float(np.median([s[name] for s in stages])) for name in stages[0]}
         whole = sum(medians.values())
-        return {"stage_seconds": medians, "times_real_time": lab.options.seconds / whole}
+        return {"stage_seconds": medians, "times_real_time": model.options.seconds / whole}
 
     return Ready(run, frames, compile_s, figures=figures, restart=stages.clear)
 
@@ -67,7 +71,7 @@ def _offline(lab: Lab, video: bool) -> Ready:
 def _to_memory(
     pipeline: Pipeline,
     portrait: np.ndarray,
-    sound: Float[np.ndarray, " n"],
+    waveform: Float[np.ndarray, " n"],
     report: Reporter,
     folder: Path,
 ) -> int:
@@ -75,9 +79,11 @@ def _to_memory(
     with report.stage("encode"):
         source = jax.block_until_ready(pipeline.encode(portrait))
     with report.stage("audio"):
-        features = pipeline.audio(sound)
+        features = pipeline.audio(waveform)
     with report.stage("sample"):
-        motion = pipeline.sample([features], [Controls()], [0], sources=[source], sounds=[sound])[0]
+        motion = pipeline.sample(
+            [features], [Controls()], [0], sources=[source], sounds=[waveform]
+        )[0]
     with report.stage("decode"):
         return sum(len(batch) for batch in pipeline.decode(source, pipeline.stay(source, motion)))
 
@@ -85,7 +91,7 @@ def _to_memory(
 def _to_file(
     pipeline: Pipeline,
     portrait: np.ndarray,
-    sound: Float[np.ndarray, " n"],
+    waveform: Float[np.ndarray, " n"],
     report: Reporter,
     folder: Path,
 ) -> int:
@@ -98,33 +104,33 @@ def _to_file(
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
-        file.writeframes((sound * 32767).astype("<i2").tobytes())
+        file.writeframes((waveform * 32767).astype("<i2").tobytes())
     request = Request(image=folder / "portrait.png", audio=speech, output=folder / "out.mp4")
     crop = whole_image_crop(portrait, len(portrait))
     return generate(request, Inputs(Portrait(portrait, crop), open_audio(speech)), pipeline, report)
 
 
-def online_cases(lab: Lab) -> Iterator[Case]:
-    """A clip heard in blocks of 40 ms, by the number of frames decoded together.
+def online_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """Streaming with audio blocks of 40 ms, by the number of frames decoded together.
 
-    Blocks are given as fast as they are taken: latency is counted from the moment when a window's
-    last sound is there, so waiting for a real speaker would not change it.
+    Blocks are supplied as fast as they are consumed. Latency counts from the arrival of a window's
+    last audio, so real-time input would not change it.
     """
-    for batch in lab.options.batches or ONLINE_BATCHES:
+    for batch in model.options.batches or ONLINE_BATCHES:
         settings = {
-            **lab.settings,
-            "seconds": lab.options.seconds,
+            **model.settings,
+            "seconds": model.options.seconds,
             "decode_batch": batch,
-            "steps": lab.config.diffusion.steps,
+            "steps": model.config.diffusion.steps,
         }
-        yield Case("online", settings, "frames", lambda batch=batch: _online(lab, batch))
+        yield Case("online", settings, "frames", partial(_online, model, batch))
 
 
-def _online(lab: Lab, batch: int) -> Ready:
-    config = lab.change(f"inference.decode_batch={batch}")
-    pipeline = Pipeline(lab.bundle._replace(config=config))
-    sound = fake_speech(lab.options.seconds)
-    frames = round(lab.options.seconds * FPS)
+def _online(model: BenchmarkModel, batch: int) -> Ready:
+    config = model.change(f"inference.decode_batch={batch}")
+    pipeline = Pipeline(model.bundle._replace(config=config))
+    waveform = fake_speech(model.options.seconds)
+    frames = round(model.options.seconds * FPS)
     begun = time.perf_counter()
     source = pipeline.encode(fake_portrait(config.face.image_size))
     warm_up(pipeline, source)
@@ -132,8 +138,8 @@ def _online(lab: Lab, batch: int) -> Ready:
     runs: list[list[Piece]] = []
 
     def run():
-        pieces = stream(pipeline, source, cut(sound, BLOCK_SECONDS))
-        # Frames are dropped at once: a clip of 512 px fills gigabytes.
+        pieces = stream(pipeline, source, cut(waveform, BLOCK_SECONDS))
+        # Only one pixel of each frame is kept: a clip at 512 px takes gigabytes.
         runs.append([Piece(p.frames[:, :1, :1], p.heard, p.made) for p in pieces])
         if sum(len(p.frames) for p in runs[-1]) != frames:
             raise RuntimeError(f"made {sum(len(p.frames) for p in runs[-1])} frames, not {frames}")
@@ -142,9 +148,8 @@ def _online(lab: Lab, batch: int) -> Ready:
 
 
 def online_figures(runs: list[list[Piece]]) -> dict[str, Any]:
-    """Milliseconds from a window's last sound to its first frame, and to every frame; the time from
-    one frame to the next; and the share of frames that come too late for playback at 25 fps which
-    starts with its window's first frame."""
+    """Latency of the first frame and of all frames, from a window's last audio; frame interval; and
+    the share of frames that miss playback at 25 fps which starts with the window's first frame."""
     first, every, gaps, late = [], [], [], []
     for pieces in runs:
         windows: dict[float, list[Piece]] = {}

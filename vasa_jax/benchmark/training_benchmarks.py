@@ -1,15 +1,16 @@
-"""`train-face`, `train-motion` and `loader`: examples a second, and the share of the peak."""
+"""`train-face`, `train-motion` and `loader`: examples a second of training and of its input."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
 from vasa_jax.benchmark.case import Case, Ready
-from vasa_jax.benchmark.lab import Lab, random_params
+from vasa_jax.benchmark.subject import BenchmarkModel, random_params
 from vasa_jax.benchmark.work import Work, count_jaxpr
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
@@ -23,42 +24,42 @@ from vasa_jax.training.motion_step import motion_task
 from vasa_jax.training.program import build_program, init_state, put_batch
 from vasa_jax.training.task import Task
 
-FACE_TRIES = ((1, "none"), (2, "none"), (4, "dots"), (8, "full"), (16, "full"))
-"""(batch, remat) that one accelerator may hold, small ones first."""
-LOADER_BATCHES = 16
-"""A block of the loader: its records are read before its first batch."""
+BatchAndRemat = tuple[int, str]
+FACE_TRIES: tuple[BatchAndRemat, ...] = (
+    *((1, "none"), (2, "none"), (4, "dots"), (8, "full"), (16, "full")),
+)
+"""What may fit the memory of one accelerator, smallest first."""
+LOADER_BATCHES = 16  # one block of the loader, which reads its records before the first batch
 
 
-def train_face_cases(lab: Lab) -> Iterator[Case]:
-    """One optimiser step of stage 1 with every loss of the config."""
+def train_face_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """One optimiser step of stage 1 with all losses of the config."""
     tries = FACE_TRIES
-    if lab.options.batches:
-        tries = tuple((batch, lab.config.train_face.remat) for batch in lab.options.batches)
-    elif lab.config.name == "debug":
-        tries = ((lab.config.train_face.batch, "none"),)
-    yield from _steps(lab, "face", tries)
+    if model.options.batches:
+        tries = tuple((batch, model.config.train_face.remat) for batch in model.options.batches)
+    elif model.config.name == "debug":
+        tries = ((model.config.train_face.batch, "none"),)
+    yield from _steps(model, "face", tries)
 
 
-def train_motion_cases(lab: Lab) -> Iterator[Case]:
+def train_motion_cases(model: BenchmarkModel) -> Iterator[Case]:
     """One optimiser step of stage 2."""
-    batches = lab.options.batches or (lab.config.train_motion.batch,)
-    yield from _steps(lab, "motion", [(b, lab.config.train_motion.remat) for b in batches])
+    batches = model.options.batches or (model.config.train_motion.batch,)
+    yield from _steps(model, "motion", [(b, model.config.train_motion.remat) for b in batches])
 
 
-def _steps(lab: Lab, stage: str, tries: Any) -> Iterator[Case]:
+def _steps(model: BenchmarkModel, stage: str, tries: Iterable[BatchAndRemat]) -> Iterator[Case]:
     for batch, remat in tries:
         changes = (f"train_{stage}.batch={batch}", f"train_{stage}.remat={remat}")
-        config = lab.change(f"train_{stage}.accumulate=1", *changes)
-        settings = {**lab.settings, "batch": batch, "remat": remat}
-        yield Case(
-            f"train-{stage}", settings, "examples", lambda config=config: _step(config, stage)
-        )
+        config = model.change(f"train_{stage}.accumulate=1", *changes)
+        settings = {**model.settings, "batch": batch, "remat": remat}
+        yield Case(f"train-{stage}", settings, "examples", partial(_step, config, stage))
 
 
 def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
-    """A stage with its frozen networks as shapes: VGG-19 and dlib's network for the losses.
+    """The task of a stage with the shapes of its losses' frozen networks (VGG-19, dlib's).
 
-    frozen=False leaves the losses of stage 1 out that need them.
+    frozen: False leaves the losses of stage 1 out that need them.
     """
     if stage == "motion":
         return motion_task(config)
@@ -86,7 +87,7 @@ def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
 
 
 def _model_work(config: Config, stage: str) -> Work:
-    """The work of one step without what remat computes twice: the M of MFU is the model's."""
+    """Work of one step without what remat recomputes: the model FLOPs of MFU."""
     plain = replace(getattr(config, f"train_{stage}"), remat="none")
     task = training_task(replace(config, **{f"train_{stage}": plain}), stage)
     program = build_program(task, single_device())
@@ -95,7 +96,7 @@ def _model_work(config: Config, stage: str) -> Work:
 
 def _step(config: Config, stage: str) -> Ready:
     abstract = training_task(config, stage)
-    # Shapes become numbers where there are any: a motion step without sound has none.
+    # Stage 2 has no frozen networks.
     frozen = random_params(abstract.frozen) if stage == "face" else abstract.frozen
     task = replace(abstract, frozen=frozen)
     program = build_program(task, single_device())
@@ -120,19 +121,19 @@ def _step(config: Config, stage: str) -> Ready:
     return Ready(run, task.train.batch, compile_s, work, compiled, figures)
 
 
-def loader_cases(lab: Lab) -> Iterator[Case]:
-    """Batches of stage 1 from a dataset, decoded and augmented, on the host alone."""
-    for batch in lab.options.batches or (lab.config.train_face.batch,):
-        name = None if lab.options.data is None else lab.options.data.name
-        settings = {**lab.settings, "batch": batch, "data": name}
-        yield Case("loader", settings, "examples", lambda batch=batch: _loader(lab, batch))
+def loader_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """Batches of stage 1 from a dataset, decoded and augmented on the host."""
+    for batch in model.options.batches or (model.config.train_face.batch,):
+        name = None if model.options.data is None else model.options.data.name
+        settings = {**model.settings, "batch": batch, "data": name}
+        yield Case("loader", settings, "examples", partial(_loader, model, batch))
 
 
-def _loader(lab: Lab, batch: int) -> Ready:
-    if lab.options.data is None or lab.options.open_loader is None:
-        raise UserError("give the dataset whose loader is asked about: --data DIR")
+def _loader(model: BenchmarkModel, batch: int) -> Ready:
+    if model.options.data is None or model.options.open_loader is None:
+        raise UserError("the loader needs a dataset: --data DIR")
     begun = time.perf_counter()
-    stream = lab.options.open_loader(lab.options.data, lab.config, batch)
+    stream = model.options.open_loader(model.options.data, model.config, batch)
     next(stream)
     started = time.perf_counter() - begun
 

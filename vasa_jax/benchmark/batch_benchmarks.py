@@ -1,7 +1,8 @@
-"""`batch`: clips of six lengths on all devices of this host, against one after another on one."""
+"""`batch`: clips of six lengths on all devices, against one after another on one device."""
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,56 +10,63 @@ import numpy as np
 
 from vasa_jax.audio import num_frames
 from vasa_jax.benchmark.case import Case, Ready
-from vasa_jax.benchmark.lab import Lab, fake_portrait, fake_speech
+from vasa_jax.benchmark.subject import BenchmarkModel, fake_portrait, fake_speech
+from vasa_jax.errors import UserError
 from vasa_jax.inference.lanes import runs_of
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.render import Clip, render
 
-SHARES = (1.0, 0.3, 0.7, 0.5, 0.9, 0.6)
-"""Of the longest clip's length."""
+LENGTHS = (1.0, 0.3, 0.7, 0.5, 0.9, 0.6)  # of the clips, relative to the longest
 REPORT = Reporter("quiet")
 
 
-def batch_cases(lab: Lab) -> Iterator[Case]:
-    """Portraits and sound in memory to frames in memory, by the number of devices."""
+def batch_cases(model: BenchmarkModel) -> Iterator[Case]:
+    """Portraits and audio in memory to frames in memory, on one device and on all."""
     devices = jax.local_devices()
     for count in sorted({1, len(devices)}):
         settings = {
-            **lab.settings,
-            "seconds": lab.options.seconds,
-            "clips": len(SHARES),
+            **model.settings,
+            "seconds": model.options.seconds,
+            "clips": len(LENGTHS),
             "devices": count,
-            "decode_batch": lab.config.inference.decode_batch,
+            "decode_batch": model.config.inference.decode_batch,
         }
-        yield Case("batch", settings, "frames", lambda count=count: _batch(lab, count))
+        yield Case("batch", settings, "frames", partial(_batch, model, count))
 
 
-def _batch(lab: Lab, count: int) -> Ready:
+def _batch(model: BenchmarkModel, count: int) -> Ready:
     begun = time.perf_counter()
-    alone, together = (Pipeline(lab.bundle, devices=jax.local_devices()[:n]) for n in (1, count))
+    alone, together = (Pipeline(model.bundle, devices=jax.local_devices()[:n]) for n in (1, count))
     alone.compile(REPORT)
     together.compile(REPORT)
     compile_s = time.perf_counter() - begun
-    portrait = fake_portrait(lab.config.face.image_size)
-    portraits = [np.roll(portrait, 8 * k, axis=1) for k in range(len(SHARES))]
-    sounds = [fake_speech(lab.options.seconds * share) for share in SHARES]
-    frames = sum(num_frames(len(sound)) for sound in sounds)
+    portrait = fake_portrait(model.config.face.image_size)
+    portraits = [np.roll(portrait, 8 * k, axis=1) for k in range(len(LENGTHS))]
+    waveforms = [fake_speech(model.options.seconds * share) for share in LENGTHS]
+    frames = sum(num_frames(len(waveform)) for waveform in waveforms)
     seconds: dict[str, list[float]] = {"alone": [], "together": []}
 
     def make(pipeline: Pipeline, size: int, name: str) -> None:
         start = time.perf_counter()
         made = 0
-        for some in runs_of(zip(portraits, sounds, strict=True), size):
+        for some in runs_of(zip(portraits, waveforms, strict=True), size):
             sources = pipeline.encode_all([picture for picture, _ in some])
             clips = [
-                Clip(source, sound, num_frames(len(sound)))
-                for source, (_, sound) in zip(sources, some, strict=True)
+                Clip(source, waveform, num_frames(len(waveform)))
+                for source, (_, waveform) in zip(sources, some, strict=True)
             ]
-            made += sum(len(batch) for _, batch in render(clips, pipeline, REPORT))
+            for _, frames_or_error in render(clips, pipeline, REPORT):
+                if isinstance(frames_or_error, UserError):
+                    raise frames_or_error
+                made += len(frames_or_error)
         if made != frames:
             raise RuntimeError(f"made {made} frames, not {frames}")
         seconds[name].append(time.perf_counter() - start)
+
+    def restart() -> None:
+        for times in seconds.values():
+            times.clear()
 
     def figures() -> dict[str, Any]:
         ratios = np.asarray(seconds["alone"]) / np.asarray(seconds["together"])
@@ -77,6 +85,6 @@ def _batch(lab: Lab, count: int) -> Ready:
         frames,
         compile_s,
         figures=figures,
-        restart=lambda: [times.clear() for times in seconds.values()],
+        restart=restart,
         before=lambda: make(alone, 1, "alone"),
     )

@@ -1,4 +1,4 @@
-"""The model under measurement, and what its questions were asked to vary."""
+"""The benchmarked model, and the options of its benchmarks."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -20,27 +20,24 @@ from vasa_jax.typing import POSE_DIM, SAMPLE_RATE, Float, PortraitArray
 
 
 class Options(NamedTuple):
-    """What the command line may narrow: batch sizes, picture sizes, steps, seconds of a clip.
-
-    full: every combination of a question's settings, not one varied at a time. data: a dataset for
-    the loader. open_loader: (folder, config, batch) -> an endless iterator of batches.
-    """
+    """Options of the command line; None: the benchmark's own values."""
 
     batches: tuple[int, ...] | None = None
-    sizes: tuple[int, ...] | None = None
-    steps: tuple[int, ...] | None = None
-    seconds: float = 10.0
-    full: bool = False
-    data: Path | None = None
+    sizes: tuple[int, ...] | None = None  # images, pixels
+    steps: tuple[int, ...] | None = None  # sampler
+    seconds: float = 10.0  # length of a clip
+    full: bool = False  # every combination of settings, instead of one varied at a time
+    data: Path | None = None  # dataset of the loader
+    # (folder, config, batch) -> an endless iterator of batches
     open_loader: Callable[[Path, Config, int], Iterator[Any]] | None = None
 
 
-class Lab:
+class BenchmarkModel:
     """A config with parameters on the default device.
 
-    Weights are a checkpoint's or shipped ones where there are any, else random numbers of about the
-    right scale, made on the host: how fast a program runs does not depend on them, and drawing
-    millions of them on the device would take minutes to compile.
+    The weights of the checkpoint or the shipped ones, else random numbers of a plausible scale:
+    speed does not depend on them. They are drawn by numpy, since compiling the initialisers takes
+    minutes.
     """
 
     def __init__(
@@ -56,7 +53,7 @@ class Lab:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What every row says of the model."""
+        """Settings that every row has."""
         return {
             "config": self.config.name,
             "set": self.overrides,
@@ -64,7 +61,7 @@ class Lab:
         }
 
     def change(self, *overrides: str) -> Config:
-        """The config with some keys changed. Raises UserError where they do not fit."""
+        """The config with overrides. Raises UserError for invalid ones."""
         return apply_overrides(self.config, overrides)
 
     @cached_property
@@ -76,22 +73,21 @@ class Lab:
         params = random_params(abstract_params(self.config))
         dim = self.config.face.motion_dim
         std = np.ones(dim, np.float32)
-        std[:POSE_DIM] = 0.05  # a head that stays in the picture
+        std[:POSE_DIM] = 0.05  # keeps the head inside the image
         return Bundle(self.config, params, MotionStats(np.zeros(dim, np.float32), std), False)
 
     @cached_property
     def params(self) -> dict:
-        """The parameters as inference uses them."""
+        """Parameters in the form that inference uses."""
         return jax.jit(inference_params, static_argnums=1)(self.bundle.params, self.config.dtype)
 
 
 def random_params(shapes: Any, seed: int = 0) -> Any:
-    """Numbers in the place of shapes: normal over the square root of the fan-in; scales are 1.
-
-    Leaves are jax Arrays; the same seed gives the same numbers.
-    """
+    """Arrays for a tree of shapes: kernels normal / sqrt(fan-in), scales 1, biases 0."""
     rng, made = np.random.default_rng(seed), {}
-    for name, spec in flatten(shapes).items():
+    specs: dict[str, Any] = flatten(shapes)
+    for name, spec in specs.items():
+        value: np.ndarray
         last = name.rpartition("/")[2]
         if last in ("scale", "var"):
             value = np.ones(spec.shape, np.float32)
@@ -105,14 +101,14 @@ def random_params(shapes: Any, seed: int = 0) -> Any:
 
 
 def fake_portrait(size: int) -> PortraitArray:
-    """A smooth picture: what matters is only that it is one."""
+    """A smooth test image."""
     y, x = np.mgrid[:size, :size] / size
     picture = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x * y)], axis=-1)
     return np.round(255 * picture).astype(np.uint8)
 
 
 def fake_speech(seconds: float) -> Float[np.ndarray, " n"]:
-    """A hum with the loudness of syllables, 16 kHz."""
+    """A 140 Hz tone, amplitude-modulated at the rate of syllables, 16 kHz."""
     t = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     hum = 0.4 * np.sin(2 * np.pi * 140 * t) * (0.6 + 0.4 * np.sin(2 * np.pi * 4 * t))
     return hum.astype(np.float32)

@@ -38,7 +38,8 @@ def motion(bundle, solver, steps, waveform, seeds):
         bundle._replace(config=replace(bundle.config, diffusion=diffusion)), batch=len(seeds)
     )
     features = [pipeline.audio(waveform)] * len(seeds)
-    sampled = pipeline.sample(features, [Controls()] * len(seeds), seeds)
+    count = len(seeds)
+    sampled = pipeline.generate_motion([None] * count, features, [Controls()] * count, seeds)
     return bundle.stats.normalise(np.stack(sampled))
 
 

@@ -78,7 +78,8 @@ def test_a_head_begins_as_its_portrait_and_keeps_moving(shipped):
     photo = load_portrait(PORTRAIT, Picture(), 256, Reporter("quiet")).crop.image
     source = pipeline.encode(photo)
     features = pipeline.audio(speech)[:100]
-    motion = pipeline.sample([features] * 8, [Controls()] * 8, range(8), sources=[source] * 8)
+    controls, seeds = [Controls()] * 8, range(8)
+    motion = pipeline.generate_motion([source] * 8, [features] * 8, controls, seeds)
     turns = np.degrees(np.stack(motion)[..., :3])
     own = np.degrees(np.asarray(source.pose.rotation)[0])
     assert np.abs(turns[:, 0] - own).max() < 4

@@ -23,18 +23,13 @@ from vasa_jax.bundle import Bundle, resolve_bundle, save_bundle
 from vasa_jax.compile_cache import enable_compile_cache
 from vasa_jax.config import DEFAULT_NAME, Config
 from vasa_jax.errors import UserError
-from vasa_jax.inference.generate import (
-    Portrait,
-    clip_frames,
-    crop_photo,
-    load_portrait,
-    made_by,
-    write_video,
-)
+from vasa_jax.inference.generate import clip_frames, crop_photo, load_portrait, made_by
 from vasa_jax.inference.pipeline import Pipeline as Programs
+from vasa_jax.inference.portrait import Portrait
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Controls, Picture, check_seed
+from vasa_jax.inference.video_file import write_video
 from vasa_jax.media.audio import MIN_SECONDS, open_audio
 from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Frames, UInt8
 

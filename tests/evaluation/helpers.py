@@ -110,14 +110,11 @@ class ToyModel:
         for i in range(0, len(motion), 6):
             yield draw(identity, motion[i : i + 6])
 
-    def stay(self, source, motion, distance):
-        return motion
-
     def audio(self, waveform):
         power = np.square(waveform.astype(np.float64)).reshape(-1, 640).mean(1)
         return np.sqrt(power)[:, None].astype(np.float32)
 
-    def sample(self, features, controls, seeds, *, sources, sounds):
+    def generate_motion(self, sources, features, controls, seeds, *, sounds):
         found = []
         for heard, wish, seed in zip(features, controls, seeds, strict=True):
             t = np.arange(len(heard))

@@ -19,11 +19,11 @@ from vasa_jax.bundle import init_bundle
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.inference.batch import run_batch
-from vasa_jax.inference.generate import ClipFile
 from vasa_jax.inference.manifest import read_manifest
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Controls
+from vasa_jax.inference.video_file import ClipFile
 from vasa_jax.media.places import LONGEST_NAME
 from vasa_jax.media.writer import frame_count
 

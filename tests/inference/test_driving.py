@@ -71,7 +71,8 @@ def test_a_given_pose_is_kept_and_the_rest_is_generated(debug_pipeline):
     pose = np.random.default_rng(0).normal(0, 0.1, (15, POSE_DIM)).astype(np.float32)
     features = debug_pipeline.audio(hum(1.0).astype(np.float32))
     free, kept = (
-        debug_pipeline.sample([features], [Controls()], [0], [track])[0] for track in (None, pose)
+        debug_pipeline.generate_motion([None], [features], [Controls()], [0], [track])[0]
+        for track in (None, pose)
     )
     np.testing.assert_allclose(kept[:15, :POSE_DIM], pose, atol=1e-4)
     assert np.abs(free[:15, :POSE_DIM] - pose).max() > 0.05

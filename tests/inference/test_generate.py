@@ -107,7 +107,7 @@ def test_conditions_change_the_motion(pipeline):
         Controls(emotion=(("happiness", 1.0),)),
         Controls(gaze=None),
     ]
-    motions = [pipeline.sample([features], [wish], [0])[0] for wish in wishes]
+    motions = [pipeline.generate_motion([None], [features], [wish], [0])[0] for wish in wishes]
     for motion in motions[1:]:
         assert np.abs(motion - motions[0]).max() > 1e-4
 

@@ -11,6 +11,8 @@ from vasa_jax.bundle import init_bundle
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.progress import Reporter
+from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Controls
 from vasa_jax.inference.stream import AudioWindows, MotionWindows, cut, stream, warm_up
 from vasa_jax.typing import Pose
@@ -72,9 +74,8 @@ def test_motion_is_that_of_the_whole_clip(resting, source, with_pose):
     features = rng.standard_normal((75, 32)).astype(np.float32)
     controls = Controls(gaze=(10.0, -5.0), emotion=(("happiness", 0.6),))
     pose = rng.standard_normal((50, 7)).astype(np.float32) * 0.1 if with_pose else None
-    begin = None if with_pose else source
-    whole = resting.sample([features], [controls], [7], [pose], sources=[begin])[0]
-    windows = MotionWindows(resting, controls, 7, pose, begin)
+    whole = resting.generate_motion([source], [features], [controls], [7], [pose])[0]
+    windows = MotionWindows(resting, source, controls, 7, pose)
     pieces = [windows(features[i : i + 20]) for i in range(0, 75, 20)]
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
     if with_pose:
@@ -84,10 +85,9 @@ def test_motion_is_that_of_the_whole_clip(resting, source, with_pose):
 def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
     controls = Controls(gaze=(10.0, -5.0))
     features = debug_pipeline.audio(waveform)
-    motion = debug_pipeline.sample(
-        [features], [controls], [3], sources=[source], sounds=[waveform]
+    motion = debug_pipeline.generate_motion(
+        [source], [features], [controls], [3], sounds=[waveform]
     )[0]
-    motion = debug_pipeline.stay(source, motion)
     whole = np.concatenate(list(debug_pipeline.decode(source, motion)))
     pieces = list(stream(debug_pipeline, source, cut(waveform, 0.1), controls, seed=3))
     online = np.concatenate([piece.frames for piece in pieces])
@@ -104,7 +104,9 @@ def test_one_seed_moves_other_speech_otherwise_and_the_same_speech_alike(debug_p
     late[640 * 40 :] *= 0.9
 
     def motion(sound, seed=3):
-        return debug_pipeline.sample([features], [Controls()], [seed], sounds=[sound])[0]
+        return debug_pipeline.generate_motion(
+            [None], [features], [Controls()], [seed], sounds=[sound]
+        )[0]
 
     one = motion(waveform)
     np.testing.assert_array_equal(one, motion(waveform.copy()))
@@ -132,13 +134,13 @@ def test_a_clip_begins_with_the_portraits_head(resting, debug_pipeline, source):
     # And it says something to the sampler.
     features = np.random.default_rng(4).standard_normal((30, 32)).astype(np.float32)
     free, begun = (
-        resting.sample([features], [Controls()], [5], sources=sources)[0]
-        for sources in (None, [source])
+        resting.generate_motion([begin], [features], [Controls()], [5])[0]
+        for begin in (None, source)
     )
     assert np.abs(free - begun).max() > 1e-3
     assert debug_pipeline.before(source) is None
-    plain = debug_pipeline.sample([features], [Controls()], [5], sources=[source])[0]
-    np.testing.assert_array_equal(plain, free)
+    plain = debug_pipeline.generate_motion([source], [features], [Controls()], [5])[0]
+    np.testing.assert_array_equal(plain[:, :3], free[:, :3])
 
 
 def test_a_talking_head_stays_where_its_portrait_has_it(debug_pipeline, source):
@@ -161,6 +163,31 @@ def test_a_talking_head_stays_where_its_portrait_has_it(debug_pipeline, source):
     )
     later = debug_pipeline.stay(source, motion[8:], start=motion[0])
     np.testing.assert_array_equal(later, moved[8:])
+
+
+def test_every_way_to_motion_begins_at_the_portraits_head(resting, source, waveform, monkeypatch):
+    """Whole clips, streams and renders: none hands out motion that is not placed yet."""
+    place = Pose(np.zeros((1, 3)), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]]))
+    source, wish = source._replace(pose=place), Controls(distance=1.25)
+    features = resting.audio(waveform)
+    decoded = []
+
+    def blocks(given):
+        decoded.extend(block.vectors[: block.count] for block in given)
+        return []
+
+    monkeypatch.setattr(resting, "decode_blocks", blocks)
+    list(render([Clip(source, waveform, 75, wish)], resting, Reporter("quiet")))
+    rendered = np.concatenate(decoded)
+    decoded.clear()
+    list(stream(resting, source, cut(waveform, 0.5), wish))
+    streamed = np.concatenate(decoded)
+    whole = resting.generate_motion([source], [features], [wish], [0], sounds=[waveform])[0]
+    assert whole.shape == rendered.shape == streamed.shape
+    for motion in (whole, rendered, streamed):
+        np.testing.assert_allclose(motion[0, 3:6], [0.1, -0.2, 0.05], atol=1e-6)
+        np.testing.assert_allclose(motion[0, 6], 0.3 - np.log(1.25), atol=1e-6)
+        np.testing.assert_allclose(motion, whole, atol=1e-4)
 
 
 def test_frames_go_out_before_the_sound_is_over(debug_pipeline, source, waveform):

@@ -67,7 +67,7 @@ def told(pipeline, monkeypatch):
     empty = np.zeros((1, 1, 1, 1, 1), np.float32)
     source = Source(empty, empty[0], pose)
     features = np.zeros((30, pipeline.config.audio.dim), np.float32)
-    pipeline.sample([features], [Controls()], [0], sources=[source])
+    pipeline.generate_motion([source], [features], [Controls()], [0])
     return seen[0]
 
 

@@ -81,11 +81,11 @@ def _to_memory(
     with report.stage("audio"):
         features = pipeline.audio(waveform)
     with report.stage("sample"):
-        motion = pipeline.sample(
-            [features], [Controls()], [0], sources=[source], sounds=[waveform]
+        motion = pipeline.generate_motion(
+            [source], [features], [Controls()], [0], sounds=[waveform]
         )[0]
     with report.stage("decode"):
-        return sum(len(batch) for batch in pipeline.decode(source, pipeline.stay(source, motion)))
+        return sum(len(batch) for batch in pipeline.decode(source, motion))
 
 
 def _to_file(
@@ -95,8 +95,8 @@ def _to_file(
     report: Reporter,
     folder: Path,
 ) -> int:
-    from vasa_jax.inference.generate import Inputs, Portrait, generate
-    from vasa_jax.inference.portrait import whole_image_crop
+    from vasa_jax.inference.generate import Inputs, generate
+    from vasa_jax.inference.portrait import Portrait, whole_image_crop
     from vasa_jax.media.audio import open_audio
 
     speech = folder / "speech.wav"

@@ -61,8 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     report = Reporter(options.report_mode(arguments))
     config = resolve_config(arguments.config, arguments.checkpoint, options.overrides(arguments))
 
-    from vasa_jax.inference.generate import check_output, load_portrait
+    from vasa_jax.inference.generate import load_portrait
     from vasa_jax.inference.reenact import reenact, track_of
+    from vasa_jax.inference.video_file import check_output
     from vasa_jax.media.places import check_kept
 
     with report.timed("load"):

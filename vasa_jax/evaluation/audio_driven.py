@@ -8,7 +8,7 @@ import numpy as np
 
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation import lip_sync
-from vasa_jax.evaluation.model_calls import decode_generated, evenly_spaced, sample_all, to_size
+from vasa_jax.evaluation.model_calls import decode_source, evenly_spaced, generate_all, to_size
 from vasa_jax.evaluation.pose_metrics import NORMS, delta_pose, gaze_error, pose_error
 from vasa_jax.evaluation.statistics import Samples
 from vasa_jax.evaluation.types import (
@@ -74,10 +74,10 @@ def measure_audio_driven(
         seeds = list(range(settings.seeds))
         controls = [Controls()] * len(seeds)
         source = model.encode(true_frames[0])
-        motions = sample_all(model, waveform, features, controls, seeds, source)
+        motions = generate_all(model, waveform, features, controls, seeds, source)
         phonemes = clip.phonemes[:count] if clip.phonemes is not None else None
         for seed, motion in enumerate(motions):
-            frames = decode_generated(model, source, motion, controls[seed])
+            frames = decode_source(model, source, motion)
             ours = networks.analyze(frames, True)
             lags.append(lip_sync.lagged_correlation(ours.mouth, truth.mouth))
             _add_lip_sync(samples, clip.identity, ours, truth, lags[-1], phonemes)

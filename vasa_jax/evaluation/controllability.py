@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vasa_jax.evaluation.model_calls import decode_generated, sample_all, to_size
+from vasa_jax.evaluation.model_calls import decode_source, generate_all, to_size
 from vasa_jax.evaluation.statistics import Samples
 from vasa_jax.evaluation.types import (
     EvalClip,
@@ -123,10 +123,10 @@ def measure_sweeps(
             controls = [control.controls(value) for value in control.values]
             seeds = [settings.seed] * len(controls)
             source = model.encode(portrait)
-            motions = sample_all(model, waveform, features, controls, seeds, source)
+            motions = generate_all(model, waveform, features, controls, seeds, source)
             answers = []
-            for motion, one in zip(motions, controls, strict=True):
-                frames = decode_generated(model, source, motion, one)
+            for motion in motions:
+                frames = decode_source(model, source, motion)
                 answers.append(control.measure(networks.analyze(frames, True)))
             result = response(np.array(control.values), np.array(answers))
             for name, value in result._asdict().items():

@@ -1,4 +1,4 @@
-"""Model calls shared by the experiments: encode motion, decode it, sample it from audio."""
+"""Model calls shared by the experiments: encode motion, decode it, generate it from audio."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,17 +26,15 @@ def encode_motion(model: Model, frames: Frames) -> Float[np.ndarray, "t m"]:
 
 def decode(model: Model, portrait: np.ndarray, motion: Float[np.ndarray, "t m"]) -> Frames:
     """One frame for each motion vector, of a portrait (s, s, 3)."""
-    return np.concatenate(list(model.decode(model.encode(portrait), motion)))
+    return decode_source(model, model.encode(portrait), motion)
 
 
-def decode_generated(
-    model: Model, source: Any, motion: Float[np.ndarray, "t m"], controls: Any
-) -> Frames:
-    """`decode` of generated motion with the head held at the portrait's place, as in `generate`."""
-    return np.concatenate(list(model.decode(source, model.stay(source, motion, controls.distance))))
+def decode_source(model: Model, source: Any, motion: Float[np.ndarray, "t m"]) -> Frames:
+    """One frame for each motion vector, of an encoded portrait."""
+    return np.concatenate(list(model.decode(source, motion)))
 
 
-def sample_all(
+def generate_all(
     model: Model,
     waveform: np.ndarray,
     features: np.ndarray,
@@ -52,11 +50,11 @@ def sample_all(
     for i in range(0, len(controls), model.batch):
         part = slice(i, i + model.batch)
         count = len(controls[part])
-        found += model.sample(
+        found += model.generate_motion(
+            [source] * count,
             [features] * count,
             controls[part],
             seeds[part],
-            sources=[source] * count,
             sounds=[waveform] * count,
         )
     return found

@@ -24,19 +24,17 @@ class Model(Protocol):
 
     def encode(self, portrait: np.ndarray) -> Any: ...
 
-    def stay(self, source: Any, motion: np.ndarray, distance: float | None) -> np.ndarray: ...
-
     def decode(self, source: Any, motion: np.ndarray) -> Iterator[np.ndarray]: ...
 
     def audio(self, waveform: np.ndarray) -> np.ndarray: ...
 
-    def sample(
+    def generate_motion(
         self,
+        sources: Sequence[Any],
         features: Sequence[np.ndarray],
         controls: Sequence[Any],
         seeds: Sequence[int],
         *,
-        sources: Sequence[Any],
         sounds: Sequence[np.ndarray],
     ) -> list[np.ndarray]: ...
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vasa_jax.errors import UserError
-from vasa_jax.inference.generate import ClipFile, Inputs, clip_of, load_inputs, metadata
+from vasa_jax.inference.generate import Job, load_inputs, make_videos, metadata
 from vasa_jax.inference.manifest import (
     Row,
     check_place,
@@ -17,8 +17,7 @@ from vasa_jax.inference.manifest import (
 )
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
-from vasa_jax.inference.render import render
-from vasa_jax.typing import Frames
+from vasa_jax.inference.request import Request
 
 
 class Summary(NamedTuple):
@@ -29,11 +28,13 @@ class Summary(NamedTuple):
     failed: int
 
 
-class _Job(NamedTuple):
+class _RowJob(NamedTuple):
+    """A row to make. mark: the fingerprint by which a rerun knows it."""
+
     row: Row
-    inputs: Inputs
+    request: Request
     mark: str
-    details: dict
+    job: Job
 
 
 def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter) -> Summary:
@@ -63,10 +64,13 @@ def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter
             output=str(row.request.output) if row.request else None,
         )
 
-    jobs = _jobs(rows, pipeline, report, outcome)
-    while group := list(islice(jobs, pipeline.batch)):
-        for job, problem in _run_group(group, pipeline, report):
-            outcome(job.row, "failed" if problem else "made", problem or "")
+    todo = _todo(rows, pipeline, report, outcome)
+    while group := list(islice(todo, pipeline.batch)):
+        for number, error in make_videos([made.job for made in group], pipeline, report):
+            row, request, mark, job = group[number]
+            if error is None:
+                error = _recorded(request, mark, job.details)
+            outcome(row, "failed" if error else "made", str(error or ""))
     summary = Summary(**counts)
     report.finish(
         f"{manifest}: {summary.made} made, {summary.skipped} already there, "
@@ -76,86 +80,34 @@ def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter
     return summary
 
 
-def _jobs(rows: list[Row], pipeline: Pipeline, report: Reporter, outcome) -> Iterator[_Job]:
+def _recorded(request: Request, mark: str, details: dict) -> UserError | None:
+    """Note a finished row; why it cannot be noted, if so."""
+    try:
+        record_finished(request, mark, details)
+    except UserError as error:
+        return error
+    except OSError as error:
+        return UserError(f"{request.output}: {error.strerror or error}")
+    return None
+
+
+def _todo(
+    rows: list[Row], pipeline: Pipeline, report: Reporter, outcome: Callable[..., None]
+) -> Iterator[_RowJob]:
     for row in rows:
-        if row.request is None:
+        request = row.request
+        if request is None:
             outcome(row, "failed", row.error)
             continue
         try:
-            details = metadata(row.request, pipeline)
-            mark = fingerprint(row.request, {**details, "model": pipeline.identity})
-            if is_finished(row.request, mark):
+            details = metadata(request, pipeline)
+            mark = fingerprint(request, {**details, "model": pipeline.identity})
+            if is_finished(request, mark):
                 outcome(row, "skipped")
                 continue
-            check_place(row.request, details)
-            inputs = load_inputs(row.request, pipeline.config.face.image_size, report)
+            check_place(request, details)
+            inputs = load_inputs(request, pipeline.config.face.image_size, report)
         except UserError as error:
             outcome(row, "failed", str(error))
             continue
-        yield _Job(row, inputs, mark, details)
-
-
-def _run_group(
-    group: list[_Job], pipeline: Pipeline, report: Reporter
-) -> Iterator[tuple[_Job, str | None]]:
-    """Each job of up to `pipeline.batch` as it ends, with the reason if it failed."""
-    with report.stage("encode"):
-        sources = pipeline.encode_all([job.inputs.portrait.crop.image for job in group])
-    clips = [clip_of(j.row.request, j.inputs, s) for j, s in zip(group, sources, strict=True)]
-    files: dict[int, ClipFile] = {}
-    ended: set[int] = set()
-
-    def end(number: int, action: Callable[[], None]) -> str | None:
-        """Run what may end a clip; why it failed, if so."""
-        problem, output = None, group[number].row.request.output
-        try:
-            action()
-        except UserError as error:
-            problem = str(error)
-        except OSError as error:
-            problem = f"{output}: {error.strerror or error}"
-        if problem is not None:
-            ended.add(number)
-            if number in files:
-                files[number].abandon()
-        return problem
-
-    def begin(number: int) -> None:
-        job = group[number]
-        request, inputs = job.row.request, job.inputs
-        files[number] = ClipFile(
-            request.output,
-            inputs.portrait,
-            request.picture,
-            inputs.clip.seconds,
-            request.audio,
-            job.details,
-        )
-
-    def write(number: int, frames: Frames | UserError) -> None:
-        if isinstance(frames, UserError):
-            raise frames
-        with report.timed("write"):
-            files[number].write(frames)
-            if files[number].frames == clips[number].frames:
-                files[number].finish()
-                job = group[number]
-                record_finished(job.row.request, job.mark, job.details)
-                ended.add(number)
-
-    total = sum(clip.frames for clip in clips)
-    try:
-        with report.stage("decode", total) as advance:
-            for number, job in enumerate(group):
-                if problem := end(number, lambda number=number: begin(number)):
-                    yield job, problem
-            for number, frames in render(clips, pipeline, report, dropped=ended):
-                if number in ended:
-                    continue
-                problem = end(number, lambda n=number, frames=frames: write(n, frames))
-                advance(0 if isinstance(frames, UserError) else len(frames))
-                if number in ended:
-                    yield group[number], problem
-    finally:
-        for file in files.values():
-            file.abandon()
+        yield _RowJob(row, request, mark, Job(request, inputs, details))

@@ -1,7 +1,7 @@
-"""One request from files to a video: the stages in their order, in a stream."""
+"""From requests to videos: files are read and checked, clips generated side by side and written."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,33 +13,21 @@ from vasa_jax.audio.samples import Samples
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driving import driving_motion
 from vasa_jax.inference.pipeline import Pipeline
-from vasa_jax.inference.portrait import (
-    Crop,
-    PasteBack,
-    choose_face,
-    crop_portrait,
-    whole_image_crop,
-)
+from vasa_jax.inference.portrait import Portrait, choose_face, crop_portrait, whole_image_crop
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Picture, Request, describe
 from vasa_jax.inference.upright import find_upright
+from vasa_jax.inference.video_file import ClipFile, check_output
 from vasa_jax.media.audio import AudioClip, open_audio
 from vasa_jax.media.files import check_input
 from vasa_jax.media.image import read_image
 from vasa_jax.media.places import check_kept
-from vasa_jax.media.writer import VideoWriter, frame_count
+from vasa_jax.media.writer import frame_count
 from vasa_jax.typing import POSE_DIM, Float, Frames, Source
 
 SOFT = 2.0
 """Enlargement of a photo from which a user is told that the video will be soft."""
-
-
-class Portrait(NamedTuple):
-    """A photo and the square of it that the model sees."""
-
-    photo: np.ndarray
-    crop: Crop
 
 
 class Inputs(NamedTuple):
@@ -101,17 +89,6 @@ def crop_photo(
     return Portrait(photo, crop)
 
 
-class _Abandoned(Exception):
-    """Thrown out of a writer to make it clean up."""
-
-
-def check_output(output: Path, audio: Path | None) -> None:
-    """Raise UserError if no video could be written there."""
-    # The writer itself knows what it can write; leaving it by an exception leaves nothing behind.
-    with suppress(_Abandoned), VideoWriter(output, 2, 2, audio_from=audio):
-        raise _Abandoned
-
-
 def metadata(request: Request, pipeline: Pipeline) -> dict:
     """What a video says of its making: tool, version, config, weights, seed and wishes."""
     return {**made_by(pipeline), **describe(request)}
@@ -129,107 +106,6 @@ def made_by(pipeline: Pipeline) -> dict:
     }
 
 
-def composer(picture: Picture, portrait: Portrait) -> tuple[Callable, int, int]:
-    """How a generated frame becomes a video frame: (function, width, height), both even."""
-    size = portrait.crop.image.shape[0]
-    if picture.paste_back:
-        paste = PasteBack(portrait.photo, portrait.crop)
-        return paste, paste.width, paste.height
-    if picture.side_by_side:
-        still = portrait.crop.image
-        return lambda frame: np.concatenate([still, frame], axis=1), 2 * size, size
-    return lambda frame: frame, size, size
-
-
-class ClipFile:
-    """A video being written from generated frames: whole once it is finished, or not at all.
-
-    Raises UserError where it cannot be written, as `VideoWriter` does.
-    """
-
-    def __init__(
-        self,
-        output: Path,
-        portrait: Portrait,
-        picture: Picture,
-        seconds: float,
-        audio: Path | None,
-        details: dict,
-    ):
-        self.frames = 0
-        self._compose, width, height = composer(picture, portrait)
-        self._open = ExitStack()
-        self._writer = self._open.enter_context(
-            VideoWriter(output, width, height, audio_from=audio, seconds=seconds, metadata=details)
-        )
-
-    def write(self, frames: Frames) -> None:
-        """Append generated frames, and the sound that goes with them."""
-        self._writer.write(np.stack([self._compose(frame) for frame in frames]))
-        self.frames += len(frames)
-
-    def finish(self) -> None:
-        """Flush the encoders; the video appears in its place."""
-        self._open.close()
-
-    def abandon(self) -> None:
-        """Leave nothing behind; does nothing once the video is finished."""
-        with suppress(_Abandoned), self._open:
-            raise _Abandoned
-
-
-def write_video(
-    output: Path,
-    frames: Iterator[np.ndarray],
-    portrait: Portrait,
-    picture: Picture,
-    seconds: float,
-    audio: Path | None,
-    details: dict,
-    report: Reporter,
-) -> int:
-    """Stream batches of frames and the track of `audio` into a file; returns the frames written.
-
-    Decoding on the device runs ahead of the writing by one batch (see `Pipeline.decode_blocks`), so
-    memory does not grow with the clip's length.
-    """
-    with report.stage("decode", frame_count(seconds)) as advance:
-        file = ClipFile(output, portrait, picture, seconds, audio, details)
-        try:
-            for batch in frames:
-                with report.timed("write"):
-                    file.write(batch)
-                advance(len(batch))
-            with report.timed("write"):
-                file.finish()
-        finally:
-            file.abandon()
-    return file.frames
-
-
-def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Reporter) -> int:
-    """Make one talking head from inputs that `load_inputs` read; returns the number of frames."""
-    pipeline.compile(report)
-    with report.stage("encode"):
-        source = pipeline.encode(inputs.portrait.crop.image)
-    pose = None
-    if request.pose_from is not None:
-        with report.stage("drive"):
-            count = frame_count(inputs.clip.seconds)
-            pose = driving_motion(request.pose_from, pipeline, count, report)[:, :POSE_DIM]
-    clip = clip_of(request, inputs, source, pose)
-    return write_video(
-        request.output,
-        _frames(clip, pipeline, report),
-        inputs.portrait,
-        request.picture,
-        inputs.clip.seconds,
-        request.audio,
-        metadata(request, pipeline),
-        report,
-    )
-
-
 def clip_of(
     request: Request, inputs: Inputs, source: Source, pose: Float[np.ndarray, "t 7"] | None = None
 ) -> Clip:
@@ -244,8 +120,93 @@ def clip_frames(sound: Samples, seconds: float) -> int:
     return min(frame_count(seconds), num_frames(len(sound)))
 
 
-def _frames(clip: Clip, pipeline: Pipeline, report: Reporter) -> Iterator[Frames]:
-    for _, frames in render([clip], pipeline, report):
+class Job(NamedTuple):
+    """A request with what it needs."""
+
+    request: Request
+    inputs: Inputs
+    details: dict  # what the video says of its making
+    pose: Float[np.ndarray, "t 7"] | None = None  # head pose to keep instead of a generated one
+
+
+def generate(request: Request, inputs: Inputs, pipeline: Pipeline, report: Reporter) -> int:
+    """Make one video from inputs that `load_inputs` read; returns the number of frames."""
+    pipeline.compile(report)
+    pose = None
+    if request.pose_from is not None:
+        with report.stage("drive"):
+            count = frame_count(inputs.clip.seconds)
+            pose = driving_motion(request.pose_from, pipeline, count, report)[:, :POSE_DIM]
+    job = Job(request, inputs, metadata(request, pipeline), pose)
+    for _, error in make_videos([job], pipeline, report):
+        if error is not None:
+            raise error
+    return clip_frames(inputs.clip.waveform, inputs.clip.seconds)
+
+
+def make_videos(
+    jobs: Sequence[Job], pipeline: Pipeline, report: Reporter
+) -> Iterator[tuple[int, UserError | None]]:
+    """The number of each of up to `pipeline.batch` jobs as it ends, and why it failed, if it did.
+
+    A video is whole or absent, also when the caller stops early. A failed job does not touch the
+    others.
+    """
+    with report.stage("encode"):
+        sources = pipeline.encode_all([job.inputs.portrait.crop.image for job in jobs])
+    clips = [
+        clip_of(job.request, job.inputs, source, job.pose)
+        for job, source in zip(jobs, sources, strict=True)
+    ]
+    files: dict[int, ClipFile] = {}
+    ended: set[int] = set()
+
+    def attempt(number: int, action: Callable[[], None]) -> UserError | None:
+        """Run what may end a job; why it failed, if it did."""
+        try:
+            action()
+            return None
+        except UserError as error:
+            failure = error
+        except OSError as error:
+            failure = UserError(f"{jobs[number].request.output}: {error.strerror or error}")
+        ended.add(number)
+        if number in files:
+            files[number].abandon()
+        return failure
+
+    def begin(number: int) -> None:
+        request, inputs, details, _ = jobs[number]
+        files[number] = ClipFile(
+            request.output,
+            inputs.portrait,
+            request.picture,
+            inputs.clip.seconds,
+            request.audio,
+            details,
+        )
+
+    def write(number: int, frames: Frames | UserError) -> None:
         if isinstance(frames, UserError):
             raise frames
-        yield frames
+        with report.timed("write"):
+            files[number].write(frames)
+            if files[number].frames == clips[number].frames:
+                files[number].finish()
+                ended.add(number)
+
+    try:
+        with report.stage("decode", sum(clip.frames for clip in clips)) as advance:
+            for number in range(len(jobs)):
+                if error := attempt(number, partial(begin, number)):
+                    yield number, error
+            for number, frames in render(clips, pipeline, report, dropped=ended):
+                if number in ended:
+                    continue
+                error = attempt(number, partial(write, number, frames))
+                advance(0 if isinstance(frames, UserError) else len(frames))
+                if number in ended:
+                    yield number, error
+    finally:
+        for file in files.values():
+            file.abandon()

@@ -22,6 +22,7 @@ from vasa_jax.config_text import to_dict
 from vasa_jax.inference.blocks import Block, BlockMaker
 from vasa_jax.inference.lanes import Lanes, Program, runs_of
 from vasa_jax.inference.motion_encoder import MotionEncoder
+from vasa_jax.inference.motion_stream import MotionStream, Placement
 from vasa_jax.inference.programs import decode_frames, encode_portrait, inference_params
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
@@ -113,7 +114,7 @@ class Pipeline:
             features = self.audio(np.zeros(1, np.float32))
             advance(1)
             # The sampler skips windows without valid audio, so running it on none only compiles.
-            self.sample([features[:0]], [Controls()], [0])
+            self.generate_motion([None], [features[:0]], [Controls()], [0])
             advance(1)
         self._compiled = True
 
@@ -138,25 +139,26 @@ class Pipeline:
         """Audio features of a whole clip at 25 Hz."""
         return self.hearing.whole(waveform)
 
-    def sampling(
+    def motion_stream(
         self,
+        sources: Sequence[Source | None],
         controls: Sequence[Controls],
         seeds: Sequence[int],
         poses: Sequence[np.ndarray | None] | None = None,
-        sources: Sequence[Source | None] | None = None,
         windows: int | None = None,
-    ) -> ClipSampling:
-        """Up to `batch` clips, to be sampled `windows` windows at a time (default: the config's,
-        `frames_per_call` frames).
+    ) -> MotionStream:
+        """Motion of up to `batch` clips, ready to decode, `windows` windows a call (default: the
+        config's, `frames_per_call` frames).
 
-        poses: optional (t, 7) tracks to keep. sources: portraits whose heads the clips begin with,
-        see `before`; without one a clip begins with any of the training data's.
+        sources: the portrait of each clip, at whose head it begins; None: at any of the training
+        data's. poses: a (t, 7) track to keep instead of a generated one; such a clip does not begin
+        at its portrait's head either.
         """
         poses = list(poses) if poses is not None else [None] * len(seeds)
-        sources = list(sources) if sources is not None else [None] * len(seeds)
+        begins = [s if pose is None else None for s, pose in zip(sources, poses, strict=True)]
         wishes = [
             wish.for_clip(pose, None if source is None else self.before(source, wish.distance))
-            for wish, pose, source in zip(controls, poses, sources, strict=True)
+            for wish, pose, source in zip(controls, poses, begins, strict=True)
         ]
         spare = self.batch - len(wishes)
         wishes += [ClipControls()] * spare
@@ -168,7 +170,7 @@ class Pipeline:
                 carry = carry._replace(index=np.full(len(self.lanes), carry.index, np.int32))
             return self._sample(told, carry, inputs, rows)
 
-        return ClipSampling(
+        sampling = ClipSampling(
             step,
             wishes,
             self.config.motion,
@@ -176,10 +178,28 @@ class Pipeline:
             self.config.audio.dim,
             windows or self.config.inference.windows_per_call,
         )
+        return MotionStream(
+            sampling,
+            [
+                None if source is None else self._placement(source, wish.distance)
+                for source, wish in zip(begins, controls, strict=True)
+            ],
+        )
+
+    def _placement(self, source: Source, distance: float | None) -> Placement:
+        start = None
+
+        def place(motion):
+            nonlocal start
+            start = motion[0] if start is None else start
+            return self.stay(source, motion, distance, start)
+
+        return place
 
     def digests(self, sound: Samples, first: int, frames: int) -> UInt[np.ndarray, " windows"]:
-        """What a call of `sampling` is told of the sound of `frames` frames from `first` on, so
-        that one seed moves other speech otherwise: see `vasa_jax.audio.digest`."""
+        """Digests of the sound of `frames` frames from `first` on, one per window, for a
+        `motion_stream`: so speech, not the seed alone, decides the noise (`vasa_jax.audio.digest`).
+        """
         return sound_digests(sound, first, frames, self.config.motion.window)
 
     @property
@@ -187,21 +207,24 @@ class Pipeline:
         """Frames of a clip that the sampler makes at once."""
         return self.config.motion.window * self.config.inference.windows_per_call
 
-    def sample(
+    def generate_motion(
         self,
+        sources: Sequence[Source | None],
         features: Sequence[np.ndarray],
         controls: Sequence[Controls],
         seeds: Sequence[int],
         poses: Sequence[np.ndarray | None] | None = None,
-        sources: Sequence[Source | None] | None = None,
         sounds: Sequence[Samples] | None = None,
     ) -> list[Float[np.ndarray, "t m"]]:
-        """[pose, z_dyn] of up to `batch` whole clips; a clip's result depends on its own
-        arguments alone, see `sampling`. features: (t, a) per clip, t may be 0. sounds: of which the
-        features are, for `generate`'s noise; without them it is the seed's alone."""
+        """[pose, z_dyn] of up to `batch` whole clips, ready for `decode`; a clip's result depends
+        on its own arguments alone, see `motion_stream`.
+
+        features: (t, a) per clip, t may be 0. sounds: the 16 kHz samples of the features, which the
+        noise depends on in `generate`; without them it depends on the seed alone.
+        """
         check_features(features)
-        sampling, size = self.sampling(controls, seeds, poses, sources), self.frames_per_call
-        silence = np.zeros(0, np.float32)
+        stream = self.motion_stream(sources, controls, seeds, poses)
+        size, silence = self.frames_per_call, np.zeros(0, np.float32)
         sounds = [silence] * len(features) if sounds is None else sounds
         parts = []
         for first in range(0, max(1, *map(len, features)), size):
@@ -210,7 +233,7 @@ class Pipeline:
                 self.digests(sound, first, len(clip))
                 for sound, clip in zip(sounds, some, strict=True)
             ]
-            parts.append(sampling(some, digests))
+            parts.append(stream(some, digests))
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
     def hear(

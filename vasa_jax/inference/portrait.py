@@ -34,6 +34,13 @@ class Crop(NamedTuple):
     matrix: Float[np.ndarray, "2 3"]
 
 
+class Portrait(NamedTuple):
+    """A photo and the square of it that the model sees."""
+
+    photo: np.ndarray
+    crop: Crop
+
+
 def choose_face(faces: list[Face], number: int | None = None) -> tuple[Face, str | None]:
     """The face to animate, and a line for the user where a choice was made for them.
 

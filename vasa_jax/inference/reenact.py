@@ -4,10 +4,11 @@ from pathlib import Path
 
 import vasa_jax
 from vasa_jax.inference.driving import driving_motion, relative_motion
-from vasa_jax.inference.generate import Portrait, write_video
 from vasa_jax.inference.pipeline import Pipeline
+from vasa_jax.inference.portrait import Portrait
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Picture
+from vasa_jax.inference.video_file import write_video
 from vasa_jax.media.soundtrack import NoSoundError, Soundtrack
 from vasa_jax.media.video import probe
 from vasa_jax.typing import FPS

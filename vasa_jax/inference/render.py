@@ -26,8 +26,7 @@ __all__ = ["Clip", "render"]
 class Clip(NamedTuple):
     """A clip to be made: `frames` frames, no more than its sound has.
 
-    source: `Pipeline.encode`d. pose: a (t, 7) track to be kept instead of a generated one, which
-    begins with the portrait's.
+    source: `Pipeline.encode`d. pose: a (t, 7) track to be kept instead of a generated one.
     """
 
     source: Source
@@ -36,11 +35,6 @@ class Clip(NamedTuple):
     controls: Controls = Controls()
     seed: int = 0
     pose: Float[np.ndarray, "t 7"] | None = None
-
-    @property
-    def begins_from(self) -> Source | None:
-        """The portrait whose head is where the clip begins."""
-        return self.source if self.pose is None else None
 
 
 def render(
@@ -78,15 +72,14 @@ def _blocks(
             except UserError as error:
                 sounds.append(None)
                 give_up(number, error)
-    sampling = pipeline.sampling(
+    stream = pipeline.motion_stream(
+        [clip.source for clip in clips],
         [clip.controls for clip in clips],
         [clip.seed for clip in clips],
         [clip.pose for clip in clips],
-        [clip.begins_from for clip in clips],
     )
     size = pipeline.config.inference.decode_batch
     makers = [BlockMaker(i, pipeline.lanes.copies(c.source), size) for i, c in enumerate(clips)]
-    starts: list[np.ndarray | None] = [None] * len(clips)
     nothing = np.zeros((0, pipeline.config.audio.dim), np.float32)
     while True:
         for number in range(len(clips)):
@@ -111,12 +104,9 @@ def _blocks(
                     give_up(i, error)
                     features[i] = nothing
         with report.timed("sample"):
-            motions = sampling(features, digests)
-        for i, (clip, motion) in enumerate(zip(clips, motions, strict=True)):
+            motions = stream(features, digests)
+        for i, motion in enumerate(motions):
             if not len(motion):
                 continue
             left[i] -= len(motion)
-            if clip.pose is None:
-                starts[i] = motion[0] if starts[i] is None else starts[i]
-                motion = pipeline.stay(clip.source, motion, clip.controls.distance, starts[i])
             yield from makers[i](motion, last=not left[i])

@@ -138,26 +138,26 @@ class AudioWindows:
 
 
 class MotionWindows:
-    """Features (t <= w, a) of one window after another in, motion (t, m) out.
+    """Features (t <= w, a) of one window after another in, motion (t, m) ready to decode out.
 
-    What it gives equals `Pipeline.sample` of the whole clip with the same sound, seed and source.
+    What it gives equals `Pipeline.generate_motion` of the whole clip with the same sound and seed.
     """
 
     def __init__(
         self,
         pipeline: Pipeline,
+        source: Source | None,
         controls: Controls = DEFAULT_CONTROLS,
         seed: int = 0,
         pose: Float[np.ndarray, "t 7"] | None = None,
-        source: Source | None = None,
     ):
-        self._sampling = pipeline.sampling([controls], [seed], [pose], [source], windows=1)
+        self._stream = pipeline.motion_stream([source], [controls], [seed], [pose], windows=1)
 
     def __call__(
         self, features: Float[np.ndarray, "t a"], digest: int = 0
     ) -> Float[np.ndarray, "t m"]:
         """The motion of the next window; a window of fewer frames than w must be the last."""
-        return self._sampling([features], [np.array([digest], np.uint32)])[0]
+        return self._stream([features], [np.array([digest], np.uint32)])[0]
 
 
 def stream(
@@ -177,19 +177,11 @@ def stream(
     call `warm_up` before, or they also wait for the compiler.
     """
     sound = AudioWindows(pipeline, lookahead)
-    begin = source if pose is None else None
-    windows_of = MotionWindows(pipeline, controls, seed, pose, begin)
-
-    start = None
+    windows_of = MotionWindows(pipeline, source, controls, seed, pose)
 
     def show(windows, heard):
-        nonlocal start
         for window in windows:
-            motion = windows_of(*window)
-            if pose is None:
-                start = motion[0] if start is None else start
-                motion = pipeline.stay(source, motion, controls.distance, start)
-            for frames in pipeline.decode(source, motion):
+            for frames in pipeline.decode(source, windows_of(*window)):
                 yield Piece(frames, heard, time.perf_counter())
 
     heard = time.perf_counter()

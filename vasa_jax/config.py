@@ -117,9 +117,8 @@ class DiffusionConfig:
 
     unroll: sampler steps compiled one after another in a trip of the loop. More cost compile time;
     whether they save launches on a device is for `vasa-jax benchmark` to say.
-    rest_share: of the windows that training begins after a portrait at rest
-    (`vasa_jax/training/rest_start.py`), where it reads whole clips; generated clips then begin so.
-    0, as in the paper: they begin with the null context.
+    rest_share: of the training windows that follow a neutral, silent context, as generated clips
+    then begin (`vasa_jax/extensions/neutral_context.py`); 0, as in the paper: the null context.
     lips_weight: of the loss on the lips' opening (`vasa_jax/motion/lip_loss.py`), for a z_dyn that
     is the label code; 0, as in the paper.
     """

@@ -117,54 +117,6 @@ def test_one_seed_moves_other_speech_otherwise_and_the_same_speech_alike(debug_p
     assert np.abs(motion(waveform, 4) - one).max() > 0.1
 
 
-def test_a_clip_begins_with_the_portraits_head(resting, debug_pipeline, source):
-    """The first window is told a resting face in the portrait's pose, and silence, of a model that
-    was trained on such starts. Others begin with the null context, as in training."""
-    place = np.array([[0.2, -0.1, 0.05]]), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]])
-    source = source._replace(pose=Pose(*place))
-    mean, context = resting.stats.mean, resting.config.motion.context
-    told = resting.before(source, 1.5)
-    assert told.motion.shape == (context, len(mean))
-    pose = [0.2, -0.1, 0.05, 0.1, -0.2, 0.05, 0.3 - np.log(1.5)]
-    np.testing.assert_allclose(told.motion[:, :7], np.tile(pose, (context, 1)), atol=1e-6)
-    np.testing.assert_array_equal(told.motion[:, 7:], np.tile(mean[7:], (context, 1)))
-    silence = resting.audio(np.zeros(640 * context, np.float32))
-    np.testing.assert_array_equal(told.audio, silence[:context])
-    assert resting.before(source, None).motion[0, 6] == mean[6]
-    # And it says something to the sampler.
-    features = np.random.default_rng(4).standard_normal((30, 32)).astype(np.float32)
-    free, begun = (
-        resting.generate_motion([begin], [features], [Controls()], [5])[0]
-        for begin in (None, source)
-    )
-    assert np.abs(free - begun).max() > 1e-3
-    assert debug_pipeline.before(source) is None
-    plain = debug_pipeline.generate_motion([source], [features], [Controls()], [5])[0]
-    np.testing.assert_array_equal(plain[:, :3], free[:, :3])
-
-
-def test_a_talking_head_stays_where_its_portrait_has_it(debug_pipeline, source):
-    pose = Pose(np.zeros((1, 3)), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]]))
-    source, mean = source._replace(pose=pose), debug_pipeline.stats.mean
-    rng = np.random.default_rng(3)
-    motion = mean + 0.1 * rng.standard_normal((20, len(mean))).astype(np.float32)
-    moved = debug_pipeline.stay(source, motion)
-    np.testing.assert_allclose(moved[0, 3:6], [0.1, -0.2, 0.05], atol=1e-6)
-    # How it moves from there is as it was.
-    np.testing.assert_allclose(np.diff(moved, axis=0), np.diff(motion, axis=0), atol=1e-6)
-    np.testing.assert_allclose(moved[0, 6], 0.3, atol=1e-6)
-    far = debug_pipeline.stay(source, motion, 1.5)
-    np.testing.assert_allclose(np.exp(moved[:, 6] - far[:, 6]), 1.5, rtol=1e-5)
-    # Left free: a head that is nearer than the mean stays nearer.
-    free = debug_pipeline.stay(source, motion, None)
-    np.testing.assert_allclose(free[:, 6] - motion[:, 6], 0.3 - mean[6], atol=1e-6)
-    np.testing.assert_array_equal(
-        np.delete(moved, range(3, 7), 1), np.delete(motion, range(3, 7), 1)
-    )
-    later = debug_pipeline.stay(source, motion[8:], start=motion[0])
-    np.testing.assert_array_equal(later, moved[8:])
-
-
 def test_every_way_to_motion_begins_at_the_portraits_head(resting, source, waveform, monkeypatch):
     """Whole clips, streams and renders: none hands out motion that is not placed yet."""
     place = Pose(np.zeros((1, 3)), np.array([[0.1, -0.2, 0.05]]), np.array([[0.3]]))

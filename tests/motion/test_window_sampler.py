@@ -12,10 +12,10 @@ from motion_toys import debug_config, debug_params
 
 from vasa_jax.errors import UserError
 from vasa_jax.motion.clips import (
-    Before,
     ClipControls,
+    ClipSampling,
     clip_inputs,
-    clips_carry,
+    null_carry,
     sample_clip,
     sample_clips,
 )
@@ -119,18 +119,22 @@ def test_windows_hand_on_their_last_frames():
     np.testing.assert_allclose(motion[:, 0], np.arange(1, 4 * W + 1), atol=1e-4)
 
 
-def test_a_clip_goes_on_from_what_came_before():
-    told = Before(np.full((3, M), 7.0, np.float32), np.full((3, A), 0.5, np.float32))
-    controls = [CONTROLS, CONTROLS._replace(before=told)]
-    clips = [speech(2 * W)] * 2
-    fresh, later = run(Continues(), {}, plan_of(), clips, controls, stats=unit_stats())
+def test_a_clip_goes_on_from_a_given_context():
+    (plan, weights), clips = plan_of(), [speech(2 * W)] * 2
+    carry = null_carry(2, CONFIG.motion, M, A)
+    assert not carry.has_context.any()
+    context = np.full((3, M), 7.0, np.float32)
+    known, before = np.array([False, True]), np.stack([0 * context, context])
+    later = carry._replace(motion_context=before, has_context=known)
+    keys = jax.random.split(jax.random.key(0), 2)
+
+    def step(carry, inputs):
+        return sample_windows(Continues(), plan, {}, carry, inputs, keys, weights)
+
+    sampling = ClipSampling(step, [CONTROLS] * 2, CONFIG.motion, unit_stats(), A, 2, later)
+    fresh, continued = sampling(clips)
     np.testing.assert_allclose(fresh[:, 0], np.arange(1, 2 * W + 1), atol=1e-4)
-    np.testing.assert_allclose(later[:, 0], 7 + np.arange(1, 2 * W + 1), atol=1e-4)
-    # In the face model's units, told in the transformer's.
-    carry = clips_carry(controls, CONFIG.motion, STATS, A)
-    np.testing.assert_allclose(carry.motion_context[1], STATS.normalise(told.motion), atol=1e-6)
-    np.testing.assert_array_equal(carry.audio_context[1], told.audio)
-    assert carry.has_context.tolist() == [False, True]
+    np.testing.assert_allclose(continued[:, 0], 7 + np.arange(1, 2 * W + 1), atol=1e-4)
 
 
 def unit_stats():

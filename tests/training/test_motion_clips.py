@@ -10,12 +10,12 @@ import pytest
 from vasa_jax.audio.level import at_speech_level
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.neutral_context import BLEND_FRAMES
 from vasa_jax.motion.stats import fit_stats
 from vasa_jax.training.loop import Result
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_clips import MotionClips, find_clips, index_clips, is_clip_folder
 from vasa_jax.training.motion_step import audio_margin, motion_step, motion_task
-from vasa_jax.training.rest_start import FRAMES
 from vasa_jax.training.run import run
 from vasa_jax.training.task import CheckpointableIterator
 from vasa_jax.typing import POSE_DIM
@@ -136,7 +136,7 @@ def test_sound_is_changed_in_training_alone_and_resumes(folder):
 
 
 def test_windows_after_a_portrait_at_rest(folder):
-    """What `Pipeline.before` puts before a clip: one pose, the mean face, silence."""
+    """What `initial_context` puts before a clip: one pose, the mean expression, silence."""
     rng = np.random.default_rng(0)
     for file in folder.rglob("*.npz"):
         stored = dict(np.load(file))
@@ -158,7 +158,7 @@ def test_windows_after_a_portrait_at_rest(folder):
         assert (here[:, 0] < 0.06 * far[:, 0]).all()
         assert (here <= far + 1e-6).all()
         np.testing.assert_allclose(
-            now.motion[:, K + FRAMES :, dyn], was.motion[:, K + FRAMES :, dyn]
+            now.motion[:, K + BLEND_FRAMES :, dyn], was.motion[:, K + BLEND_FRAMES :, dyn]
         )
         assert now.rests.all()
         assert not now.heard[:, : K + MARGIN].any()

@@ -19,6 +19,13 @@ from vasa_jax.audio.digest import sound_digests
 from vasa_jax.audio.samples import Samples
 from vasa_jax.bundle import Bundle, build_networks
 from vasa_jax.config_text import to_dict
+from vasa_jax.extensions.neutral_context import (
+    InitialContext,
+    PortraitAnchor,
+    has_neutral_start,
+    initial_context,
+    with_initial_context,
+)
 from vasa_jax.inference.blocks import Block, BlockMaker
 from vasa_jax.inference.lanes import Lanes, Program, runs_of
 from vasa_jax.inference.motion_encoder import MotionEncoder
@@ -27,14 +34,11 @@ from vasa_jax.inference.programs import decode_frames, encode_portrait, inferenc
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
 from vasa_jax.inference.sound import Hearing
-from vasa_jax.motion.clips import Before, ClipControls, ClipSampling, check_features
+from vasa_jax.motion.clips import ClipControls, ClipSampling, check_features, null_carry
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_windows
 from vasa_jax.typing import (
     FPS,
-    LOG_SCALE,
-    ROTATION,
     SAMPLES_PER_FRAME,
-    TRANSLATION,
     Float,
     Frames,
     PortraitArray,
@@ -150,51 +154,47 @@ class Pipeline:
         """Motion of up to `batch` clips, ready to decode, `windows` windows a call (default: the
         config's, `frames_per_call` frames).
 
-        sources: the portrait of each clip, at whose head it begins; None: at any of the training
-        data's. poses: a (t, 7) track to keep instead of a generated one; such a clip does not begin
-        at its portrait's head either.
+        sources: the portrait of each clip; with a model that has neutral starts
+        (`vasa_jax.extensions.neutral_context`) the clip begins with its head. None, and all clips
+        of other models, begin from the null context and stay as sampled. poses: (t, 7) tracks to
+        keep instead of generated ones; such clips have no neutral start.
         """
         poses = list(poses) if poses is not None else [None] * len(seeds)
-        begins = [s if pose is None else None for s, pose in zip(sources, poses, strict=True)]
-        wishes = [
-            wish.for_clip(pose, None if source is None else self.before(source, wish.distance))
-            for wish, pose, source in zip(controls, poses, begins, strict=True)
+        spare = self.batch - len(seeds)
+        clips = [
+            *(wanted.for_clip(pose) for wanted, pose in zip(controls, poses, strict=True)),
+            *[ClipControls()] * spare,
         ]
-        spare = self.batch - len(wishes)
-        wishes += [ClipControls()] * spare
         rows = np.asarray([*seeds, *[0] * spare], np.uint32)
-        told = {"params": self._params["motion"]}, self._weights
+        params = {"params": self._params["motion"]}, self._weights
 
         def step(carry, inputs):
             if not carry.index.ndim:  # the first call: every lane counts for itself
                 carry = carry._replace(index=np.full(len(self.lanes), carry.index, np.int32))
-            return self._sample(told, carry, inputs, rows)
+            return self._sample(params, carry, inputs, rows)
 
+        config, dim = self.config.motion, self.config.audio.dim
+        carry = null_carry(self.batch, config, self.config.face.motion_dim, dim)
+        anchors: list[Placement | None] = [None] * len(seeds)
+        if has_neutral_start(self.config):
+            contexts: list[InitialContext | None] = [None] * self.batch
+            for i, (source, pose) in enumerate(zip(sources, poses, strict=True)):
+                if source is None or source.pose is None or pose is not None:
+                    continue
+                where = source.pose, self.stats, controls[i].distance
+                contexts[i] = initial_context(*where, self._silence)
+                anchors[i] = PortraitAnchor(*where)
+            carry = with_initial_context(carry, contexts, self.stats)
         sampling = ClipSampling(
             step,
-            wishes,
-            self.config.motion,
+            clips,
+            config,
             self.stats,
-            self.config.audio.dim,
+            dim,
             windows or self.config.inference.windows_per_call,
+            carry,
         )
-        return MotionStream(
-            sampling,
-            [
-                None if source is None else self._placement(source, wish.distance)
-                for source, wish in zip(begins, controls, strict=True)
-            ],
-        )
-
-    def _placement(self, source: Source, distance: float | None) -> Placement:
-        start = None
-
-        def place(motion):
-            nonlocal start
-            start = motion[0] if start is None else start
-            return self.stay(source, motion, distance, start)
-
-        return place
+        return MotionStream(sampling, anchors)
 
     def digests(self, sound: Samples, first: int, frames: int) -> UInt[np.ndarray, " windows"]:
         """Digests of the sound of `frames` frames from `first` on, one per window, for a
@@ -259,53 +259,9 @@ class Pipeline:
 
     @cached_property
     def _silence(self) -> Float[np.ndarray, "k a"]:
+        """Audio features of a silent context."""
         frames = self.config.motion.context
         return self.audio(np.zeros(frames * SAMPLES_PER_FRAME, np.float32))[:frames]
-
-    def before(self, source: Source, distance: float | None = 1.0) -> Before | None:
-        """What a clip's first window is told of the time before it: the portrait's head waited in
-        silence, with a resting face, `distance` times as far away (None: at the training data's
-        mean size).
-
-        A clip that begins from nothing takes any of the head poses that clips of the training data
-        have, for as long as it lasts: a portrait that looks ahead would be turned away.
-
-        None, the learned null, for models that were not trained to begin so
-        (`diffusion.rest_share` 0, as in the paper): they know a clip's start as a window without
-        context.
-        """
-        if not self.config.diffusion.rest_share:
-            return None
-        pose, motion = jax.tree.map(np.asarray, source.pose), np.array(self.stats.mean)
-        motion[ROTATION], motion[TRANSLATION] = pose.rotation[0], pose.translation[0]
-        if distance is not None:
-            motion[LOG_SCALE] = pose.log_scale[0] - math.log(distance)
-        return Before(np.tile(motion, (self.config.motion.context, 1)), self._silence)
-
-    def stay(
-        self,
-        source: Source,
-        motion: Float[np.ndarray, "t m"],
-        distance: float | None = 1.0,
-        start: Float[np.ndarray, " m"] | None = None,
-    ) -> Float[np.ndarray, "t m"]:
-        """Generated motion moved so that it starts where the portrait's head is, `distance` times
-        as far away (None: as far as it was generated, for a portrait of mean size).
-
-        Heads of the training data have places and sizes of their own. A head that left the
-        portrait's for those would bring into sight what no portrait shows, at its edges.
-
-        start: the clip's first motion, where `motion` is a later part of it.
-        """
-        start = motion[0] if start is None else start
-        moved = np.array(motion)
-        moved[:, TRANSLATION] += np.asarray(source.pose.translation)[0] - start[TRANSLATION]
-        if distance is None:
-            from_size = self.stats.mean[LOG_SCALE]
-        else:
-            from_size = start[LOG_SCALE] + math.log(distance)
-        moved[:, LOG_SCALE] += np.asarray(source.pose.log_scale)[0] - from_size
-        return moved
 
     def decode(self, source: Source, motion: Float[np.ndarray, "t m"]) -> Iterator[np.ndarray]:
         """uint8 frames in batches of at most `decode_batch`."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
-from vasa_jax.motion.clips import Before, ClipControls
+from vasa_jax.motion.clips import ClipControls
 from vasa_jax.typing import EMOTIONS, Float
 
 GAZE_LIMITS_DEG = (60.0, 45.0)
@@ -59,10 +59,8 @@ class Controls:
         if self.emotion and sum(w for _, w in self.emotion) > 1.0 + 1e-6:
             raise UserError("emotion weights add up to more than 1: lower them")
 
-    def for_clip(
-        self, pose: Float[np.ndarray, "t 7"] | None = None, before: Before | None = None
-    ) -> ClipControls:
-        """The same wishes in the motion model's units, for a whole clip; `pose` is kept exactly."""
+    def for_clip(self, pose: Float[np.ndarray, "t 7"] | None = None) -> ClipControls:
+        """The controls in the motion model's units, for a whole clip; `pose` is kept exactly."""
         gaze = distance = emotion = None
         if self.gaze is not None:
             gaze = np.radians(np.asarray(self.gaze, np.float32))
@@ -73,7 +71,7 @@ class Controls:
             for name, weight in self.emotion:
                 emotion[EMOTIONS.index(name)] += weight
             emotion[EMOTIONS.index("neutral")] += max(0.0, 1.0 - float(emotion.sum()))
-        return ClipControls(gaze, distance, emotion, pose, before)
+        return ClipControls(gaze, distance, emotion, pose)
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,11 @@ from vasa_jax.motion.sampler import (
     Plan,
     WindowCarry,
     WindowInputs,
+    initial_carry,
     sample_windows,
 )
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.typing import EMOTIONS, POSE_DIM, Array, Float, Key, UInt
-
-
-class Before(NamedTuple):
-    """What came before a clip's first frame: k frames of motion in the face model's units, and
-    the features of their sound."""
-
-    motion: Float[np.ndarray, "k m"]
-    audio: Float[np.ndarray, "k a"]
 
 
 class ClipControls(NamedTuple):
@@ -33,14 +26,13 @@ class ClipControls(NamedTuple):
     gaze (yaw, pitch) in radians, distance (1 = training mean) and emotion (8 shares): a vector for
     the whole clip, or one row per window, whose last row then lasts to the end of the clip.
     pose: (t, 7) head pose track in the face model's units, 25 per second, to be kept exactly; past
-    its end the pose is generated. before: None starts the clip from nothing, as in the paper.
+    its end the pose is generated.
     """
 
     gaze: Float[np.ndarray, "*n 2"] | None = None
     distance: Float[np.ndarray, "*n 1"] | None = None
     emotion: Float[np.ndarray, "*n 8"] | None = None
     pose: Float[np.ndarray, "t 7"] | None = None
-    before: Before | None = None
 
 
 def window_count(frames: int, window: int) -> int:
@@ -100,18 +92,11 @@ def clip_inputs(
     )
 
 
-def clips_carry(
-    controls: Sequence[ClipControls], config: MotionConfig, stats: MotionStats, audio_dim: int
-) -> WindowCarry:
-    """What the first windows of these clips are told."""
-    count, context = len(controls), config.context
-    motion = np.zeros((count, context, len(stats.mean)), np.float32)
-    audio = np.zeros((count, context, audio_dim), np.float32)
-    for number, before in enumerate(c.before for c in controls):
-        if before is not None:
-            motion[number], audio[number] = stats.normalise(before.motion), before.audio
-    told = np.array([c.before is not None for c in controls])
-    return WindowCarry(motion, audio, told, np.zeros((), np.int32))
+def null_carry(clips: int, config: MotionConfig, motion_dim: int, audio_dim: int) -> WindowCarry:
+    """`initial_carry` in host memory: the first windows of so many clips have no context."""
+    dims = config.context, motion_dim, audio_dim
+    shapes = jax.eval_shape(lambda: initial_carry(clips, *dims))
+    return jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
 
 
 def sample_clips(
@@ -168,7 +153,8 @@ class ClipSampling:
     """Clips that are sampled together, one call of the program after another.
 
     step: (carry, inputs of `windows` windows) -> (carry, normalised motion), a compiled program.
-    Only what one call needs is held, so that clips may be of any length.
+    carry: of the first windows (default: `null_carry`). Only what one call needs is held, so that
+    clips may be of any length.
     """
 
     def __init__(
@@ -179,13 +165,15 @@ class ClipSampling:
         stats: MotionStats,
         audio_dim: int,
         windows: int,
+        carry: WindowCarry | None = None,
     ):
         if any(c.pose is not None for c in controls):  # one batch has one structure
             nothing = np.zeros((0, POSE_DIM), np.float32)
             controls = [c if c.pose is not None else c._replace(pose=nothing) for c in controls]
         self._step, self._controls, self._stats = step, list(controls), stats
         self._window, self._windows, self._index = config.window, windows, 0
-        self._carry = clips_carry(self._controls, config, stats, audio_dim)
+        dims = len(stats.mean), audio_dim
+        self._carry = null_carry(len(self._controls), config, *dims) if carry is None else carry
 
     def __call__(
         self,
@@ -222,9 +210,7 @@ class ClipSampling:
             return value if np.ndim(value) < 2 else value[min(self._index, len(value) - 1) :]
 
         track = None if wish.pose is None else wish.pose[self._index * self._window :]
-        return ClipControls(
-            rows(wish.gaze), rows(wish.distance), rows(wish.emotion), track, wish.before
-        )
+        return ClipControls(rows(wish.gaze), rows(wish.distance), rows(wish.emotion), track)
 
 
 def sample_clip(

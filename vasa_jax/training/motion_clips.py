@@ -15,12 +15,12 @@ from vasa_jax.audio.level import at_speech_level
 from vasa_jax.audio.protocol import num_frames
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.neutral_context import blend_from_neutral
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
-from vasa_jax.training.rest_start import from_rest
 from vasa_jax.training.sound_changes import other_room
 from vasa_jax.typing import SAMPLES_PER_FRAME, Bool, Float
 
@@ -308,7 +308,8 @@ class MotionClips:
         context = self._context
         valid = row.valid.copy()
         valid[:context] = True
-        row = row._replace(motion=from_rest(row.motion, self.stats.mean, context), valid=valid)
+        motion = blend_from_neutral(row.motion, self.stats.mean, context)
+        row = row._replace(motion=motion, valid=valid)
         if row.waveform is None:
             audio = np.concatenate([self._silence, row.audio[context:]])
             return row._replace(audio=audio)

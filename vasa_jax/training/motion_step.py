@@ -11,6 +11,7 @@ import optax
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.audio.mel import MelEncoder
 from vasa_jax.config import Config
+from vasa_jax.extensions.neutral_context import mute_context
 from vasa_jax.means import add_up, counts_of
 from vasa_jax.motion.conditions import Conditions, drop_conditions
 from vasa_jax.motion.diffusion import Schedule, q_sample, x0_terms
@@ -233,7 +234,7 @@ def _loss(config, layout, stats, counts, params, drawn):
 def window_features(
     config: Config, layout: Layout, params: Any, batch: MotionBatch
 ) -> Float[Array, "b f a"]:
-    """The sound of a batch as inference hears it (`Pipeline.audio`, `Pipeline.before`)."""
+    """The sound of a batch as inference hears it (`Pipeline.audio`), neutral starts included."""
     if batch.waveform is None:
         return batch.audio
     margin, context = audio_margin(config), config.motion.context
@@ -251,8 +252,7 @@ def window_features(
         return features
     silence = jnp.zeros((1, context * SAMPLES_PER_FRAME), jnp.float32)
     silence = encoder.apply({"params": params["audio"]}, silence).astype(jnp.float32)
-    before = jnp.where(rests[:, None, None], silence, features[:, :context])
-    return jnp.concatenate([before, features[:, context:]], 1)
+    return mute_context(features, silence, rests)
 
 
 def motion_task(

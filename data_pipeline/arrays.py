@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def write_arrays(
 
     what: what the file is called in an error. Raises UserError where it cannot be written.
     """
-    content = dict(arrays)
+    content: dict[str, Any] = dict(arrays)
     for name, images in pictures.items():
         if images is not None:
             content[name] = np.frombuffer(b"".join(images), np.uint8)

@@ -4,12 +4,13 @@ All draws come from the generator that is given, so the same generator gives the
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from vasa_jax.typing import Array, Float, PortraitArray
 
+AnyArray = TypeVar("AnyArray", np.ndarray, Array)
 LUMA = np.array([0.299, 0.587, 0.114])
 _I, _Q = [0.59590059, -0.27455667, -0.32134392], [0.21153661, -0.52273617, 0.31119955]
 # RGB to YIQ (NTSC, FCC 1953): hue is the angle, saturation the length in the plane of I and Q.
@@ -25,6 +26,8 @@ _GREY, _ALONG, _ACROSS = (
 )
 CONTROL = 5
 """Control points of the thin-plate warp along each side of the picture."""
+_NO_MAP: Any = None
+"""OpenCV's second map where the first holds x and y; its stubs do not know that it may be None."""
 LATTICE = 64
 """Cells along each side between which the warp is interpolated."""
 
@@ -42,16 +45,14 @@ MILD = Jitter(0.1, 0.1, 0.1, 0.02)
 STRONG = Jitter(0.4, 0.4, 0.4, 0.1)
 
 
-def colour_matrices(
-    factors: Float[np.ndarray | Array, "*b 4"],
-) -> Float[np.ndarray | Array, "*b 3 4"]:
+def colour_matrices(factors: Float[AnyArray, "*b 4"]) -> Float[AnyArray, "*b 3 4"]:
     """The affine maps of RGB in [0, 1] that change hue (turns of the YIQ plane), saturation,
     contrast (about mid grey) and brightness, in this order: one pass over a picture, and they do
     not depend on it, so that two frames stay alike.
 
     factors: brightness, contrast, saturation and hue (`Jitter`), in numpy or JAX.
     """
-    xp = factors.__array_namespace__()
+    xp: Any = factors.__array_namespace__()
     brightness, contrast, saturation, hue = (factors[..., k, None, None] for k in range(4))
     angle = 2 * np.pi * hue
     turned = xp.cos(angle) * _ALONG + xp.sin(angle) * _ACROSS
@@ -125,7 +126,7 @@ def thin_plate(displacement: Float[np.ndarray, "25 2"], size: int) -> Float[np.n
     field = (weights @ displacement * size).reshape(LATTICE + 1, LATTICE + 1, 2)
     pixels, cells = _pixels(size)
     return pixels + cv2.remap(
-        field.astype(np.float32), cells, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        field.astype(np.float32), cells, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
 
 
@@ -147,7 +148,7 @@ def warp(image: PortraitArray, places: Float[np.ndarray, "s s 2"]) -> PortraitAr
     """The picture with each pixel taken from its place, bilinear, mirrored at its borders."""
     import cv2
 
-    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.remap(image, places, _NO_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def keep_box(

@@ -5,7 +5,7 @@ A file is written whole or not at all, so a folder of them is a restartable run'
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -120,9 +120,10 @@ def read_clip(path: Path) -> Clip:
     """The clip of a file. Raises UserError for one that cannot be read, naming it."""
     try:
         arrays, pictures = read_arrays(path, ("frames", "masks"))
+        fields: dict[str, Any] = {**arrays, **pictures}
         for name, kind in (("clip_id", str), ("identity", str), ("size", int)):
-            arrays[name] = kind(arrays[name])
-        clip = Clip(**arrays, **pictures)
+            fields[name] = kind(arrays[name])
+        clip = Clip(**fields)
         check_clip(clip)
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise UserError(f"{path}: is not a readable clip ({error}); make it anew") from None

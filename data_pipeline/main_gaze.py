@@ -23,4 +23,4 @@ def main_gaze(gaze: Float[np.ndarray, "t 2"]) -> Float[np.ndarray, "2"]:
     centres = np.unique(bins, axis=0)
     near = np.abs(bins[None] - centres[:, None]).max(2) <= 1
     order = np.lexsort((np.hypot(*centres.T), -near.sum(1)))
-    return np.mean(gaze[near[order[0]]], 0, dtype=np.float64).astype(np.float32)
+    return np.asarray(np.mean(gaze[near[order[0]]], 0, dtype=np.float64), np.float32)

@@ -5,7 +5,7 @@ another identity with the same motion, one head's pose with another's expression
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -104,10 +104,11 @@ def read_group(path: Path) -> SwapGroup:
     """The group of a file. Raises UserError for one that cannot be read, naming it."""
     try:
         arrays, pictures = read_arrays(path, PICTURES)
-        arrays["identity"] = tuple(str(name) for name in arrays["identity"])
+        fields: dict[str, Any] = {**arrays, **pictures}
+        fields["identity"] = tuple(str(name) for name in arrays["identity"])
         for name, kind in (("group_id", str), ("size", int)):
-            arrays[name] = kind(arrays[name])
-        group = SwapGroup(**arrays, **pictures)
+            fields[name] = kind(arrays[name])
+        group = SwapGroup(**fields)
         check_group(group)
     except Exception as error:  # zipfile, zlib and numpy each have their own
         raise UserError(

@@ -12,9 +12,9 @@ from vasa_jax.errors import UserError
 from vasa_jax.media.files import PendingFile
 
 
-def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
+def flatten(tree: Mapping, prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries of leaves as one dictionary with `a/b/c` keys, in the tree's order."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}/")
@@ -23,7 +23,7 @@ def flatten(tree: Mapping, prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def unflatten(flat: Mapping[str, object]) -> dict:
+def unflatten(flat: Mapping[str, Any]) -> dict:
     """The inverse of `flatten`."""
     tree: dict = {}
     for name, value in flat.items():
@@ -35,7 +35,7 @@ def unflatten(flat: Mapping[str, object]) -> dict:
     return tree
 
 
-def check_against(flat: Mapping[str, object], expected: Mapping[str, object], where: str) -> None:
+def check_against(flat: Mapping[str, Any], expected: Mapping[str, Any], where: str) -> None:
     """Raise UserError unless `flat` has exactly the names and shapes of `expected`."""
     missing = sorted(set(expected) - set(flat))
     unknown = sorted(set(flat) - set(expected))
@@ -57,7 +57,7 @@ def check_against(flat: Mapping[str, object], expected: Mapping[str, object], wh
             )
 
 
-def save_safetensors(path: Path, flat: Mapping[str, object], metadata: dict[str, str]) -> None:
+def save_safetensors(path: Path, flat: Mapping[str, Any], metadata: dict[str, str]) -> None:
     """Write named arrays to one safetensors file, whole or not at all.
 
     Raises UserError where it cannot be written.

@@ -70,7 +70,8 @@ def _base() -> type:
         def initialize_from_bucket(self) -> None:
             """These datasets lie in no bucket: nothing is asked of the network."""
 
-    class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    # TFDS has no types, so that mypy knows no keywords of its base class.
+    class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
         """files: the files of each split in the order of their records. index: see `read`.
         note: joins the description. advance: called with 1 after every record."""
 

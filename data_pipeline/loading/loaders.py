@@ -168,8 +168,13 @@ class _Loader(ABC):
         """The struct of a global batch."""
 
     @abstractmethod
-    def _assemble(self, arrays: dict[str, np.ndarray]) -> Any:
-        """A batch out of its fields by name."""
+    def _assemble(self, arrays: dict[str, Any]) -> Any:
+        """A batch out of its fields by name, numpy arrays."""
+
+    @property
+    def _views(self) -> tuple[str, ...]:
+        """The sides that the motion encoder sees augmented."""
+        return self._how.views if isinstance(self._how, Augment) else ()
 
 
 def _unit(value: np.ndarray) -> np.ndarray:
@@ -187,10 +192,14 @@ class FaceLoader(_Loader):
     struct: FaceBatch
 
     def _shapes(self, batch: int, pixels: int) -> FaceBatch:
-        f32 = lambda *shape: jax.ShapeDtypeStruct((batch, *shape), jnp.float32)  # noqa: E731
-        picture, views = f32(pixels, pixels, 3), self._how.views
-        both = lambda name, spec: dict.fromkeys((f"source_{name}", f"driver_{name}"), spec)  # noqa: E731
-        fields: dict[str, Any] = {f"{side}_view": picture for side in views}
+        def f32(*shape: int) -> Any:
+            return jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+
+        def both(name: str, spec: Any) -> dict[str, Any]:
+            return dict.fromkeys((f"source_{name}", f"driver_{name}"), spec)
+
+        picture = f32(pixels, pixels, 3)
+        fields: dict[str, Any] = {f"{side}_view": picture for side in self._views}
         if "masks" in self._all:
             fields |= both("mask", f32(pixels, pixels, 1))
         for name, shape in (("points", (5, 2)), ("arkit", (52,))):
@@ -200,10 +209,10 @@ class FaceLoader(_Loader):
             fields |= both("pose", Pose(f32(3), f32(3), f32(1))) | {"pose_present": f32()}
         if "gaze" in self._some:
             fields |= both("gaze", f32(2)) | {"gaze_present": f32()}
-        numbers = jax.ShapeDtypeStruct((batch,), jnp.int32)
-        return FaceBatch(source=picture, driver=picture, identity=numbers, **fields)
+        fields["identity"] = jax.ShapeDtypeStruct((batch,), jnp.int32)
+        return FaceBatch(source=picture, driver=picture, **fields)
 
-    def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
+    def _assemble(self, arrays: dict[str, Any]) -> FaceBatch:
         count = len(arrays["identity"])
         fields: dict[str, Any] = {}
         for name, spec in self.struct._asdict().items():
@@ -227,37 +236,48 @@ class FaceLoader(_Loader):
         return FaceBatch(**fields)
 
 
-class SwapLoader(_Loader):
-    """Batches of `SwapBatch` out of `synthetic_heads/swaps`. See `_Loader` for the rest."""
+class _SwapRecords(_Loader):
+    """What the loaders of `synthetic_heads/swaps` share."""
 
     KIND = "transfer"
-    struct: SwapBatch
 
-    def _shapes(self, batch: int, pixels: int) -> SwapBatch:
+    def _swap_shapes(self, batch: int, pixels: int) -> SwapBatch:
         labels = tuple(name for name in KNOWN if name in self._all)
-        views = {f"{name}_view": pixels for name in self._how.views}
+        views = {f"{name}_view": pixels for name in self._views}
         labels += ("mask",) * ("masks" in self._all)
         self._swaps = swap_struct(batch, pixels, labels, views)
         return self._swaps
 
-    def _assemble(self, arrays: dict[str, np.ndarray]) -> SwapBatch:
+    def _swap_batch(self, arrays: dict[str, Any]) -> SwapBatch:
         # A record may have more than all records of the data set have.
         labels = [name for name in (*KNOWN, "mask") if getattr(self._swaps.source, name) is None]
         hidden = {f"{name}_{label}" for name in PICTURES for label in labels}
         return swap_batch({k: v for k, v in arrays.items() if k not in hidden})
 
 
-class SwapPairLoader(SwapLoader):
+class SwapLoader(_SwapRecords):
+    """Batches of `SwapBatch` out of `synthetic_heads/swaps`. See `_Loader` for the rest."""
+
+    struct: SwapBatch
+
+    def _shapes(self, batch: int, pixels: int) -> SwapBatch:
+        return self._swap_shapes(batch, pixels)
+
+    def _assemble(self, arrays: dict[str, Any]) -> SwapBatch:
+        return self._swap_batch(arrays)
+
+
+class SwapPairLoader(_SwapRecords):
     """Exact swaps as batches of `FaceBatch` for the losses of stage 1: the true picture of the
     source's person as the driver, the other person as its view; see `vasa_jax.face.exact`."""
 
     struct: FaceBatch
 
     def _shapes(self, batch: int, pixels: int) -> FaceBatch:
-        return face_struct(super()._shapes(batch, pixels), batch)
+        return face_struct(self._swap_shapes(batch, pixels), batch)
 
-    def _assemble(self, arrays: dict[str, np.ndarray]) -> FaceBatch:
-        return from_swaps(super()._assemble(arrays), arrays["own"])
+    def _assemble(self, arrays: dict[str, Any]) -> FaceBatch:
+        return from_swaps(self._swap_batch(arrays), arrays["own"])
 
 
 class HeadLoader(_Loader):
@@ -297,11 +317,11 @@ class HeadLoader(_Loader):
         resized = lambda s: jax.ShapeDtypeStruct((batch, *s.shape[1:]), s.dtype)  # noqa: E731
         return jax.tree.map(resized, self._struct)
 
-    def _assemble(self, arrays: dict[str, np.ndarray]) -> PoseBatch:
+    def _assemble(self, arrays: dict[str, Any]) -> PoseBatch:
         zeros = jax.tree.map(
             lambda s: np.zeros((len(arrays["image"]), *s.shape[1:]), np.float32), self.struct.pose
         )
-        pose = Pose(*(arrays.get(name, zero) for name, zero in zeros._asdict().items()))
+        pose = Pose(**{name: arrays.get(name, zero) for name, zero in zeros._asdict().items()})
         return PoseBatch(arrays["image"], pose, arrays["has_rotation"])
 
 

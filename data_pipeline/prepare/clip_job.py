@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vasa_jax.audio.samples import Samples
 from vasa_jax.data_pipeline.clip import Clip, read_clip, write_clip
 from vasa_jax.data_pipeline.loading.image_codec import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
@@ -163,12 +164,13 @@ class _Job:
                     continue
                 if stop < stretch.stop:
                     self.discards.append(Discard("sound", "sound ends early", stop, stretch.stop))
-                part = Stretch(stretch.start, stop, stretch.landmarks[: stop - stretch.start])
+                landmarks = stretch.landmarks[: stop - stretch.start]
+                part = Stretch(stretch.start, stop, landmarks)
                 with self.timed("read"):
                     for _ in islice(behind, part.start - position):
                         pass
                 position = part.start
-                position += self._clip(part, behind, wave)
+                position += self._clip(part, landmarks, behind, wave)
         except _Unreadable as error:
             self.discards.append(
                 Discard("read", "unreadable", self.frames, self.frames, str(error))
@@ -219,10 +221,16 @@ class _Job:
             self.frames += 1
             yield cut, seen
 
-    def _clip(self, part: Stretch, frames: Iterator[PortraitArray], wave: np.ndarray) -> int:
+    def _clip(
+        self,
+        part: Stretch,
+        landmarks: Float[np.ndarray, "n 478 3"],
+        frames: Iterator[PortraitArray],
+        wave: Samples,
+    ) -> int:
         """Make one clip of a stretch, or discard it. Returns how many frames were read."""
         options = self.options
-        face = crop.face_side(part.landmarks)
+        face = crop.face_side(landmarks)
         if face < options.least_face:
             detail = f"{face:.0f} px, wanted {options.least_face:.0f}"
             self._drop(part, "crop", "face too small", detail)
@@ -233,7 +241,7 @@ class _Job:
             self._drop(part, "sound", "silent", f"{loudness:.0f} dB")
             return 0
         with self.timed("sync"):
-            opening = sync.mouth_opening(part.landmarks)
+            opening = sync.mouth_opening(landmarks)
             found = sync.measure(opening, sound.energy(audio), options.max_lag)
             reason = sync.judge(found, options.max_lag, options.need_moving_mouth)
         if reason:
@@ -243,7 +251,7 @@ class _Job:
         with self.timed("read"):
             first = next(frames)
         box = crop.fixed_box(
-            part.landmarks, *first.shape[:2], options.margin_jitter, self._rng(part)
+            landmarks, first.shape[0], first.shape[1], options.margin_jitter, self._rng(part)
         )
         outside = crop.outside_share(box, *first.shape[:2])
         if outside > options.max_outside:
@@ -258,7 +266,7 @@ class _Job:
             self._drop(part, "quality", "poor picture", detail)
             return len(pictures)
         with self.timed("labels"):
-            marks = crop.to_crop(part.landmarks, box, options.size)
+            marks = crop.to_crop(landmarks, box, options.size)
             labels = self.labellers.label(pictures, marks)
         with self.timed("masks"):
             masks = self.labellers.masks(pictures, marks)

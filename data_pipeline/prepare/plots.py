@@ -1,6 +1,6 @@
 """The plots of the data card."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,13 +50,16 @@ def draw_plots(
             dict(zip(EMOTIONS, labels.emotion.mean(0).tolist(), strict=True)),
             "",
         )
-    lost: Counter = Counter()
+    lost: dict[str, float] = defaultdict(float)  # seconds by reason
     for report in reports:
         for discard in report.discards:
             lost[discard.reason] += (discard.stop - discard.start) / FPS
+    most = dict(sorted(lost.items(), key=lambda item: -item[1]))
     kept = sum(c.stop - c.start for r in reports for c in r.clips) / FPS
     plots["Where the seconds of video went"] = _bars(
-        folder / "discards.png", {"kept": kept, **dict(lost.most_common())}, "seconds"
+        folder / "discards.png",
+        {"kept": kept, **most},
+        "seconds",
     )
     return plots
 

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -37,14 +37,17 @@ class _Worker:
         self.pipe.send(job)
 
     def result(self) -> Outcome:
+        """The outcome of the job that was given last, which is then done."""
+        number, self.number = self.number, None
+        assert number is not None
         try:
             value, error = self.pipe.recv()
         except (EOFError, OSError):
             self.process.join()
             code = self.process.exitcode or 0
             why = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            return Outcome(self.number, error=WorkerDied(f"its process ended ({why})"))
-        return Outcome(self.number, value, error)
+            return Outcome(number, error=WorkerDied(f"its process ended ({why})"))
+        return Outcome(number, value, error)
 
     def terminate(self) -> None:
         """Ask the process to end; `stop` waits for it."""
@@ -60,7 +63,7 @@ class _Worker:
 
 def run_jobs(
     function: Callable, jobs: Iterable[Any], workers: int, shared: tuple = ()
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """function(job, *shared) of every job, as they finish.
 
     workers: processes; 0 runs the jobs here. function, each job, shared and values must be
@@ -88,7 +91,6 @@ def run_jobs(
             ready = wait([w.pipe for w in busy])
             for worker in [w for w in busy if w.pipe in ready]:
                 outcome = worker.result()
-                worker.number = None
                 if isinstance(outcome.error, WorkerDied):
                     worker.stop()
                     crew.remove(worker)
@@ -122,10 +124,10 @@ def _work(pipe: Connection, function: Callable, shared: tuple) -> None:
         except (EOFError, OSError):
             return
         try:
-            answer = (function(job, *shared), None)
+            value, failure = function(job, *shared), None
         except Exception as error:
-            answer = (None, error)
+            value, failure = None, error
         try:
-            pipe.send(answer)
+            pipe.send((value, failure))
         except Exception as error:  # an exception that cannot be pickled
-            pipe.send((None, RuntimeError(f"{type(answer[1] or error).__name__}: {error}")))
+            pipe.send((None, RuntimeError(f"{type(failure or error).__name__}: {error}")))

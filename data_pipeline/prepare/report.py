@@ -57,7 +57,7 @@ class SourceReport(NamedTuple):
             return f"{self.name}: {self.message}"
         minutes = sum(c.stop - c.start for c in self.clips) / FPS
         parts = [f"{len(self.clips)} clips, {minutes:.1f} of {self.frames / FPS:.1f} s"]
-        lost = Counter()
+        lost: Counter[str] = Counter()
         for discard in self.discards:
             lost[discard.reason] += discard.stop - discard.start
         parts += [f"{reason} {count / FPS:.1f} s" for reason, count in lost.most_common()]
@@ -103,7 +103,8 @@ class StepTotal(NamedTuple):
 
 def step_totals(reports: Sequence[SourceReport]) -> list[StepTotal]:
     """What every step did over all videos; failed videos count as discards of "read"."""
-    frames, reasons = Counter(), {step: Counter() for step in STEPS}
+    frames: Counter[str] = Counter()
+    reasons: dict[str, Counter[str]] = {step: Counter() for step in STEPS}
     for report in reports:
         for discard in report.discards:
             frames[discard.step] += discard.stop - discard.start

@@ -99,14 +99,15 @@ def prepare_folder(
         for name in ("face-landmarker", "brisque"):
             zoo.ensure(name)
         labellers.load()
-    reports: list[SourceReport | None] = [None] * len(sources)
+    by_number: dict[int, SourceReport] = {}
     with progress.stage("clips", len(sources)) as advance:
         outcomes = (run or run_jobs)(prepare_source, sources, workers, (out, options, labellers))
         for outcome in outcomes:
             report = _report_of(sources[outcome.number], outcome)
-            reports[outcome.number] = report
+            by_number[outcome.number] = report
             _tell(progress, report, verbose)
             advance(1)
+    reports = [by_number[number] for number in range(len(sources))]
     splits = split_of({r.identity for r in reports if r.clips}, val_share, test_share)
     files = {
         split: [

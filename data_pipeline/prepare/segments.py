@@ -46,7 +46,7 @@ def stretches(
             yield from run.give_up(number)
             yield from run.bad(number, SEVERAL)
         else:
-            yield from run.good(number, shown)
+            yield from run.good(number, shown.landmarks, shown.counted)
     yield from run.close(number + 1)
     yield from run.end_bad()
 
@@ -60,10 +60,10 @@ class _Run:
         self._sure = 0  # frames up to the last count
         self._bad: tuple[int, int, str] | None = None
 
-    def good(self, number: int, shown: Seen) -> Iterator[Stretch]:
+    def good(self, number: int, landmarks: np.ndarray, counted: bool) -> Iterator[Stretch]:
         yield from self.end_bad()
-        self._frames.append(shown.landmarks)
-        if shown.counted:
+        self._frames.append(landmarks)
+        if counted:
             self._sure = len(self._frames)
         # As soon as the rest is sure to be long enough for a clip of its own.
         if self._sure >= self._max + self._min:

@@ -2,15 +2,16 @@
 
 import numpy as np
 
+from vasa_jax.audio.samples import Samples
 from vasa_jax.typing import SAMPLES_PER_FRAME, Float, Int
 
 
-def frames_with_sound(waveform: Float[np.ndarray, " n"]) -> int:
+def frames_with_sound(waveform: Samples) -> int:
     """How many whole frames the sound lasts."""
     return len(waveform) // SAMPLES_PER_FRAME
 
 
-def cut_sound(waveform: Float[np.ndarray, " n"], start: int, stop: int) -> Int[np.ndarray, " m"]:
+def cut_sound(waveform: Samples, start: int, stop: int) -> Int[np.ndarray, " m"]:
     """The (stop - start) * 640 samples of frames start..stop as int16. waveform: in [-1, 1]."""
     part = waveform[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
     return np.round(np.clip(part, -1, 1) * 32767).astype(np.int16)

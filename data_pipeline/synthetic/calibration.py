@@ -35,11 +35,11 @@ def clip_statistics(frames: Frames, labellers) -> dict[str, float]:
 
     tracker = FaceTracker(_SEARCH_EVERY)
     seen = [tracker(frame).landmarks for frame in frames]
-    known = [k for k, marks in enumerate(seen) if marks is not None]
+    known = {k: marks for k, marks in enumerate(seen) if marks is not None}
     if len(known) < LEAST_SECONDS * FPS:
         return {}
-    landmarks = np.stack([seen[k] for k in known]).astype(np.float32)
-    frames = frames[known]
+    landmarks = np.stack(list(known.values())).astype(np.float32)
+    frames = frames[list(known)]
     labels = labellers.label(frames, landmarks)
     insides = [measure.mouth_inside(f, marks) for f, marks in zip(frames, landmarks, strict=True)]
     return (

@@ -76,8 +76,9 @@ def articulate(spans: Spans, prosody: Prosody, strength: float = 1.0) -> Mouth:
         reach = np.where(clock < spans.start[first], LEAD_AFTER_PAUSE, TRAIL)
         window = 0.5 + 0.5 * np.cos(np.pi * np.clip(away / reach, 0, 1))
         for g, (group, names) in enumerate(GROUPS.items()):
-            pulls = [_dominance(pose, spans, clock, group) * pose.weights[g] for pose in within]
-            pulls = np.stack(pulls)
+            pulls = np.stack(
+                [_dominance(pose, spans, clock, group) * pose.weights[g] for pose in within]
+            )
             pulls /= pulls.sum(0) + 1e-9
             for name in names:
                 at = channels(name)

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -106,7 +106,7 @@ class HeadRenderer:
         scene.add(mesh.parts[_CLOTH], 0, "skin", cloth, shine=0.05, softness=0.3, creased=0.0)
         for jaw, apart in (("upper", 4), ("lower", 5)):
             texture = scene.texture(paint_teeth(identity.mouth, jaw))
-            look = {"shine": 1.2, "softness": 1.0, "power": 60.0}
+            look: dict[str, Any] = {"shine": 1.2, "softness": 1.0, "power": 60.0}
             scene.add(self._teeth[jaw], 0, "mouth", texture, **look, apart=apart)
         texture, look = scene.plain(identity.mouth.tongue), {"shine": 0.7, "softness": 0.7}
         scene.add(mesh.parts["helper-tongue"], 0, "mouth", texture, **look, power=30.0, apart=6)
@@ -269,7 +269,7 @@ class HeadRenderer:
 
 def render_track(
     renderer: HeadRenderer, identity: Identity, track: MotionTrack
-) -> tuple[UInt8[np.ndarray, "t s s 3"], dict[str, np.ndarray]]:
+) -> tuple[UInt8[np.ndarray, "t s s 3"], dict[str, Any]]:
     """Every frame of a track, and the labels by `Clip`'s field names, ready for it.
 
     The labels: rotation, translation, log_scale, gaze, points, arkit (float32, t rows), landmarks,

@@ -71,8 +71,8 @@ def spans_from(emitted: list[tuple[str, float]], seconds: float) -> Spans:
         if begins[k + 1] - begins[k] > LONGEST:
             rows.append((0, begins[k] + 2 * _ALONE))
     rows.append((0, seconds))
-    index, start = zip(*rows, strict=True)
-    start, end = np.array(start), np.array([*start[1:], seconds])
+    index, starts = zip(*rows, strict=True)
+    start, end = np.array(starts), np.array([*starts[1:], seconds])
     kept = end > start
     return Spans(
         np.array(index, np.int16)[kept], start[kept], end[kept], np.zeros(kept.sum(), np.int8)

@@ -23,10 +23,9 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from flax import linen as nn
 
 from vasa_jax.audio.level import clip_gain
-from vasa_jax.audio.protocol import num_frames
+from vasa_jax.audio.protocol import AudioEncoder, num_frames
 from vasa_jax.audio.samples import Samples, Scaled, pieces
 from vasa_jax.config import AudioConfig
 from vasa_jax.errors import UserError
@@ -45,12 +44,12 @@ class Chunk(NamedTuple):
 
 
 @partial(jax.jit, static_argnames="encoder")
-def _encode(encoder: nn.Module, variables, waveform, num_samples, statistics):
+def _encode(encoder: AudioEncoder, variables, waveform, num_samples, statistics):
     return encoder.apply(variables, waveform, num_samples, statistics, True)
 
 
 @partial(jax.jit, static_argnames="encoder")
-def _measure(encoder: nn.Module, variables, waveform, num_samples, start, stop):
+def _measure(encoder: AudioEncoder, variables, waveform, num_samples, start, stop):
     return encoder.apply(variables, waveform, num_samples, start, stop, method="measure")
 
 
@@ -69,7 +68,7 @@ def plan(samples: int, config: AudioConfig) -> list[Chunk]:
 
 
 def encode_clip(
-    encoder: nn.Module,
+    encoder: AudioEncoder,
     variables: Mapping[str, Any],
     waveform: Samples,
     config: AudioConfig,
@@ -78,7 +77,7 @@ def encode_clip(
 
     Quiet and loud recordings are heard at a level that speech is trained on (`level`).
 
-    encoder: an `AudioEncoder`; variables: {"params": its parameters}. Programs are compiled once
+    variables: {"params": its parameters}. Programs are compiled once
     for an encoder, its parameters' shapes and the chunk length, whatever the clip's length.
     Raises UserError for a clip without samples or with samples that are not finite.
     """
@@ -86,7 +85,7 @@ def encode_clip(
 
 
 def encode_chunks(
-    encoder: nn.Module,
+    encoder: AudioEncoder,
     variables: Mapping[str, Any],
     waveform: Samples,
     config: AudioConfig,
@@ -105,7 +104,7 @@ def encode_chunks(
         yield kept_frames(_encode(encoder, variables, *row, statistics), chunk)
 
 
-def made_ready(encoder: nn.Module, waveform: Samples) -> Samples:
+def made_ready(encoder: AudioEncoder, waveform: Samples) -> Samples:
     """A whole clip as its chunks are cut from it: at a level that speech is trained on (`level`),
     and as the encoder wants it.
 

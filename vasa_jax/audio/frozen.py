@@ -64,7 +64,7 @@ def stored_features(
     meet features that are not theirs. A damaged file is made anew. Raises UserError for sound that
     cannot be encoded and a folder that cannot be written.
     """
-    name = hashlib.sha256(np.ascontiguousarray(waveform)).hexdigest()[:32]
+    name = hashlib.sha256(np.ascontiguousarray(waveform).data).hexdigest()[:32]
     path = Path(folder) / STORE / encoder.identity / name[:2] / f"{name}.npy"
     try:
         return np.load(path, allow_pickle=False)

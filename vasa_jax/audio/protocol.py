@@ -24,7 +24,7 @@ Clips longer than a chunk. Some networks take statistics over the whole clip. `p
 `measure` let `chunks.encode_clip` take them over the clip before it encodes chunk by chunk.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 
@@ -33,19 +33,19 @@ from vasa_jax.typing import SAMPLES_PER_FRAME, Array, AudioFeatures, Bool, Float
 
 
 class Moments(NamedTuple):
-    """Count, mean and sum of squared deviations over time, per channel."""
+    """Number, mean and sum of squared deviations of steps in time, per channel."""
 
-    count: Float[Array, " b"]
+    steps: Float[Array, " b"]
     mean: Float[Array, "b c"]
     squares: Float[Array, "b c"]
 
     def merge(self, other: "Moments") -> "Moments":
         """The moments of both parts together (Chan, Golub and LeVeque 1979, eq. 2.1)."""
-        count = self.count + other.count
-        share = (other.count / jnp.maximum(count, 1))[:, None]
+        steps = self.steps + other.steps
+        share = (other.steps / jnp.maximum(steps, 1))[:, None]
         delta = other.mean - self.mean
-        squares = self.squares + other.squares + delta**2 * self.count[:, None] * share
-        return Moments(count, self.mean + delta * share, squares)
+        squares = self.squares + other.squares + delta**2 * self.steps[:, None] * share
+        return Moments(steps, self.mean + delta * share, squares)
 
 
 class Peak(NamedTuple):
@@ -63,13 +63,25 @@ Statistics = Moments | Peak | None
 
 @runtime_checkable
 class AudioEncoder(Protocol):
-    """A Linen module from waveforms to features at 25 Hz; see the module's docstring for time.
+    """A Linen module from waveforms to features at 25 Hz; see the module's docstring for time."""
 
-    sets_level: whether `prepare` brings any clip to one level.
-    """
+    @property
+    def dim(self) -> int:
+        """Channels of its features."""
+        ...
 
-    dim: int
-    sets_level: bool
+    @property
+    def sets_level(self) -> bool:
+        """Whether `prepare` brings any clip to one level."""
+        ...
+
+    def init(self, *args: Any, **kwargs: Any) -> Any:
+        """Linen's."""
+        ...
+
+    def apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Linen's."""
+        ...
 
     def __call__(
         self,

@@ -7,6 +7,7 @@ the network is meant to stay frozen (or to be fine-tuned without that reparametr
 
 import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -75,7 +76,9 @@ class Wav2Vec2Shape:
                 "which is neither 'group' nor 'layer'"
             )
         known = {f.name for f in fields(cls)}
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known
+        }
         return cls(**values)
 
 
@@ -105,7 +108,7 @@ class ClipNorm(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
 
     def __call__(self, x: Float[Array, "b t c"], moments: Moments) -> Float[Array, "b t c"]:
-        variance = moments.squares / jnp.maximum(moments.count, 1)[:, None]
+        variance = moments.squares / jnp.maximum(moments.steps, 1)[:, None]
         gain = jax.lax.rsqrt(variance + self.eps)[:, None] * self.scale
         return (x.astype(jnp.float32) - moments.mean[:, None]) * gain + self.bias
 
@@ -212,7 +215,7 @@ def normalise(waveform: Waveform, num_samples: Int[Array, " b"]) -> Waveform:
     """Zero mean and unit variance over each row's real samples; zero beyond them."""
     mask = before(waveform.shape[1], num_samples)
     moments = moments_of(waveform[..., None], mask)
-    variance = moments.squares / jnp.maximum(moments.count, 1)[:, None]
+    variance = moments.squares / jnp.maximum(moments.steps, 1)[:, None]
     return jnp.where(mask, (waveform - moments.mean) * jax.lax.rsqrt(variance + 1e-7), 0)
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 
 from vasa_jax.audio.ctranslate2 import load_ctranslate2
+from vasa_jax.audio.protocol import AudioEncoder
 from vasa_jax.audio.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Shape
 from vasa_jax.audio.whisper import WhisperEncoder, WhisperShape
 from vasa_jax.errors import UserError
@@ -33,7 +33,7 @@ _WAV2VEC2_HEADS = (
 _WHISPER_HEADS = ("decoder.", "model.decoder.", "proj_out.")
 
 
-def load_audio_weights(encoder: nn.Module, path: Path | str) -> dict:
+def load_audio_weights(encoder: AudioEncoder, path: Path | str) -> dict:
     """Parameters of a Wav2Vec2 or Whisper encoder from a published file.
 
     path: a Hugging Face model.safetensors or, for Whisper, a CTranslate2 model.bin. A config.json
@@ -77,13 +77,15 @@ def whisper_params(encoder: WhisperEncoder, arrays: Mapping[str, np.ndarray], wh
     return _place(encoder, arrays, _whisper_table(encoder.shape), where)
 
 
-def abstract_params(encoder: nn.Module) -> dict:
+def abstract_params(encoder: AudioEncoder) -> dict:
     """The shapes of an encoder's parameters; allocates nothing."""
     waveform = jax.ShapeDtypeStruct((1, SAMPLE_RATE), jnp.float32)
     return jax.eval_shape(encoder.init, jax.random.key(0), waveform)["params"]
 
 
-def _place(encoder: nn.Module, arrays: Mapping[str, np.ndarray], table: Table, where: str) -> dict:
+def _place(
+    encoder: AudioEncoder, arrays: Mapping[str, np.ndarray], table: Table, where: str
+) -> dict:
     kind = type(encoder).__name__
     missing, unknown = sorted(set(table) - set(arrays)), sorted(set(arrays) - set(table))
     if missing:
@@ -167,7 +169,7 @@ def _wav2vec2_table(shape: Wav2Vec2Shape) -> Table:
 
 
 def _whisper_table(shape: WhisperShape) -> Table:
-    table = {"embed_positions.weight": ("network/positions", (0, 1))}
+    table: Table = {"embed_positions.weight": ("network/positions", (0, 1))}
     table |= _conv("conv1", "conv1") | _conv("conv2", "conv2") | _norm("layer_norm", "norm")
     for i in range(shape.encoder_layers):
         source, name = f"layers.{i}", f"layers_{i}"

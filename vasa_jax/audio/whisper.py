@@ -6,6 +6,7 @@ motion model has no use for it.
 """
 
 from dataclasses import dataclass, fields
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -157,9 +158,10 @@ class WhisperEncoder(nn.Module):
         """The scaled log-mel, 4 steps a frame, clipped at 80 dB below the clip's peak."""
         waveform, frames = valid_frames(waveform, num_samples)
         power = log_power(waveform, self.shape.num_mel_bins)
-        if statistics is None:
-            statistics = self._peak(power, before(power.shape[1], 4 * frames + _TAIL))
-        power = jnp.maximum(power[:, :-_TAIL], statistics.value[:, None, None] - 8.0)
+        peak = cast(Peak | None, statistics)  # what `measure` made
+        if peak is None:
+            peak = self._peak(power, before(power.shape[1], 4 * frames + _TAIL))
+        power = jnp.maximum(power[:, :-_TAIL], peak.value[:, None, None] - 8.0)
         return (power + 4.0) / 4.0
 
     def _peak(self, power: Array, mask: Array) -> Peak:

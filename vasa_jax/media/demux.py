@@ -53,9 +53,8 @@ def open_media(path: str | os.PathLike, what: str) -> Any:
     name = os.fspath(path)
     with media_errors(name, "make sure that it is a complete media file, or convert it anew"):
         # Tags in odd encodings must not make a file unreadable; nor may a playlist fetch others.
-        container = av.open(
-            str(file), options={"protocol_whitelist": "file"}, **_lenient_tags(av.__version__)
-        )
+        lenient: dict[str, Any] = _lenient_tags(av.__version__)
+        container = av.open(str(file), "r", options={"protocol_whitelist": "file"}, **lenient)
     form = container.format.name
     if form == "tty" or "image2" in form or (form.endswith("_pipe") and form != "gif_pipe"):
         container.close()

@@ -154,7 +154,7 @@ def write_image(path: str | os.PathLike, array: PortraitArray) -> None:
         )
     pending = PendingFile(path, "image")
     try:
-        Image.fromarray(array).save(pending.temporary, **options)
+        Image.fromarray(array).save(pending.temporary, None, **options)
     except OSError as error:
         pending.discard()
         raise UserError(

@@ -46,14 +46,12 @@ class EnergyMix:
         samples = block.astype(np.float64)
         fade = np.exp(-count / rate / _MEMORY_SECONDS)
         self._power = self._power * fade + samples @ samples.T
-        earlier = self._row
         heard = self._power.diagonal().max() > _SILENT * _MEMORY_SECONDS * rate
-        if heard or earlier is None:
-            self._row = self._decide()
-        if earlier is None:
-            earlier = self._row
+        row = self._decide() if heard or self._row is None else self._row
+        earlier = row if self._row is None else self._row
+        self._row = row
         ramp = np.linspace(0, 1, count, endpoint=False)
-        mixed = (earlier @ samples) * (1 - ramp) + (self._row @ samples) * ramp
+        mixed = (earlier @ samples) * (1 - ramp) + (row @ samples) * ramp
         return mixed[None].astype(np.float32)
 
     def _decide(self) -> Float[np.ndarray, " c"]:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -25,9 +26,9 @@ def as_srgb(image: Image.Image, profile: bytes, tell: Callable[[str], None]) -> 
         from PIL import ImageCms
 
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        mode = _SPACES.get(source.profile.xcolor_space.strip())
-        if mode != image.mode and (mode, image.mode) != ("RGB", "L"):
-            space = source.profile.xcolor_space.strip()
+        space = source.profile.xcolor_space.strip()
+        mode = _SPACES.get(space)
+        if mode is None or (mode != image.mode and (mode, image.mode) != ("RGB", "L")):
             tell(
                 f"its colour profile is for {space}, the picture is {image.mode}: colours are "
                 "read as sRGB"
@@ -46,7 +47,8 @@ def as_srgb(image: Image.Image, profile: bytes, tell: Callable[[str], None]) -> 
             error = np.asarray(ImageCms.applyTransform(probe, convert)).astype(int)
             if np.abs(error - np.asarray(probe.convert("RGB"))).max() <= _SAME:
                 return image
-        return ImageCms.applyTransform(image.convert(mode), convert)
+        # Only a transform in place, which this is not, gives None.
+        return cast(Image.Image, ImageCms.applyTransform(image.convert(mode), convert))
     # Little CMS gives up in as many ways as profiles are broken; a build may also lack it.
     except Exception as error:
         reason = str(error) or type(error).__name__

@@ -1,7 +1,7 @@
 """A sound file as a stream of float blocks on the presentation's time axis."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import chain
 from typing import Any
 
@@ -108,7 +108,7 @@ class Soundtrack:
             raise NoSoundError(f"{self.name!r} has a codec that FFmpeg cannot decode; {_ADVICE}")
         if not count:
             raise NoSoundError(f"{self.name!r} has no audio track; give a file with sound")
-        problem = None
+        problems = []
         for number in range(count):
             if number:  # demuxing one stream has skipped the packets of the others
                 self._container.close()
@@ -117,8 +117,8 @@ class Soundtrack:
                 self._start(decodable_streams(self._container, "audio")[number])
                 return
             except NoSoundError as error:
-                problem = problem or error
-        raise problem
+                problems.append(error)
+        raise problems[0]
 
     def _start(self, stream: Any) -> None:
         self._stream, context = stream, stream.codec_context
@@ -150,7 +150,9 @@ class Soundtrack:
                 f"{_MIN_RATE}..{_MAX_RATE}; it is damaged or mislabelled: {_ADVICE}"
             )
 
-    def blocks(self, rate: int, channels: int, by_energy: bool = False) -> Iterator[Block]:
+    def blocks(
+        self, rate: int, channels: int, by_energy: bool = False
+    ) -> Generator[Block, None, None]:
         """Decode to (channels, n) float32 at `rate`; 1 or 2 channels, not clipped to [-1, 1].
 
         Memory stays flat. The file is closed when the iterator ends or is dropped. by_energy: mix

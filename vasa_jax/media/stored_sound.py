@@ -55,7 +55,7 @@ class StoredSound:
             raise ValueError(f"stored sound is read in its order, not with a step of {step}")
         samples = np.empty(max(stop - start, 0), np.float32)
         self._file.seek(start * _BYTES)
-        self._file.readinto(memoryview(samples).cast("B"))
+        self._file.readinto(samples.view(np.uint8))
         return samples
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:

@@ -64,7 +64,7 @@ class _Reader:
             raise
 
     def _prepare(self, path: str | os.PathLike) -> None:
-        self._choose(path)
+        self.first = self._choose(path)
         width, height = self.first.width, self.first.height
         if min(width, height) < _MIN_SIDE or max(width, height) > _MAX_SIDE:
             raise UserError(
@@ -75,8 +75,8 @@ class _Reader:
         self.stored_size = (width, height)
         self.size = self._shown_size(self.first)
 
-    def _choose(self, path: str | os.PathLike) -> None:
-        """Take the first stream that gives a frame."""
+    def _choose(self, path: str | os.PathLike) -> Any:
+        """The first frame, of the first stream that gives one, which is taken."""
         count = len(decodable_streams(self.container, "video"))
         if not count and any(not is_cover(s) for s in self.container.streams.video):
             raise UserError(f"{self.name!r} has a codec that FFmpeg cannot decode; {_ADVICE}")
@@ -92,9 +92,9 @@ class _Reader:
             self.fps = float(rate) if 0 < rate <= 1000 else float(FPS)
             self.zero = time_zero(self.container, self.stream)
             self.frames = decoded_frames(self.container, self.stream)
-            self.first = next(self.frames, None)
-            if self.first is not None:
-                return
+            first = next(self.frames, None)
+            if first is not None:
+                return first
         raise UserError(f"{self.name!r} has no frame that can be decoded; {_ADVICE}")
 
     def _square_size(self, frame: Any) -> tuple[int, int]:

@@ -6,10 +6,10 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from fractions import Fraction
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from vasa_jax.media.files import PendingFile
 from vasa_jax.media.places import check_kept
 from vasa_jax.media.soundtrack import Soundtrack
 from vasa_jax.typing import FPS, Frames
+
+if TYPE_CHECKING:
+    import av
 
 __all__ = ["VideoWriter", "frame_count"]
 
@@ -134,7 +137,8 @@ class VideoWriter:
                 options={"movflags": "+faststart"} if kind != "matroska" else {},
             )
             options = _ENCODERS[encoder](crf, self._size[0])
-            self._stream = self._container.add_stream(encoder, rate=self._fps, options=options)
+            stream = self._container.add_stream(encoder, rate=self._fps, options=options)
+        self._stream = cast("av.VideoStream", stream)  # of an encoder of `_ENCODERS`
         context = self._stream.codec_context
         context.width, context.height = self._size
         context.pix_fmt = "yuv420p"
@@ -243,6 +247,8 @@ def _check_encoder(encoder: str) -> None:
 class _Sound:
     """The audio stream of a video being written, fed up to the time of the picture."""
 
+    _blocks: Generator[np.ndarray, None, None] | None  # None: all is encoded
+
     def __init__(self, container: Any, source: Soundtrack, seconds: float | None):
         self._container, self._source = container, source
         channels = min(source.source_channels, 2)
@@ -258,12 +264,12 @@ class _Sound:
     def advance(self, seconds: float) -> None:
         """Encode until `seconds` are reached or the sound ends."""
         while self._blocks is not None and self._written < seconds * self._rate:
-            self._next()
+            self._encode(next(self._blocks, None))
 
-    def _next(self) -> None:
+    def _encode(self, block: np.ndarray | None) -> None:
+        """Encode a block (channels, n) of the source; None or one past the limit closes it."""
         import av
 
-        block = next(self._blocks, None)
         if block is not None and self._limit is not None:
             block = block[:, : self._limit - self._written]
         if block is None or block.shape[1] == 0:
@@ -279,7 +285,7 @@ class _Sound:
     def finish(self) -> None:
         """Encode the rest, however much longer than the picture it is."""
         while self._blocks is not None:
-            self._next()
+            self._encode(next(self._blocks, None))
         self._container.mux(self._stream.encode(None))
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vasa_jax.typing import Array, Float, Image, UInt8
 
@@ -100,7 +101,7 @@ def invert(matrix: Float[Array, "b 2 3"]) -> Float[Array, "b 2 3"]:
 
 
 def warp(
-    images: Float[Array, "b h w c"], matrix: Float[Array, "b 2 3"], size: int
+    images: Float[Array, "b h w c"], matrix: Float[Array | np.ndarray, "b 2 3"], size: int
 ) -> Float[Array, "b {size} {size} c"]:
     """Bilinear samples of `images` at matrix (x, y, 1) for every chip pixel (x, y), in pixels.
 

@@ -123,7 +123,8 @@ class _Reader:
     """Reads arrays by name and remembers which were read."""
 
     def __init__(self, state: Mapping[str, np.ndarray]):
-        self.state, self.seen = state, set()
+        self.state = state
+        self.seen: set[str] = set()
 
     def get(self, key: str) -> np.ndarray:
         if key not in self.state:

@@ -106,6 +106,12 @@ def cut(image: PortraitArray, square: tuple[float, float, float]) -> UInt8[np.nd
     return out
 
 
+def box_of(candidate: Float[np.ndarray, "17"]) -> Box:
+    """Left, top, width and height of a row of candidates, in pixels."""
+    x, y, w, h = (float(v) for v in candidate[:4])
+    return x, y, w, h
+
+
 def overlap(a: Box, b: Box) -> tuple[float, float]:
     """Intersection over union, and intersection over the smaller box, of two (x, y, w, h)."""
     w = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
@@ -126,8 +132,8 @@ def suppress(candidates: Candidates) -> Candidates:
     rest = candidates[np.argsort(-candidates[:, 16], kind="stable")]
     kept = []
     while len(rest):
-        best = tuple(float(v) for v in rest[0, :4])
-        same = np.array([overlap(best, tuple(float(v) for v in row[:4]))[0] for row in rest])
+        best = box_of(rest[0])
+        same = np.array([overlap(best, box_of(row))[0] for row in rest])
         same = same > OVERLAP
         same[0] = True  # an empty box overlaps nothing, not even itself
         group = rest[same]

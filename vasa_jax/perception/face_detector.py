@@ -141,7 +141,7 @@ def _search(
 ) -> list[Face]:
     found = []
     for level in levels:
-        for square in blazeface.squares(*image.shape[:2], level):
+        for square in blazeface.squares(image.shape[0], image.shape[1], level):
             blob = _blob(blazeface.cut(image, square), 1 / 127.5, 127.5)
             regressors, logits = detector(blob)
             found.append(blazeface.decode(regressors[0], logits[0, :, 0], square))
@@ -152,13 +152,13 @@ def _search(
             # Once more from where the landmarks say the face is: less jitter, better roll.
             points = _landmarks(image, roi_from_landmarks(points), mesh)
         if points is not None:
-            faces.append(Face(tuple(float(v) for v in row[:4]), float(row[16]), points))
+            faces.append(Face(blazeface.box_of(row), float(row[16]), points))
     return _merge(faces)
 
 
 def _merge(faces: list[Face]) -> list[Face]:
     """One face where several candidates led to the same landmarks; the best score stays."""
-    kept = []
+    kept: list[Face] = []
     for face in sorted(faces, key=lambda f: -f.score):
         hull = _hull(face.landmarks)
         if all(max(blazeface.overlap(hull, _hull(k.landmarks))) < 0.5 for k in kept):

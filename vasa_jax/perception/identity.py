@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import jax
 import numpy as np
@@ -46,16 +47,18 @@ def identity_network(name: str, params: Mapping, shrink: int = 1) -> IdentityNet
     """
     params = jax.lax.stop_gradient(params)
     if name == "dlib":
-        network, alignment = DlibIdentity(), DLIB
+        network: DlibIdentity | IResNet = DlibIdentity()
+        alignment = DLIB
     elif name.removeprefix("arcface-") in DEPTHS:
-        network, alignment = IResNet(DEPTHS[name.removeprefix("arcface-")]), ARCFACE
+        network = IResNet(DEPTHS[name.removeprefix("arcface-")])
+        alignment = ARCFACE
     else:
         raise UserError(
             f"unknown identity network {name!r} (known: dlib, arcface-r50, arcface-r100)"
         )
 
     def apply(chips: Chips) -> tuple[Float[Array, "b e"], Features]:
-        return network.apply({"params": params}, chips)
+        return cast(tuple[Array, Features], network.apply({"params": params}, chips))
 
     return IdentityNetwork(apply, alignment, shrink)
 

@@ -20,8 +20,11 @@ from vasa_jax.errors import UserError
 
 AXES = ("data", "fsdp", "tensor")
 
-LOGICAL_TO_MESH = {"batch": ("data", "fsdp"), "hidden": "tensor"}
-"""Which mesh axes carry a logical axis; logical axes that are not named here stay whole."""
+BATCH_AXES = ("data", "fsdp")
+"""The mesh axes that split the examples of a batch."""
+
+LOGICAL_TO_MESH = {"hidden": "tensor"}
+"""The mesh axis that splits a logical axis of parameters; those not named here stay whole."""
 
 PARAMETER_AXES = (
     # A pair of layers shares a hidden axis: the first makes a part of it on each device, the second
@@ -104,12 +107,12 @@ class Layout:
 
     def batch(self, microbatches: bool = False) -> NamedSharding:
         """Examples split over data and fsdp; with `microbatches` they are the second axis."""
-        axes = LOGICAL_TO_MESH["batch"]
+        axes = BATCH_AXES
         return NamedSharding(self.mesh, PartitionSpec(*((None, axes) if microbatches else (axes,))))
 
     def batch_ways(self) -> int:
         """Into how many parts a batch is split."""
-        return math.prod(self.mesh.shape[axis] for axis in LOGICAL_TO_MESH["batch"])
+        return math.prod(self.mesh.shape[axis] for axis in BATCH_AXES)
 
     def shardings(self, tree: Any, *, stored: bool = True) -> Any:
         """A NamedSharding for each array (or ShapeDtypeStruct) of a tree of training state."""
@@ -145,7 +148,7 @@ class Layout:
             # Nothing to split; and with a tensor axis XLA's partitioner refuses manual axes of
             # size 1 ("must be in (partial) manual partitioning mode").
             return function
-        rows, axes = self.batch().spec, LOGICAL_TO_MESH["batch"]
+        rows, axes = self.batch().spec, BATCH_AXES
 
         def own(parameters, *examples):
             # Each device's own copy from the start: a custom gradient of a parameter (a volume

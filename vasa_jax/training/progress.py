@@ -1,7 +1,7 @@
 """What a training run tells its user while it runs, and how fast the hardware goes."""
 
 import sys
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 PEAK_BF16 = {
     "a100": 312e12,
@@ -102,7 +102,7 @@ def peak_flops(device_kind: str, precision: str) -> float | None:
     return next((peak for name, peak in PEAK_BF16.items() if name in kind), None)
 
 
-def program_flops(compiled: object, accumulate: int = 1) -> float | None:
+def program_flops(compiled: Any, accumulate: int = 1) -> float | None:
     """FLOPs of one step on one device, by XLA's own count of the compiled program, or None.
 
     XLA counts the body of a loop once, so the count is multiplied by the number of microbatches;

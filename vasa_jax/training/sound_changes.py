@@ -38,8 +38,8 @@ def other_room(rng: np.random.Generator, wave: Float[np.ndarray, " n"]) -> Float
     found = np.fft.irfft(spectrum * shape * level, len(wave))
     if rng.random() < NOISE_SHARE:
         redness = rng.uniform(0.0, 1.0)
-        noise = np.fft.rfft(rng.standard_normal(len(wave)))
-        noise = np.fft.irfft(noise / audible**redness, len(wave))
+        white = np.fft.rfft(rng.standard_normal(len(wave)))
+        noise = np.fft.irfft(white / audible**redness, len(wave))
         loud = np.sqrt(np.square(found).mean()) * 10 ** (-rng.uniform(*NOISE) / 20)
         found = found + noise * loud / max(np.sqrt(np.square(noise).mean()), 1e-9)
     return np.clip(found, -1, 1).astype(np.float32)

@@ -43,8 +43,13 @@ def decode(frames: Sequence[bytes]) -> Frames:
     """The pictures of a clip, RGB."""
     import cv2
 
-    pictures = [cv2.imdecode(np.frombuffer(f, np.uint8), cv2.IMREAD_COLOR) for f in frames]
-    return np.stack([cv2.cvtColor(p, cv2.COLOR_BGR2RGB) for p in pictures])
+    def rgb(content: bytes) -> np.ndarray:
+        picture = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError("a frame is no picture that OpenCV can decode")
+        return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+    return np.stack([rgb(frame) for frame in frames])
 
 
 def find_landmarks(
@@ -144,7 +149,7 @@ def table(pairs: Pairs) -> str:
 
     truth, found = pairs.truth, pairs.found
     if "rotation" in truth:
-        a, b = (np.float64(t["rotation"]) for t in (truth, found))
+        a, b = (t["rotation"].astype(np.float64) for t in (truth, found))
         product = rotation_matrices(a).swapaxes(1, 2) @ rotation_matrices(b)
         cosine = (np.trace(product, axis1=1, axis2=2) - 1) / 2
         row("head rotation, deg", np.degrees(np.arccos(np.clip(cosine, -1, 1))))

@@ -66,6 +66,7 @@ def _fields(data: bytes) -> dict[int, list]:
         number, wire = key >> 3, key & 7
         if wire == 0:
             value, at = _varint(data, at)
+            fields.setdefault(number, []).append(value)
         else:
             if wire == 2:
                 size, at = _varint(data, at)
@@ -73,11 +74,11 @@ def _fields(data: bytes) -> dict[int, list]:
                 size = 8 if wire == 1 else 4
             else:
                 raise ValueError(f"unknown wire type {wire}")
-            value = data[at : at + size]
+            content = data[at : at + size]
             at += size
-            if len(value) != size:
+            if len(content) != size:
                 raise ValueError("it ends too early")
-        fields.setdefault(number, []).append(value)
+            fields.setdefault(number, []).append(content)
     return fields
 
 

@@ -14,4 +14,5 @@ class ScaleDistance:
 
     def __call__(self, track: FaceTrack) -> float:
         """The clip's distance; 1 for a head whose eye corners are `EYE_SPAN` apart."""
+        assert track.pose is not None
         return float(np.exp(-np.mean(track.pose.log_scale, dtype=np.float64)))

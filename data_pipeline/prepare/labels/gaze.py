@@ -50,6 +50,7 @@ class IrisGaze:
 
     def __call__(self, track: FaceTrack) -> Float[np.ndarray, "t 2"]:
         """Yaw and pitch in radians against the camera's axes, right and up positive."""
+        assert track.pose is not None
         landmarks = track.landmarks.astype(np.float64)
         vertices = self._face.vertices
         _, scale, _ = weighted_similarity(

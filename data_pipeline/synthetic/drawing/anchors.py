@@ -33,7 +33,7 @@ def find_anchors(mesh: Mesh) -> Anchors:
     def nearest(point):
         return int(body[np.argmin(np.linalg.norm(at - point, axis=1))])
 
-    corners = []
+    corners = []  # right, left
     for sign, side in ((-1, "r"), (1, "l")):
         strips = [np.unique(mesh.parts[f"helper-{side}-eyelashes-{k}"].vertex) for k in (1, 2)]
         ball, _ = eyeball(mesh, rest, side)
@@ -42,6 +42,7 @@ def find_anchors(mesh: Mesh) -> Anchors:
             np.argmax(sign * lash[:, 0] - 2.0 * np.maximum(lash[:, 2] - ball[:, 2].max(), 0))
         ]
         corners.append(nearest(out))
+    right, left = corners
     middle = np.abs(at[:, 0]) < 0.15
     face = middle & (at[:, 1] > 6.7) & (at[:, 1] < 7.2)
     nose = int(body[face][np.argmax(at[face][:, 2])])
@@ -79,7 +80,7 @@ def find_anchors(mesh: Mesh) -> Anchors:
         "jaw": (at[:, 1] < 6.6) & (at[:, 1] > 6.1) & (at[:, 2] > 0.55) & (mesh.turn[body] > 0.8),
     }
     chosen = [_scatter(body[regions[name]], rest, count) for name, count in REGIONS]
-    return Anchors(tuple(corners), nose, tuple(mouth), lips, np.concatenate(chosen))
+    return Anchors((right, left), nose, (mouth[0], mouth[1]), lips, np.concatenate(chosen))
 
 
 def _scatter(vertices, rest, count):

@@ -38,17 +38,17 @@ def find_assets(folder: Path) -> Assets:
             skins[room.name] = found[0]
     eyes = {p.stem: p for p in pictures(folder / "eyes" / "materials") if p.stem.endswith("_eye")}
 
-    def worn(name: str) -> dict[str, Path]:
+    def proxies(name: str) -> dict[str, Path]:
         rooms = sorted((folder / name).glob("*"))
         return {room.name: room for room in rooms if proxy_files(room) is not None}
 
-    found = Assets(skins, eyes, worn("eyebrows"), worn("eyelashes"), worn("hair"))
-    if not any(found):
+    assets = Assets(skins, eyes, proxies("eyebrows"), proxies("eyelashes"), proxies("hair"))
+    if not any(assets):
         raise UserError(
             f"{folder}: holds none of MakeHuman's {', '.join(ROOMS)}; --assets takes a "
             "folder in MakeHuman's own layout"
         )
-    return found
+    return assets
 
 
 def pictures(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ import numpy as np
 
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import Mesh, mask_files
 from vasa_jax.data_pipeline.synthetic.drawing.skin import SIZE, Maps
+from vasa_jax.errors import UserError
 
 _VERTEX = """#version 330
 in vec3 place; in vec2 uv; out vec3 P;
@@ -35,6 +36,8 @@ def surface_maps(context, mesh: Mesh) -> Maps:
     masks = {}
     for name, path in mask_files().items():
         grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        if grey is None:
+            raise UserError(f"{path}: cannot be read as a picture; delete it to fetch it anew")
         grey = cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
         masks[name] = grey.astype(np.float32) / 255
     return Maps(place, masks["lips"], masks["eyelids"], masks["ears"], masks["inside-mouth"])

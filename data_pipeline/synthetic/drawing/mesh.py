@@ -146,19 +146,19 @@ def _compact(folder: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(folder / "faceunits.zip") as archive:
         matrix = np.zeros((len(kept), 3, len(ARKIT)), np.float32)
         for k, name in enumerate(ARKIT):
-            at, moved = _read_target(archive.read(f"{name}.target"))
-            inside = number[at] >= 0
-            matrix[number[at[inside]], :, k] = moved[inside]
+            rows, moved = _read_target(archive.read(f"{name}.target"))
+            inside = number[rows] >= 0
+            matrix[number[rows[inside]], :, k] = moved[inside]
     arrays["arkit"] = matrix.reshape(-1, len(ARKIT))
     for name in FOLDERS:
         with zipfile.ZipFile(folder / f"{name}.zip") as archive:
             members = [m for m in archive.namelist() if m.endswith(".target.gz")]
             for member in members:
-                at, moved = _read_target(gzip.decompress(archive.read(member)))
-                inside = number[at] >= 0
+                rows, moved = _read_target(gzip.decompress(archive.read(member)))
+                inside = number[rows] >= 0
                 if inside.any():
                     stem = member.removesuffix(".target.gz")
-                    arrays[f"target/{stem}/at"] = number[at[inside]].astype(np.int32)
+                    arrays[f"target/{stem}/at"] = number[rows[inside]].astype(np.int32)
                     arrays[f"target/{stem}/by"] = moved[inside].astype(np.float32)
     return arrays
 
@@ -195,7 +195,8 @@ def _brows_stay(arkit: np.ndarray, rest: np.ndarray) -> np.ndarray:
 
 def read_obj(path: Path) -> tuple[np.ndarray, np.ndarray, dict[str, list]]:
     """Vertices, texture coordinates, and the faces of each group as (vertex, texture) pairs."""
-    vertices, uv, groups, group = [], [], {}, ""
+    vertices, uv, group = [], [], ""
+    groups: dict[str, list] = {}
     for line in path.read_text().splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "v":

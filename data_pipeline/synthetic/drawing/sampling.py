@@ -115,7 +115,7 @@ def draw(seed: int, folder: Path | None) -> Identity:
         shape=draw_shape(load_mesh(), rng),
         age=age,
         sex=sex,
-        ancestry=tuple(float(a) for a in ancestry),
+        ancestry=_triple(ancestry),
         muscle=float(rng.uniform(-0.5, 0.7)),
         weight=float(np.clip(0.6 * rng.standard_normal(), -0.9, 1.0)),
         skin=skin,
@@ -227,7 +227,13 @@ def _glasses(seed: int, age: float, hair) -> Glasses | None:
 
 
 def _colour(values) -> tuple[float, float, float]:
-    return tuple(round(float(np.clip(v, 0, 1)), 4) for v in values)
+    r, g, b = (round(float(np.clip(v, 0, 1)), 4) for v in values)
+    return r, g, b
+
+
+def _triple(values) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in values)
+    return x, y, z
 
 
 def _hair_chances(dark: bool, age: float) -> np.ndarray:
@@ -266,11 +272,11 @@ def _light(rng) -> Light:
     sky = rng.uniform(0.2, 0.36) * (1 + 0.06 * rng.uniform(-1, 1, 3))
     return Light(
         key=towards(side * rng.uniform(0.1, 1.1), rng.uniform(0.1, 0.8)),
-        key_colour=tuple(float(v) for v in key),
+        key_colour=_triple(key),
         fill=towards(-side * rng.uniform(0.4, 1.3), rng.uniform(-0.2, 0.4)),
-        fill_colour=tuple(float(v) for v in fill),
-        sky=tuple(float(v) for v in sky),
-        ground=tuple(float(v) for v in sky * rng.uniform(0.35, 0.7)),
+        fill_colour=_triple(fill),
+        sky=_triple(sky),
+        ground=_triple(sky * rng.uniform(0.35, 0.7)),
     )
 
 

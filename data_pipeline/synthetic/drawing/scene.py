@@ -49,7 +49,9 @@ class Scene:
         import moderngl
 
         try:
-            self.context = moderngl.create_context(standalone=True, backend="egl")
+            # The stubs take every setting for a dictionary.
+            egl: Any = "egl"
+            self.context = moderngl.create_context(standalone=True, backend=egl)
         except Exception as error:  # glcontext raises plain Exception
             raise UserError(
                 f"cannot draw heads: no EGL context ({error}); on Debian install "
@@ -63,14 +65,14 @@ class Scene:
             ("eye", shaders.EYE),
             ("shell", shaders.SHELL),
         )
-        self._programs = {
+        self._programs: dict[str, Any] = {
             name: self.context.program(vertex_shader=shaders.VERTEX, fragment_shader=source)
             for name, source in sources
         }
         self._target = self.context.framebuffer(
             [self.context.texture((side, side), 4)], self.context.depth_renderbuffer((side, side))
         )
-        self._place_program = self.context.program(
+        self._place_program: Any = self.context.program(
             vertex_shader=shaders.VERTEX, fragment_shader=shaders.PLACE
         )
         self._place_target = self.context.framebuffer(
@@ -79,7 +81,7 @@ class Scene:
         )
         self.context.enable(moderngl.DEPTH_TEST | moderngl.BLEND)
         self.context.blend_func = moderngl.ONE, moderngl.ONE_MINUS_SRC_ALPHA
-        self._held: list = []
+        self._held: list[Any] = []
         self._surfaces: list[_Surface] = []
         self._ball, self._ball_triangles = sphere()
 

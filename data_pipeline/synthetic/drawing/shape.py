@@ -68,9 +68,8 @@ def axes(mesh: Mesh) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
                 break
         else:
             root, k = short, 1
-        sides = list(found.get(root, ((), ())))
-        sides[k] = both
-        found[root] = tuple(sides)
+        low_side, high_side = found.get(root, ((), ()))
+        found[root] = (both, high_side) if k == 0 else (low_side, both)
     return found
 
 

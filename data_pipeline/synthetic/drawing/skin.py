@@ -69,7 +69,7 @@ def paint(
     look, rng = identity.skin, np.random.default_rng((identity.seed, 11))
     x, y, z = np.moveaxis(maps.place, -1, 0)
     side = np.abs(x)
-    colour = np.broadcast_to(np.array(look.colour, np.float32), (SIZE, SIZE, 3)).copy()
+    colour: np.ndarray = np.broadcast_to(np.array(look.colour, np.float32), (SIZE, SIZE, 3)).copy()
     blotch, fine = noise(rng, SIZE, 24), noise(rng, SIZE, 256, 2)
     if photo is None:
         patchy, rough = rng.uniform(0.004, 0.018), rng.uniform(0.006, 0.02)

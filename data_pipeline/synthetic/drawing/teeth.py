@@ -67,7 +67,7 @@ def paint_teeth(mouth: Mouth, name: str) -> UInt8[np.ndarray, "r c 4"]:
     side = np.linspace(-1, 1, columns) > 0
     h = np.linspace(HEIGHT, 0, rows)[:, None]
     tooth = np.array(mouth.teeth, np.float32)
-    colour = np.broadcast_to(tooth, (rows, columns, 3)).copy()
+    colour: np.ndarray = np.broadcast_to(tooth, (rows, columns, 3)).copy()
     gum = np.array(mouth.gums, np.float32)
     crown = np.zeros((rows, columns))
     shade = np.ones((rows, columns))

@@ -66,7 +66,9 @@ def crops_of(
     return DynEncoderBatch(crop, **mirrored({name: labels[name] for name in NAMES}, draws.flip))
 
 
-def smooth_warps(moves: Float[Array, "b 4 4 2"], size: int) -> Float[Array, "b {size} {size} 2"]:
+def smooth_warps(
+    moves: Float[Array | np.ndarray, "b 4 4 2"], size: int
+) -> Float[Array, "b {size} {size} 2"]:
     """Smooth symmetric displacements (x, y) in pixels (`face_crops.smooth_warp`)."""
     return image_ops.along_both(_cubic(size), symmetric(moves, size))
 

@@ -1,7 +1,9 @@
 """Groups of swaps, as they lie in files, into the arrays of a pool: on the host, with numpy."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import jax
 import numpy as np
 
 from recipes.demo.on_device.pool import GroupArrays
@@ -44,10 +46,10 @@ def rows_of(
     if len(people) != counts[0]:
         raise ValueError(f"{group.group_id}: {len(people)} numbers for {counts[0]} people")
     images = np.stack([decode_rgb(content, size) for content in group.images])
-    masks = np.stack([decode_grey(content, size)[..., 0] for content in group.masks])
+    masks = np.stack([decode_grey(content, size)[..., 0] for content in group.masks or ()])
     chosen = np.array([choose_swap(group, rng, tries) for _ in range(swaps)], np.int32)
-    flow, seen = _flows(group, chosen)
-    return GroupArrays(
+    flow, seen = _flows(counts, group.places or [], chosen)
+    fields: dict[str, Any] = dict(  # numpy in the place of JAX's arrays
         images=images.reshape(*counts, *images.shape[1:]),
         masks=masks.reshape(*counts, *masks.shape[1:]),
         rotation=group.rotation,
@@ -61,6 +63,7 @@ def rows_of(
         flow=flow,
         seen=seen,
     )
+    return GroupArrays(**fields)
 
 
 def to_arrays(
@@ -72,15 +75,14 @@ def to_arrays(
     """
     numbers = {name: n for n, name in enumerate(sorted({x for g in groups for x in g.identity}))}
     rows = [rows_of(g, [numbers[name] for name in g.identity], swaps, rng, tries) for g in groups]
-    return GroupArrays(*(np.stack(values) for values in zip(*rows, strict=True)))
+    return jax.tree.map(lambda *values: np.stack(values), *rows)
 
 
 def _flows(
-    group: SwapGroup, chosen: Int[np.ndarray, "q 6"]
+    counts: tuple[int, int, int], stored: Sequence[bytes], chosen: Int[np.ndarray, "q 6"]
 ) -> tuple[Float[np.ndarray, "q 3 f f 2"], UInt8[np.ndarray, "q 3 f f"]]:
     """Where the source's pixels are in the targets of every swap; swaps of one source share the
-    search tree of its places."""
-    counts = group.counts()
+    search tree of its places. stored: `SwapGroup.places`."""
     by_source: dict[tuple[int, int, int], list[tuple[int, tuple]]] = {}
     for number, swap in enumerate(chosen.tolist()):
         shown = dict(zip(PICTURES, transfer_indices(swap), strict=True))
@@ -88,9 +90,9 @@ def _flows(
         by_source.setdefault(shown["source"], []).append((number, targets))
 
     def places(place):
-        return decode_places(group.places[int(np.ravel_multi_index(place, counts))])
+        return decode_places(stored[int(np.ravel_multi_index(place, counts))])
 
-    found = [None] * len(chosen)
+    found: list[np.ndarray] = [np.empty(0)] * len(chosen)  # each is replaced below
     for source, asked in by_source.items():
         different = list(dict.fromkeys(place for _, targets in asked for place in targets))
         flows = correspond(places(source), [places(place) for place in different])

@@ -27,6 +27,9 @@ __all__ = [
     "warp",
 ]
 
+AnyArray = Array | np.ndarray
+"""Draws and matrices are made by code that numpy shares."""
+
 EXACT = jax.lax.Precision.HIGHEST
 """Of products: a tensor-float one would move samples by tenths of a pixel."""
 
@@ -39,7 +42,7 @@ def draw_colours(
     return augment.colour_matrices(jax.random.uniform(key, (batch, 4), minval=low, maxval=high))
 
 
-def recolour(images: Image, matrices: Float[Array, "b 3 4"]) -> Image:
+def recolour(images: Image, matrices: Float[AnyArray, "b 3 4"]) -> Image:
     """The pictures under their colour matrices, clipped once."""
     columns = jnp.moveaxis(matrices, 2, 0)[:, :, None, None]
     # Sums of products by hand: one pass together with what comes before and after.
@@ -47,14 +50,14 @@ def recolour(images: Image, matrices: Float[Array, "b 3 4"]) -> Image:
     return jnp.clip(mixed, 0.0, 1.0)
 
 
-def mirror(images: Array, where: Bool[Array, " b"]) -> Array:
+def mirror(images: Array, where: Bool[AnyArray, " b"]) -> Array:
     """Pictures (b, h, w, …) of any type, left and right exchanged where asked."""
     where = where.reshape(-1, *[1] * (images.ndim - 1))
     return jnp.where(where, images[:, :, ::-1], images)
 
 
 def along_both(
-    matrix: Float[np.ndarray, "n s"], field: Float[Array, "b s s c"]
+    matrix: Float[np.ndarray, "n s"], field: Float[AnyArray, "b s s c"]
 ) -> Float[Array, "b n n c"]:
     """The same matrix applied along rows and along columns."""
     field = jnp.einsum("iy,byxc->bixc", matrix, field, precision=EXACT)
@@ -69,7 +72,7 @@ def draw_warps(key: Key[Array, ""], spread: float, batch: int) -> Float[Array, "
 
 
 def thin_plate(
-    displacement: Float[Array, "b 25 2"], size: int
+    displacement: Float[AnyArray, "b 25 2"], size: int
 ) -> Float[Array, "b {size} {size} 2"]:
     """Where each pixel is taken from, (x, y) in pixels (`augment.thin_plate`)."""
     side = augment.LATTICE + 1
@@ -96,7 +99,7 @@ def warp(images: Float[Array, "b h w c"], places: Float[Array, "b i j 2"]) -> Ar
     return sample(images, last - jnp.abs(last - jnp.mod(places, 2 * last)))
 
 
-def keep_box(images: Image, boxes: Float[Array, "b 4"], fill: Float[Array, "b 3"]) -> Image:
+def keep_box(images: Image, boxes: Float[AnyArray, "b 4"], fill: Float[Array, "b 3"]) -> Image:
     """The pictures inside of boxes (left, top, right, bottom, shares), one colour outside."""
     height, width = images.shape[1:3]
     edges = jnp.round(boxes * np.array([width, height] * 2, np.float32))

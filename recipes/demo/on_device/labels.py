@@ -1,7 +1,10 @@
 """Single pictures of a pool: which are drawn, what is known of them, and what mirroring does."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from recipes.demo.on_device.pool import GroupArrays, rows_at
 from vasa_jax.data_pipeline.loading.pairs import FLIPS
@@ -16,7 +19,7 @@ def sample_cells(
 ) -> tuple[Int[Array, " b"], ...]:
     """Group, person, pose and expression of `batch` pictures, any of the first `count` (at least 1)
     groups alike."""
-    ends = (count, *pool.images.shape[1:4])
+    ends: tuple[Any, ...] = (count, *pool.images.shape[1:4])
     keys = jax.random.split(key, len(ends))
     return tuple(jax.random.randint(k, (batch,), 0, end) for k, end in zip(keys, ends, strict=True))
 
@@ -36,7 +39,7 @@ def labels_of(
     }
 
 
-def mirrored(labels: dict[str, Array], where: Bool[Array, " b"]) -> dict[str, Array]:
+def mirrored(labels: dict[str, Array], where: Bool[Array | np.ndarray, " b"]) -> dict[str, Array]:
     """Labels by name, as of the mirrored pictures where asked."""
 
     def choose(name, value):

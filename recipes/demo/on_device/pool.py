@@ -1,6 +1,6 @@
 """Groups of exact swaps as arrays on the device, which grow while training goes on."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def group_struct(
     """Shapes of a pool. size, flow_size: sides of pictures and flows, pixels."""
     g, i, p, d, q = groups, people, poses, expressions, swaps
 
-    def array(dtype, *shape: int) -> jax.ShapeDtypeStruct:
+    def array(dtype, *shape: int) -> Any:  # a description in the place of an array
         return jax.ShapeDtypeStruct((g, *shape), dtype)
 
     f32 = jnp.float32

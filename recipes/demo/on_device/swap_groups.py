@@ -1,5 +1,7 @@
 """Exact swaps for stage 1 out of a pool on the device: what `swap_groups` does on the host."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -105,7 +107,9 @@ def transfers_of(
     # Of driver and swap the motion encoder sees one: only that picture is read.
     person, *rest = shown["driver"]
     shown["driver"] = (jnp.where(draws.own, shown["swap"][0], person), *rest)
-    large, rendered, views = {}, {}, {}
+    large: dict[str, Any] = {}
+    rendered: dict[str, Any] = {}
+    views: dict[str, Any] = dict.fromkeys(VIEWS)
     for name, place in shown.items():
         large[name], rendered[name] = _picture(pool, (group, *place), draws, size)
     seen = {"source_view": "source", "driver_view": "driver", "swap_view": "driver"}
@@ -115,15 +119,15 @@ def transfers_of(
             views[view] = make_views(large[name], rendered[name].points, how, draws.views[key])
         elif size < large[name].shape[1] or key != "source":
             views[view] = large[name]
-    flow = _flows(pool, group, number, draws.flip)
+    flows = jnp.moveaxis(_flows(pool, group, number, draws.flip), 1, 0)
+    views |= dict(zip(FLOWS, flows, strict=True))
     people = pool.people
     return from_swaps(
         SwapBatch(
             **rendered,
             source_identity=rows_at(people, group, swap[:, 0]),
             driver_identity=rows_at(people, group, swap[:, 1]),
-            **{name: views.get(name) for name in VIEWS},
-            **dict(zip(FLOWS, jnp.moveaxis(flow, 1, 0), strict=True)),
+            **views,
         ),
         draws.own,
     )

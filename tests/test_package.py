@@ -1,5 +1,7 @@
 """What is installed is what is in the tree, and it imports where data packages are missing."""
 
+import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -32,10 +34,13 @@ def test_every_package_of_the_tree_is_in_the_wheel():
     assert set(PROJECT["tool"]["setuptools"]["packages"]) == packages
 
 
-def test_requirements_are_the_base_install():
+def test_requirements_are_the_base_install_and_what_data_and_training_need():
     lines = (ROOT / "requirements.txt").read_text().splitlines()
-    wanted = [line for line in lines if line and not line.startswith("#")]
-    assert wanted == PROJECT["project"]["dependencies"]
+    listed = [line for line in lines if line and not line.startswith("#")]
+    extras = PROJECT["project"]["optional-dependencies"]
+    groups = (PROJECT["project"]["dependencies"], extras["data"], extras["train"])
+    oracle = [line for line in extras["dev"] if line.startswith("transformers")]
+    assert listed == list(dict.fromkeys(line for group in (*groups, oracle) for line in group))
 
 
 def test_jax_builds_with_the_slow_scatter_are_excluded_everywhere():
@@ -49,7 +54,8 @@ def test_jax_builds_with_the_slow_scatter_are_excluded_everywhere():
 IMPORT_ALL = """
 import sys
 for name in ("grain", "tensorflow_datasets", "av", "torch", "transformers", "tensorflow",
-             "moderngl", "onnx", "onnxruntime", "matplotlib", "apache_beam", "array_record"):
+             "moderngl", "onnx", "onnxruntime", "matplotlib", "apache_beam", "array_record",
+             "tensorboardX", "huggingface_hub", "hama"):
     sys.modules[name] = None  # importing it now raises ImportError
 import importlib
 for name in sys.argv[1:]:
@@ -66,6 +72,32 @@ def test_every_module_imports_without_data_packages():
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
+
+
+def _imports(path: Path, modules: set[str]) -> set[str]:
+    """The modules that a file imports, wherever in it; a name of a package is that module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & modules or {node.module}
+    return found & modules
+
+
+def test_the_import_graph_has_no_circles():
+    """Imports within functions count; the package's door, which opens `pipeline` late, does not."""
+    paths = {}
+    for name in ("vasa_jax", "configs", "data_pipeline"):
+        prefix = "" if name == "vasa_jax" else "vasa_jax."
+        for path in (ROOT / name).rglob("*.py"):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            paths[prefix + ".".join(part for part in parts if part != "__init__")] = path
+    door = paths.pop("vasa_jax")
+    assert door.name == "__init__.py"
+    graph = {name: _imports(path, paths.keys()) - {name} for name, path in paths.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # CycleError names the circle
 
 
 def test_the_package_knows_nothing_of_recipes():

@@ -75,7 +75,7 @@ def test_a_command_under_nohup_goes_on(tmp_path):
 CREW = """
 import sys, time
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
-from vasa_jax.errors import exit_with
+from vasa_jax.signals import exit_with
 from tests.test_signals import work
 
 if __name__ == "__main__":

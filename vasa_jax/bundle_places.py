@@ -6,7 +6,7 @@ from pathlib import Path
 
 import vasa_jax
 from vasa_jax.config import DEFAULT_NAME
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, require_modules
 
 FILES = ("config.json", "model.safetensors")
 """Of a bundle."""
@@ -43,12 +43,9 @@ def _from_hub(address: str) -> Path:
     found = _HUB_NAME.fullmatch(address)
     if found is None:
         raise UserError(f"--checkpoint {address}: give hf://OWNER/NAME or hf://OWNER/NAME@REVISION")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise UserError(
-            f"--checkpoint {address}: needs huggingface_hub; pip install it, or give a folder"
-        ) from None
+    require_modules("huggingface_hub")
+    from huggingface_hub import snapshot_download
+
     try:
         # Nothing else of the repository is of use here.
         folder = snapshot_download(

@@ -10,7 +10,7 @@ import sys
 
 import vasa_jax
 from vasa_jax.device import device_problem
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, explain_missing
 from vasa_jax.signals import Ended, end_cleanly
 from vasa_jax.streams import outliving_readers
 
@@ -83,6 +83,10 @@ def _run(argv: list[str]) -> int:
             return arguments.run(arguments) or 0
     except UserError as error:
         return _fail(error)
+    except ModuleNotFoundError as error:
+        if (explained := explain_missing(error)) is None:
+            raise
+        return _fail(explained)
     except KeyboardInterrupt:
         print("vasa-jax: interrupted", file=sys.stderr)
         return 130

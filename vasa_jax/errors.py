@@ -1,8 +1,30 @@
-"""The one error class that a user sees as a single line."""
+"""The error that a user sees as a single line, and what to install where a package is missing."""
 
-import sys
-from collections.abc import Callable
-from typing import NoReturn
+import importlib.util
+
+__all__ = [
+    "EXTRAS",
+    "UserError",
+    "explain_missing",
+    "require",
+    "require_extra",
+    "require_modules",
+]
+
+EXTRAS = {
+    "apache_beam": "beam",
+    "grain": "train",
+    "hama": "phonemes",
+    "huggingface_hub": "hub",
+    "importlib_resources": "data",
+    "matplotlib": "data",
+    "moderngl": "data",
+    "onnx": "data",
+    "onnxruntime": "data",
+    "tensorboardX": "train",
+    "tensorflow_datasets": "data",
+}
+"""Modules that the base install lacks, and the extra of `vasa-jax` that brings each."""
 
 
 class UserError(Exception):
@@ -21,17 +43,27 @@ def require(condition: bool, message: str) -> None:
         raise UserError(message)
 
 
-def exit_with(main: Callable[[], int]) -> NoReturn:
-    """End this process with main's exit status; a UserError becomes one line and status 2, and a
-    signal that ends the process 128 and its number."""
-    from vasa_jax.signals import Ended, end_cleanly
+def require_modules(*names: str) -> None:
+    """Raise UserError unless all these modules of `EXTRAS` are installed; imports none of them."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        extras = sorted({EXTRAS[name] for name in missing})
+        raise UserError(
+            f"needs {', '.join(missing)}, which the base install lacks: "
+            f'pip install "vasa-jax[{",".join(extras)}]"'
+        )
 
+
+def require_extra(extra: str) -> None:
+    """Raise UserError unless every module of an extra is installed."""
+    require_modules(*(name for name, place in EXTRAS.items() if place == extra))
+
+
+def explain_missing(error: ModuleNotFoundError) -> UserError | None:
+    """The error to show where a module of `EXTRAS` cannot be imported; None for any other."""
+    name = (error.name or "").partition(".")[0]
     try:
-        with end_cleanly():
-            status = main()
-        raise SystemExit(status)
-    except Ended as ended:
-        raise SystemExit(ended.exit_code) from None
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        require_modules(*({name} & EXTRAS.keys()))
+    except UserError as shown:
+        return shown
+    return None

@@ -9,13 +9,16 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NoReturn
 
+from vasa_jax.errors import UserError, explain_missing
 from vasa_jax.media.files import remove_pending
 
-__all__ = ["Ended", "end_cleanly", "leave_signals_to_parent"]
+__all__ = ["Ended", "end_cleanly", "exit_with", "leave_signals_to_parent"]
 
 SIGNALS = {
     number: signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
@@ -73,6 +76,26 @@ def end_cleanly() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         watch.stop()
+
+
+def exit_with(main: Callable[[], int]) -> NoReturn:
+    """End this process with main's exit status; a UserError becomes one line and status 2, and a
+    signal that ends the process 128 and its number."""
+    try:
+        with end_cleanly():
+            status = main()
+        raise SystemExit(status)
+    except Ended as ended:
+        raise SystemExit(ended.exit_code) from None
+    except UserError as error:
+        shown = error
+    except ModuleNotFoundError as error:
+        explained = explain_missing(error)
+        if explained is None:
+            raise
+        shown = explained
+    print(f"error: {shown}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def leave_signals_to_parent() -> None:

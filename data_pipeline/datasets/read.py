@@ -8,7 +8,7 @@ from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.datasets import features
 from vasa_jax.data_pipeline.datasets.builders import CLIPS, NAMES, SWAPS
 from vasa_jax.data_pipeline.swaps import SwapGroup
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, require_modules
 
 INFO_NAME = "dataset_info.json"
 VERSIONS = "[0-9]*.[0-9]*.[0-9]*"
@@ -87,7 +87,7 @@ def find_dataset(folder: Path, kind: str = CLIPS) -> Path | None:
 def open_dataset(folder: Path, kind: str = CLIPS) -> Dataset:
     """The dataset of a kind at or below `folder`.
 
-    Raises UserError when there is none, or it cannot be read.
+    Raises UserError when there is none, it cannot be read, or TFDS is not installed.
     """
     if not Path(folder).is_dir():
         raise UserError(
@@ -100,6 +100,7 @@ def open_dataset(folder: Path, kind: str = CLIPS) -> Dataset:
             f"{folder}: holds no dataset of {kind}; make one by `vasa-jax prepare` or "
             "`vasa-jax synth`"
         )
+    require_modules("tensorflow_datasets")
     table = _metadata(place)
     try:
         splits = {

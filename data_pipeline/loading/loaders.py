@@ -24,7 +24,7 @@ from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.data_pipeline.loading.stream import Stream
 from vasa_jax.data_pipeline.loading.transfer_examples import PICTURES
 from vasa_jax.data_pipeline.loading.transforms import KINDS, ExampleTransform
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, require_modules
 from vasa_jax.face.batch import FaceBatch, SwapBatch
 from vasa_jax.face.exact import from_swaps
 from vasa_jax.training.pose_step import PoseBatch, pose_struct
@@ -78,6 +78,7 @@ class _Loader(ABC):
         process_index: int | None = None,
         process_count: int | None = None,
     ):
+        require_modules("grain", "tensorflow_datasets")
         host = jax.process_index() if process_index is None else process_index
         hosts = jax.process_count() if process_count is None else process_count
         size = config.train_face.batch if batch is None else batch

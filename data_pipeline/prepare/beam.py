@@ -17,7 +17,7 @@ from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.pool import Outcome, WorkerDied
 from vasa_jax.data_pipeline.prepare.report import from_json, to_json
 from vasa_jax.data_pipeline.prepare.sources import Source
-from vasa_jax.errors import UserError
+from vasa_jax.errors import UserError, require_modules
 
 
 def beam_jobs(flags: str) -> Callable[..., Iterator[Outcome]]:
@@ -104,9 +104,8 @@ def _read(line: dict[str, Any]) -> Outcome:
 
 
 def _beam() -> Any:
-    try:
-        import apache_beam
-        import apache_beam.options.pipeline_options
-    except ImportError:
-        raise UserError("--beam needs the package apache-beam; install vasa-jax[beam]") from None
+    require_modules("apache_beam")
+    import apache_beam
+    import apache_beam.options.pipeline_options
+
     return apache_beam

@@ -3,7 +3,6 @@
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -11,30 +10,15 @@ from vasa_jax.data_pipeline.prepare.clip_job import CLIPS
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.place import CARD, PLOTS, SIGNATURE
-from vasa_jax.data_pipeline.prepare.plots import draw_plots
-from vasa_jax.data_pipeline.prepare.report import step_totals
+from vasa_jax.data_pipeline.prepare.plots import Labels, draw_plots
+from vasa_jax.data_pipeline.prepare.report import Result, step_totals
 from vasa_jax.data_pipeline.prepare.split import SPLITS
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.seen import LEAST
-from vasa_jax.typing import EMOTIONS, FPS, Float
-
-if TYPE_CHECKING:
-    from vasa_jax.data_pipeline.prepare.run import Result
+from vasa_jax.typing import EMOTIONS, FPS
 
 MOST_CLIPS = 20_000
 """Clips whose labels the histograms are drawn from, evenly spread, where there are more."""
-
-
-class Labels(NamedTuple):
-    """The labels of f frames of c clips, as `vasa_jax.data_pipeline.clip.Clip` has them."""
-
-    rotation: Float[np.ndarray, "f 3"]
-    gaze: Float[np.ndarray, "f 2"]
-    main_gaze: Float[np.ndarray, "c 2"]
-    distance: Float[np.ndarray, " c"]
-    emotion: Float[np.ndarray, "c 8"]
-    quality: Float[np.ndarray, " c"]
-    seconds: Float[np.ndarray, " c"]
 
 
 def read_labels(files: list[Path]) -> Labels:
@@ -50,7 +34,7 @@ def read_labels(files: list[Path]) -> Labels:
     return Labels(*(np.concatenate(rows[name]) for name in Labels._fields))
 
 
-def write_card(out: Path, result: "Result", options: PrepareOptions, labellers: Labellers) -> Path:
+def write_card(out: Path, result: Result, options: PrepareOptions, labellers: Labellers) -> Path:
     """out/README.md with plots below out/plots; returns its path.
 
     result: of `vasa_jax.data_pipeline.prepare.run.prepare_folder`.
@@ -88,7 +72,7 @@ def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _counts(result: "Result") -> str:
+def _counts(result: Result) -> str:
     rows = []
     for split in (*SPLITS, None):
         clips = [
@@ -111,7 +95,7 @@ def _counts(result: "Result") -> str:
     return f"## Counts\n\n{table}\n\nVideos: {videos}.{left}"
 
 
-def _steps(result: "Result") -> str:
+def _steps(result: Result) -> str:
     rows = [
         [
             row.step,
@@ -149,7 +133,7 @@ def _numbers(labels: Labels) -> str:
     return f"## Labels\n\n{table}\n\nStrongest emotion of the clips: {emotions}.{held}"
 
 
-def _failures(result: "Result", most: int = 100) -> str:
+def _failures(result: Result, most: int = 100) -> str:
     rows = [[r.name, r.message] for r in result.reports if not r.clips]
     notes = Counter(note for r in result.reports for note in r.notes)
     parts = []

@@ -3,22 +3,31 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from vasa_jax.data_pipeline.prepare.report import SourceReport
-from vasa_jax.typing import EMOTIONS, FPS
-
-if TYPE_CHECKING:
-    from vasa_jax.data_pipeline.prepare.card import Labels
+from vasa_jax.typing import EMOTIONS, FPS, Float
 
 FILES = ("pose.png", "gaze.png", "clips.png", "emotion.png", "discards.png")
 _COLOUR = "#3b6ea5"
 
 
+class Labels(NamedTuple):
+    """The labels of f frames of c clips, as `vasa_jax.data_pipeline.clip.Clip` has them."""
+
+    rotation: Float[np.ndarray, "f 3"]
+    gaze: Float[np.ndarray, "f 2"]
+    main_gaze: Float[np.ndarray, "c 2"]
+    distance: Float[np.ndarray, " c"]
+    emotion: Float[np.ndarray, "c 8"]
+    quality: Float[np.ndarray, " c"]
+    seconds: Float[np.ndarray, " c"]
+
+
 def draw_plots(
-    folder: Path, labels: "Labels | None", reports: Sequence[SourceReport]
+    folder: Path, labels: Labels | None, reports: Sequence[SourceReport]
 ) -> dict[str, Path]:
     """PNG files in `folder`, by the words that describe them. labels None: the discards only."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,6 +89,24 @@ def write_json(path: Path, content: Any) -> None:
         else (json.dumps(content, indent=1) + "\n")
     )
     write_whole(path, "report", text)
+
+
+class Result(NamedTuple):
+    """reports: of every video, in order. splits: of every person who has a clip. dataset: the TFDS
+    folder, None where no clip was left. left_out: by ending, the number of files that were taken
+    for no videos."""
+
+    reports: list[SourceReport]
+    splits: dict[str, str]
+    dataset: Path | None
+    left_out: Mapping[str, int] = {}
+
+    def clips(self, split: str | None = None) -> int:
+        return sum(
+            len(r.clips)
+            for r in self.reports
+            if split is None or self.splits.get(r.identity) == split
+        )
 
 
 class StepTotal(NamedTuple):

@@ -1,10 +1,10 @@
 """`vasa-jax prepare`: a folder of videos to a TFDS dataset, a report and a data card."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from vasa_jax import zoo
 from vasa_jax.data_pipeline.prepare.clip_job import CLIPS, failed, prepare_source
@@ -13,6 +13,7 @@ from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
 from vasa_jax.data_pipeline.prepare.place import REPORT, SUMMARY, check_place
 from vasa_jax.data_pipeline.prepare.pool import Outcome, run_jobs
 from vasa_jax.data_pipeline.prepare.report import (
+    Result,
     SourceReport,
     StepTotal,
     step_totals,
@@ -38,24 +39,6 @@ class Progress(Protocol):
     def error(self, text: str) -> None: ...
 
     def event(self, kind: str, **values: Any) -> None: ...
-
-
-class Result(NamedTuple):
-    """reports: of every video, in order. splits: of every person who has a clip. dataset: the TFDS
-    folder, None where no clip was left. left_out: by ending, the number of files that were taken
-    for no videos."""
-
-    reports: list[SourceReport]
-    splits: dict[str, str]
-    dataset: Path | None
-    left_out: Mapping[str, int] = {}
-
-    def clips(self, split: str | None = None) -> int:
-        return sum(
-            len(r.clips)
-            for r in self.reports
-            if split is None or self.splits.get(r.identity) == split
-        )
 
 
 def prepare_folder(

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.errors import UserError, exit_with
+from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
 from vasa_jax.perception import face_statistics as measure
+from vasa_jax.signals import exit_with
 from vasa_jax.typing import FPS, Float, Frames
 
 TOLERANCE = 0.2

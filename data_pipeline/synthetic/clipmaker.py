@@ -8,8 +8,9 @@ import numpy as np
 from vasa_jax.data_pipeline.clip import Clip
 from vasa_jax.data_pipeline.loading.image_codec import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.prepare.split import split_of
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, render_track
-from vasa_jax.data_pipeline.synthetic.identity import Identity, sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import Identity
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_id, name_of, person_seed
 from vasa_jax.data_pipeline.synthetic.recognise import recognise

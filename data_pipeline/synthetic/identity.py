@@ -1,6 +1,5 @@
 """Who a synthetic head is: everything about it that does not move, drawn from one seed."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 Colour = tuple[float, float, float]
@@ -193,14 +192,3 @@ def with_looks(identity: Identity, looks: Identity) -> Identity:
 def looks_of(identity: Identity) -> tuple:
     """What painted textures depend on: equal for people who differ in anything else alone."""
     return tuple(getattr(identity, name) for name in LOOKS)
-
-
-def sample_identity(seed: int, assets: Path | None = None) -> Identity:
-    """The person of a seed; the same seed and assets give the same person.
-
-    assets: folder of MakeHuman's CC0 assets, in MakeHuman's own layout (skins/, eyes/, eyebrows/,
-    eyelashes/, hair/); None paints everything. Raises UserError for a folder without them.
-    """
-    from vasa_jax.data_pipeline.synthetic.drawing.sampling import draw
-
-    return draw(seed, None if assets is None else Path(assets))

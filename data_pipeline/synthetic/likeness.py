@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vasa_jax.data_pipeline.synthetic.clipmaker import renderer
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.typing import ARKIT, Float, UInt8
 
 THRESHOLD = 0.6

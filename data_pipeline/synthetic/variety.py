@@ -17,7 +17,7 @@ import numpy as np
 
 from vasa_jax.data_pipeline.synthetic.casting import cast_people, summarise, tell, vectors_of
 from vasa_jax.data_pipeline.synthetic.clipmaker import renderer
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.likeness import (
     HEADER,
     SIZE,

@@ -235,6 +235,6 @@ def main(words: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    from vasa_jax.errors import exit_with
+    from vasa_jax.signals import exit_with
 
     exit_with(main)

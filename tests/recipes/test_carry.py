@@ -20,8 +20,8 @@ from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic import head
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.drawing.skin import SIZE
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.errors import UserError
 from vasa_jax.params import load_safetensors
 from vasa_jax.perception.loss_networks import loss_networks

@@ -122,9 +122,11 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.data_pipeline.prepare.options import PrepareOptions
     from vasa_jax.data_pipeline.prepare.report import step_totals
     from vasa_jax.data_pipeline.prepare.run import SUMMARY, prepare_folder, step_lines
-    from vasa_jax.errors import UserError
+    from vasa_jax.errors import UserError, require_modules
     from vasa_jax.inference.progress import Reporter
 
+    beam = () if arguments.beam is None else ("apache_beam",)
+    require_modules("tensorflow_datasets", "importlib_resources", "matplotlib", *beam)
     given = {k: v for k, v in vars(arguments).items() if k in PrepareOptions._fields}
     chosen = PrepareOptions(**{k: v for k, v in given.items() if v is not None})
     workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers

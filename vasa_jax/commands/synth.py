@@ -97,9 +97,10 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.data_pipeline.synthetic.corpus import synthesise
     from vasa_jax.data_pipeline.synthetic.plan import Plan, find_speech
     from vasa_jax.data_pipeline.synthetic.recognise import available
-    from vasa_jax.errors import UserError
+    from vasa_jax.errors import UserError, require_extra
     from vasa_jax.inference.progress import Reporter
 
+    require_extra("data")
     workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
     if workers < 0:
         raise UserError(f"--workers {workers} must be 0 or more")

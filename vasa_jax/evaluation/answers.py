@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vasa_jax.errors import UserError, exit_with
+from vasa_jax.errors import UserError
 from vasa_jax.evaluation.model_calls import decode, encode_motion
 from vasa_jax.evaluation.types import Model
 from vasa_jax.face.label_code import SCALE, label_read_in
@@ -24,6 +24,7 @@ from vasa_jax.media.files import write_whole
 from vasa_jax.media.folders import find_files
 from vasa_jax.perception.face_statistics import CHIN, FOREHEAD, lip_gap, mouth_inside
 from vasa_jax.perception.face_tracker import FaceTracker
+from vasa_jax.signals import exit_with
 from vasa_jax.typing import ARKIT, POSE_DIM, Float, PortraitArray
 
 PHOTOS = (".jpg", ".jpeg", ".png", ".webp")

@@ -1,8 +1,10 @@
-"""Scalars and sample grids of a run: TensorBoard, PNG files, and one JSON line per log step."""
+"""Scalars and sample grids of a training run: JSON lines, PNG files, and TensorBoard's event files
+where tensorboardX is installed (the extra `train`)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,21 +25,29 @@ def image_grid(
 
 
 class Logs:
-    """Writes to `folder`: logs/ for TensorBoard, metrics.jsonl, samples/NNNNNNNN.png."""
+    """Writes to `folder`: metrics.jsonl, samples/NNNNNNNN.png, and logs/ for TensorBoard.
 
-    def __init__(self, folder: Path, start: int = 0):
-        from tensorboardX import SummaryWriter
+    start: step that the run goes on from. note: gets a line where TensorBoard's files are left out.
+    """
 
+    def __init__(self, folder: Path, start: int = 0, note: Callable[[str], None] = lambda _: None):
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
-        # What an interrupted run logged after its last checkpoint is done again from there.
-        self._board = SummaryWriter(str(self._folder / "logs"), purge_step=start)
+        self._board: Any = None
+        try:
+            from tensorboardX import SummaryWriter
+        except ModuleNotFoundError:
+            note('no files for TensorBoard, which need: pip install "vasa-jax[train]"')
+        else:
+            # What an interrupted run logged after its last checkpoint is done again from there.
+            self._board = SummaryWriter(str(self._folder / "logs"), purge_step=start)
         self._lines = (self._folder / "metrics.jsonl").open("a")
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Log named numbers of a step."""
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
         self._lines.write(json.dumps({"step": step, **values}) + "\n")
         self._lines.flush()
 
@@ -47,9 +57,11 @@ class Logs:
         folder = self._folder / "samples"
         folder.mkdir(exist_ok=True)
         write_image(folder / f"{step:08d}.png", grid)
-        self._board.add_image(" | ".join(images), grid, step, dataformats="HWC")
+        if self._board is not None:
+            self._board.add_image(" | ".join(images), grid, step, dataformats="HWC")
 
     def close(self) -> None:
         """Flush and close the files."""
-        self._board.close()
+        if self._board is not None:
+            self._board.close()
         self._lines.close()

@@ -120,7 +120,7 @@ def train(
             progress.note(f"{workdir}: is at step {start} already")
             return Result(start, True, state)
         frozen = jax.device_put(task.frozen, program.frozen)
-        logs = Logs(workdir, start) if lead else None
+        logs = Logs(workdir, start, progress.note) if lead else None
         try:
             run = _Run(task, layout, program, checkpoints, logs, progress, total)
             return run(state, frozen, data, start)

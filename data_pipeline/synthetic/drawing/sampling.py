@@ -1,4 +1,4 @@
-"""People by chance: what `sample_identity` draws."""
+"""Random identities: `sample_identity` draws every attribute of a person from one seed."""
 
 from pathlib import Path
 
@@ -73,10 +73,14 @@ _DARK_EYED = np.array([0.4, 0.35, 0.15, 0.04, 0.03, 0.02, 0.01])
 _LIGHT_EYED = np.array([0.12, 0.18, 0.18, 0.14, 0.14, 0.14, 0.10])
 
 
-def draw(seed: int, folder: Path | None) -> Identity:
-    """See `vasa_jax.data_pipeline.synthetic.identity.sample_identity`."""
+def sample_identity(seed: int, assets: Path | None = None) -> Identity:
+    """The person of a seed; the same seed and assets give the same person.
+
+    assets: folder of MakeHuman's CC0 assets, in MakeHuman's own layout (skins/, eyes/, eyebrows/,
+    eyelashes/, hair/); None paints everything. Raises UserError for a folder without them.
+    """
     rng = np.random.default_rng((seed, 7))
-    assets = find_assets(folder) if folder is not None else None
+    found = None if assets is None else find_assets(Path(assets))
     ancestry = rng.dirichlet([0.12, 0.12, 0.12])
     main = ("african", "asian", "caucasian")[int(ancestry.argmax())]
     sex = float(np.clip(rng.choice([0.0, 1.0]) + 0.15 * rng.standard_normal(), 0, 1))
@@ -89,7 +93,7 @@ def draw(seed: int, folder: Path | None) -> Identity:
     hair_row = int(rng.choice(len(HAIR), p=_hair_chances(dark, age)))
     hair_colour = np.clip(HAIR[hair_row] * rng.uniform(0.8, 1.25), 0.02, 0.95)
     iris = IRIS[int(rng.choice(len(IRIS), p=_DARK_EYED if dark else _LIGHT_EYED))]
-    texture, eyes, brows, lashes, hair = _worn(rng, assets, main, sex, age)
+    texture, eyes, brows, lashes, hair = _worn(rng, found, main, sex, age)
     male = sex > 0.5
     beard = str(rng.choice(BEARDS)) if male and rng.random() < 0.45 else ""
     lips = np.clip(colour * np.array([0.98, 0.66, 0.66]) + 0.03 * rng.standard_normal(3), 0, 1)

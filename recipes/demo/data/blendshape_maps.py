@@ -11,7 +11,7 @@ from vasa_jax.data_pipeline.clip import EYE_SPAN
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.person import HEAD_WIDTH, Person
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.typing import ARKIT, Float
 
 AMOUNT = 0.5

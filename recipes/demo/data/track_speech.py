@@ -12,8 +12,8 @@ from pathlib import Path
 from recipes.demo.data.tracks import find_tracks, read_track
 from recipes.demo.stages.phoneme_pretrain import Spoken, gather, pretrain
 from vasa_jax.config import get_config
-from vasa_jax.errors import exit_with
 from vasa_jax.params import flatten, save_safetensors
+from vasa_jax.signals import exit_with
 
 
 def speech_of(folder: Path, limit: int | None = None) -> tuple[Spoken, Spoken | None]:

@@ -33,7 +33,8 @@ from vasa_jax.data_pipeline.synthetic.drawing.person import (
     LIFT,
     Person,
 )
-from vasa_jax.data_pipeline.synthetic.identity import Identity, sample_identity
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import Identity
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import (
     ClipJob,
@@ -46,8 +47,9 @@ from vasa_jax.data_pipeline.synthetic.plan import (
 )
 from vasa_jax.data_pipeline.synthetic.speech import SpeechClip
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
-from vasa_jax.errors import UserError, exit_with
+from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
+from vasa_jax.signals import exit_with
 from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLES_PER_FRAME, Float, Int, UInt8
 
 RECORD = "tracks.json"

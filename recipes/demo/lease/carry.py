@@ -21,11 +21,12 @@ from pathlib import Path
 
 from recipes.demo.lease.small_assets import shrink_assets
 from vasa_jax import int8, zoo
-from vasa_jax.errors import UserError, exit_with
+from vasa_jax.errors import UserError
 from vasa_jax.media.files import PendingFolder
 from vasa_jax.params import flatten, save_safetensors
 from vasa_jax.perception import lpips
 from vasa_jax.perception.vgg import FIRST_RELUS, VGG16_BLOCKS, used
+from vasa_jax.signals import exit_with
 
 __all__ = ["check_limit", "checkout_bytes", "pack_vgg", "write_manifest"]
 

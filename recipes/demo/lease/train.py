@@ -236,6 +236,6 @@ def _device() -> str:
 
 
 if __name__ == "__main__":
-    from vasa_jax.errors import exit_with
+    from vasa_jax.signals import exit_with
 
     exit_with(main)

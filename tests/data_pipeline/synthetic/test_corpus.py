@@ -20,8 +20,9 @@ from vasa_jax.data_pipeline.phonemes import INDEX
 from vasa_jax.data_pipeline.swaps import read_group
 from vasa_jax.data_pipeline.synthetic import clipmaker, corpus, swapping
 from vasa_jax.data_pipeline.synthetic.corpus import place_of, synthesise
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import Rendered
-from vasa_jax.data_pipeline.synthetic.identity import looks_of, sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import looks_of
 from vasa_jax.data_pipeline.synthetic.likeness import Portrait
 from vasa_jax.data_pipeline.synthetic.plan import (
     Plan,

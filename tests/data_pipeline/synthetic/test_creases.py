@@ -5,8 +5,8 @@ import pytest
 
 from tests import needs
 from vasa_jax.data_pipeline.synthetic.drawing.creases import CREASES, crease_depths
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.typing import ARKIT
 
 SIZE = 192

@@ -10,10 +10,11 @@ from vasa_jax.data_pipeline.synthetic import head
 from vasa_jax.data_pipeline.synthetic.drawing.assets import find_assets, proxy_files
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import read_obj
 from vasa_jax.data_pipeline.synthetic.drawing.proxies import fit, read_proxy
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.drawing.shape import macro_weights
 from vasa_jax.data_pipeline.synthetic.drawing.surfaces import Normals, sphere
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity, with_looks
+from vasa_jax.data_pipeline.synthetic.identity import with_looks
 from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT
 

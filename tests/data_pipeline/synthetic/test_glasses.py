@@ -8,8 +8,9 @@ from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.glasses import RIMS, SHAPES, lens_texture
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.person import Person
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
-from vasa_jax.data_pipeline.synthetic.identity import Glasses, sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import Glasses
 from vasa_jax.typing import ARKIT
 
 PLAIN = Glasses(

@@ -8,8 +8,8 @@ from vasa_jax.data_pipeline.synthetic.drawing.beard import STYLES as BEARDS
 from vasa_jax.data_pipeline.synthetic.drawing.beard import beard
 from vasa_jax.data_pipeline.synthetic.drawing.hair import STYLES, grid, grow, on_skin
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 from vasa_jax.data_pipeline.synthetic.drawing.anchors import find_anchors
 from vasa_jax.data_pipeline.synthetic.drawing.mesh import load_mesh
 from vasa_jax.data_pipeline.synthetic.drawing.oral import place_mouth
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.drawing.teeth import (
     HALF_ARCH,
     HEIGHT,
@@ -16,7 +17,7 @@ from vasa_jax.data_pipeline.synthetic.drawing.teeth import (
     paint_teeth,
 )
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
-from vasa_jax.data_pipeline.synthetic.identity import Mouth, sample_identity
+from vasa_jax.data_pipeline.synthetic.identity import Mouth
 from vasa_jax.typing import ARKIT
 
 LUMA = np.array([0.299, 0.587, 0.114])

@@ -10,8 +10,8 @@ from tests import needs
 from tests.data_pipeline.synthetic.talk import chatter
 from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic import clipmaker
+from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer, Rendered, render_track
-from vasa_jax.data_pipeline.synthetic.identity import sample_identity
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan, clip_jobs
 from vasa_jax.data_pipeline.synthetic.speech import parts_of

@@ -95,6 +95,18 @@ def base_install(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
 
 
+def test_only_these_files_of_the_library_import_what_an_extra_brings():
+    """All else of `vasa_jax` runs on the base install; `data_pipeline` is what `data` is for."""
+    found = {
+        path.relative_to(ROOT / "vasa_jax").as_posix()
+        for path in (ROOT / "vasa_jax").rglob("*.py")
+        for line in path.read_text().splitlines()
+        if (words := re.match(r"\s*(?:import|from) (\w+)", line)) and words[1] in EXTRAS
+    }
+    assert found == {"bundle_places.py", "evaluation/sheets.py", "training/logs.py"}
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("base_install")
 def test_the_base_install_generates(tmp_path):
     sound, out = write_wav(tmp_path / "a.wav", hum(0.5)), tmp_path / "out.mp4"

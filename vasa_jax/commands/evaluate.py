@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.commands.generate import load_pipeline
     from vasa_jax.data_pipeline.datasets.builders import CLIPS, SWAPS
     from vasa_jax.data_pipeline.prepare.labels import Labellers, parse_choices
-    from vasa_jax.errors import UserError
+    from vasa_jax.errors import UserError, require_modules
     from vasa_jax.evaluation import face_analysis, held_out
     from vasa_jax.evaluation.report import check_output_folder, write_report
     from vasa_jax.evaluation.run import evaluate
@@ -99,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.media.places import check_kept
 
     # All inputs are checked before the model is loaded.
+    require_modules("matplotlib", "tensorflow_datasets")
     labellers = Labellers(parse_choices(arguments.labeller))
     config = resolve_config(arguments.config, arguments.checkpoint, options.overrides(arguments))
     given = {"data": arguments.data, "checkpoint": arguments.checkpoint}

@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.data_pipeline.loading.loaders import is_dataset
-    from vasa_jax.errors import UserError
+    from vasa_jax.errors import UserError, require_modules
     from vasa_jax.inference.extract import extract_folder
     from vasa_jax.inference.progress import Reporter
     from vasa_jax.media.folders import find_videos
@@ -90,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"{arguments.videos}: is a dataset, with splits and sound of its own; "
             "leave out --val-share and --audio"
         )
+    else:
+        require_modules("tensorflow_datasets")
     report = Reporter(options.report_mode(arguments))
     with report.stage("load"):
         from vasa_jax.audio.frozen import load_frozen_encoder

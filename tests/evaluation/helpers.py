@@ -1,18 +1,21 @@
-"""A world whose pictures state their own truth: sixteen bits of every number, drawn as blocks.
+"""A toy world whose images encode their motion and identity, 16 bits a number, as blocks of pixels.
 
-A model of it can be perfect, or wrong in a way that is known, and a reader reads without error.
+Measurements are exact, and `ToyModel` is perfect but for faults of known size.
 """
 
 from types import SimpleNamespace
 
 import numpy as np
 
+from tests.data_pipeline.made import make_clip as make_labelled_clip
+from tests.data_pipeline.made import write_groups
+from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.evaluation.types import EvalClip, FaceMeasurements, MetricNetworks, Swaps
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.typing import EMOTIONS
 
 SIZE = 64
-FELT = ("happiness", "sadness", "anger", "surprise")
+SWEPT_EMOTIONS = ("happiness", "sadness", "anger", "surprise")
 NUMBERS = 14  # rotation 3, translation 3, log scale, gaze 2, mouth, four emotions
 MOUTH = 9
 RANGE = 4.0
@@ -20,8 +23,8 @@ BLOCK = 8
 POINTS = np.array([[0.4, 0.4], [0.6, 0.4], [0.5, 0.5], [0.45, 0.6], [0.55, 0.6]])
 
 
-def draw(identity, motion):
-    """(t, 64, 64, 3): red is the motion vectors' bits, green and blue who it is."""
+def render(identity, motion):
+    """Images (t, 64, 64, 3): red encodes the motion vectors, green and blue are the identity."""
     motion = np.asarray(motion, np.float64)
     bits = np.round((motion + RANGE / 2) / RANGE * 65535).astype(np.int64)
     red = np.zeros((len(motion), 64), np.uint8)
@@ -33,17 +36,17 @@ def draw(identity, motion):
     return picture
 
 
-def look(frames):
-    """(t, 14) motion vectors and (t, 2) identities."""
+def parse(frames):
+    """Motion vectors (t, 14) and identities (t, 2) of rendered images."""
     red = frames[:, BLOCK // 2 :: BLOCK, BLOCK // 2 :: BLOCK, 0].reshape(len(frames), -1)
     bits = red[:, 0 : 2 * NUMBERS : 2].astype(np.float64) * 256 + red[:, 1 : 2 * NUMBERS : 2]
     return bits / 65535 * RANGE - RANGE / 2, frames[:, 0, 0, 1:]
 
 
-def read(frames, video):
-    numbers, _ = look(frames)
+def measure(frames, video):
+    numbers, _ = parse(frames)
     emotion = np.zeros(8)
-    for i, name in enumerate(FELT):
+    for i, name in enumerate(SWEPT_EMOTIONS):
         emotion[EMOTIONS.index(name)] = numbers[:, MOUTH + 1 + i].mean()
     return FaceMeasurements(
         rotation=numbers[:, :3],
@@ -56,37 +59,31 @@ def read(frames, video):
     )
 
 
-def differ(a, b):
+def mean_difference(a, b):
     return np.abs(a.astype(float) - b).mean((1, 2, 3)) / 255
 
 
-def embed(frames, points):
-    """People are a unit apart for every eight levels of green."""
-    return look(frames)[1] / 8.0
+def identity_vector(frames, points):
+    """Eight levels of green or blue are one unit of identity distance."""
+    return parse(frames)[1] / 8.0
 
 
-NETWORKS = MetricNetworks(read, differ, embed)
+NETWORKS = MetricNetworks(measure, mean_difference, identity_vector)
 
 
 class ToyModel:
-    """Perfect, but for what its arguments say.
-
-    turned: yaw added to all pictures, radians. leak: of the yaw into the mouth. still: the dynamics
-    of the driver are ignored. late: frames that the mouth lags. open_lips: added to the mouth.
-    jumpy: size of a jump at every window's edge. deaf: commands are ignored. other_face: the
-    person's colour is changed.
-    """
+    """A perfect model with the given faults."""
 
     def __init__(
         self,
-        turned=0.0,
-        leak=0.0,
-        still=False,
-        late=0,
-        open_lips=0.0,
-        jumpy=0.0,
-        deaf=False,
-        other_face=0,
+        turned=0.0,  # yaw added to all images, radians
+        leak=0.0,  # of the yaw into the mouth
+        still=False,  # ignores the driver's dynamics
+        late=0,  # frames that the mouth lags
+        open_lips=0.0,  # added to the mouth
+        jumpy=0.0,  # jump at every window's edge
+        deaf=False,  # ignores the controls
+        other_face=0,  # added to the identity's colours
     ):
         self.__dict__.update(locals())
         self.config = SimpleNamespace(
@@ -94,10 +91,10 @@ class ToyModel:
         )
         self.stats = MotionStats(np.zeros(NUMBERS, np.float32), np.ones(NUMBERS, np.float32))
         self.batch = 4
-        self.motion_encoder = SimpleEncoder()
+        self.motion_encoder = ToyMotionEncoder()
 
     def encode(self, portrait):
-        motion, identity = look(portrait[None])
+        motion, identity = parse(portrait[None])
         return motion[0], identity[0] + np.uint8(self.other_face)
 
     def decode(self, source, motion):
@@ -108,7 +105,7 @@ class ToyModel:
         motion[:, MOUTH] += self.leak * motion[:, 1]
         motion[:, 1] += self.turned
         for i in range(0, len(motion), 6):
-            yield draw(identity, motion[i : i + 6])
+            yield render(identity, motion[i : i + 6])
 
     def audio(self, waveform):
         power = np.square(waveform.astype(np.float64)).reshape(-1, 640).mean(1)
@@ -116,30 +113,30 @@ class ToyModel:
 
     def generate_motion(self, sources, features, controls, seeds, *, sounds):
         found = []
-        for heard, wish, seed in zip(features, controls, seeds, strict=True):
-            t = np.arange(len(heard))
+        for loudness, control, seed in zip(features, controls, seeds, strict=True):
+            t = np.arange(len(loudness))
             motion = np.zeros((len(t), NUMBERS), np.float32)
             motion[:, 0] = 0.1 * np.sin(t / 7 + seed)
-            motion[:, MOUTH] = np.roll(heard[:, 0], self.late) + self.open_lips
+            motion[:, MOUTH] = np.roll(loudness[:, 0], self.late) + self.open_lips
             motion[:, 10:] = self.jumpy * (t // 20)[:, None]
             if not self.deaf:
-                motion[:, 7:9] = np.radians(wish.gaze)
-                motion[:, 6] = -np.log(wish.distance)
-                for name, share in wish.emotion or ():
-                    motion[:, 10 + FELT.index(name)] += share
+                motion[:, 7:9] = np.radians(control.gaze)
+                motion[:, 6] = -np.log(control.distance)
+                for name, share in control.emotion or ():
+                    motion[:, 10 + SWEPT_EMOTIONS.index(name)] += share
             found.append(motion)
         return found
 
 
-class SimpleEncoder:
+class ToyMotionEncoder:
     batch = 5
 
     def __call__(self, parts):
-        return np.concatenate([look(part)[0] for part in parts]).astype(np.float32)
+        return np.concatenate([parse(part)[0] for part in parts]).astype(np.float32)
 
 
 def make_clip(number, frames=60):
-    """A clip whose mouth is as open as its sound is loud, closed on every tenth frame: /p/."""
+    """A clip whose mouth opening is its loudness, closed on every tenth frame: /p/."""
     rng = np.random.default_rng((3, number))
     t = np.arange(frames)
     motion = np.zeros((frames, NUMBERS))
@@ -148,7 +145,7 @@ def make_clip(number, frames=60):
     motion[:, 7:9] = 0.2 * np.cos(t[:, None] / np.array([6, 9]))
     phonemes = np.where(t % 10 == 4, "p", "æ")
     motion[:, MOUTH] = np.where(phonemes == "p", 0.0, rng.uniform(0.1, 0.5, frames))
-    pictures = draw(np.array([number * 20, 7], np.uint8), motion)
+    pictures = render(np.array([number * 20, 7], np.uint8), motion)
     tone = np.sin(2 * np.pi * 25 * np.arange(640) / 640) * np.sqrt(2)  # of power 1 in a frame
     waveform = (motion[:, MOUTH, None] * tone).ravel().astype(np.float32)
     return EvalClip(
@@ -170,5 +167,15 @@ def make_swaps(number=0):
     for i, p, d in np.ndindex(2, 2, 2):
         motion = np.zeros((1, NUMBERS))
         motion[0, 1], motion[0, MOUTH] = 0.2 * p, 0.4 * d
-        images[i, p, d] = draw(np.array([50 * i + 5, 9], np.uint8), motion)[0]
+        images[i, p, d] = render(np.array([50 * i + 5, 9], np.uint8), motion)[0]
     return Swaps(f"group{number}", (f"a{number}", f"b{number}"), images)
+
+
+def write_held_out(folder):
+    """Clips and swaps as files: three people, one of them twice."""
+    for number, who in enumerate(("anna", "anna", "ben", "cleo")):
+        path = folder / "clips" / who / f"{number}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_clip(path, make_labelled_clip(number, who, frames=25))
+    (folder / "swaps").mkdir()
+    write_groups(folder / "swaps", 2)

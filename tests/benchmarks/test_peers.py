@@ -1,21 +1,16 @@
 """The torch peers compute what we compute: else their timings would mean nothing."""
 
-import sys
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
+from peers.run import difference, pairs, spread
+from peers.torch_decoder import TorchDecoder, load_flax, to_torch_volume
 
 from vasa_jax.config import get_config
 from vasa_jax.face.conv import Style, fold_weight_standardisation
 from vasa_jax.face.decoder import Decoder
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-from peers.run import difference, pairs, spread
-from peers.torch_decoder import TorchDecoder, load_flax, to_torch_volume
 
 
 def random_like(shapes, rng):

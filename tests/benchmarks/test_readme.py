@@ -1,14 +1,12 @@
 """The speed tables of benchmarks/README.md are what the committed results say."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import readme
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "benchmarks"))
-import readme  # noqa: E402
 
 
 def row(question, rate, **settings):

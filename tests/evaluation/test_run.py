@@ -1,11 +1,10 @@
-"""The truth as prediction is perfect in every figure; a known fault is reported as what it is."""
+"""Whole evaluations: the truth is perfect in every metric, a known fault has its known size."""
 
 import numpy as np
 import pytest
 
-from tests.evaluation import helpers as toy
+from tests.evaluation import helpers
 from vasa_jax.errors import UserError
-from vasa_jax.evaluation.disentanglement import draw_pairs
 from vasa_jax.evaluation.metric_specs import SECTIONS, check_targets
 from vasa_jax.evaluation.run import evaluate
 from vasa_jax.evaluation.statistics import Summary
@@ -13,12 +12,16 @@ from vasa_jax.evaluation.types import EvalClip, Settings
 from vasa_jax.inference.progress import Reporter
 
 SETTINGS = Settings(frames=6, seconds=2.4, seeds=2, sources=8, drivers=4, sweep_seconds=1.0)
-CLIPS = [toy.make_clip(n) for n in range(3)]
-SWAPS = [toy.make_swaps(n) for n in range(2)]
 
 
-def run(networks=toy.NETWORKS, clips=CLIPS, swaps=SWAPS, **faults):
-    model = toy.ToyModel(**faults)
+CLIPS = [helpers.make_clip(n) for n in range(3)]
+
+
+SWAPS = [helpers.make_swaps(n) for n in range(2)]
+
+
+def run(networks=helpers.NETWORKS, clips=CLIPS, swaps=SWAPS, **faults):
+    model = helpers.ToyModel(**faults)
     return evaluate(model, clips, swaps, len(swaps), networks, SETTINGS, Reporter("quiet"))
 
 
@@ -31,9 +34,9 @@ def mean(found, key):
     return found.summaries[key].mean
 
 
-def test_the_toy_reader_reads_what_was_drawn(rng):
-    motion = rng.uniform(-1.9, 1.9, (5, toy.NUMBERS))
-    numbers, who = toy.look(toy.draw(np.array([7, 200], np.uint8), motion))
+def test_the_helpers_measure_what_they_render(rng):
+    motion = rng.uniform(-1.9, 1.9, (5, helpers.NUMBERS))
+    numbers, who = helpers.parse(helpers.render(np.array([7, 200], np.uint8), motion))
     np.testing.assert_allclose(numbers, motion, atol=1e-4)
     assert (who == [7, 200]).all()
 
@@ -164,20 +167,20 @@ def test_a_face_that_leans_to_the_driver():
 
 def test_an_instrument_that_mixes_things_up_does_not_blame_the_model(perfect):
     def mixing(frames, video):
-        seen = toy.read(frames, video)
+        seen = helpers.measure(frames, video)
         look = seen.expression.copy()
         look[:, 2] += 0.5 * seen.rotation[:, 1]  # a turned head looks like an open mouth
         tilt = seen.rotation.copy()
         tilt[:, 0] += 0.2 * seen.mouth
         return seen._replace(expression=look, rotation=tilt)
 
-    found = run(toy.NETWORKS._replace(analyze=mixing))
+    found = run(helpers.NETWORKS._replace(analyze=mixing))
     assert mean(found, "exact.pose_only.expression_share") == pytest.approx(0.25, abs=0.002)
     assert mean(found, "exact.dyn_only.pose_share") > 0.3
     for key in ("pose_only.expression_share", "dyn_only.pose_share"):
         assert mean(found, key) == pytest.approx(0, abs=1e-6)
     # With a model that leaks as much again, the model's part alone is reported.
-    leaking = run(toy.NETWORKS._replace(analyze=mixing), leak=0.5)
+    leaking = run(helpers.NETWORKS._replace(analyze=mixing), leak=0.5)
     share = mean(leaking, "pose_only.expression_share")
     assert share == pytest.approx(mean(run(leak=0.5), "pose_only.expression_share"), abs=0.002)
 
@@ -216,8 +219,8 @@ def test_a_deaf_model_has_no_response():
 
 def test_faces_that_are_not_found_count_against_the_model():
     def blind(frames, video):
-        seen = toy.read(frames, video)
-        lost = toy.look(frames)[1][:, 0] > 100  # ours, by the faulty colour
+        seen = helpers.measure(frames, video)
+        lost = helpers.parse(frames)[1][:, 0] > 100  # ours, by the faulty colour
         return seen._replace(
             **{
                 k: np.where(lost.reshape(-1, *[1] * (v.ndim - 1)), np.nan, v)
@@ -226,7 +229,7 @@ def test_faces_that_are_not_found_count_against_the_model():
             }
         )
 
-    found = run(toy.NETWORKS._replace(analyze=blind), swaps=[], other_face=101)
+    found = run(helpers.NETWORKS._replace(analyze=blind), swaps=[], other_face=101)
     assert mean(found, "self.face_found") == mean(found, "self.same_person") == 0
     assert found.summaries["self.identity_distance"].mean is None
     assert found.summaries["cross.pose_error"] == Summary(0, 18, 0, None, None, None, None)
@@ -236,7 +239,7 @@ def test_faces_that_are_not_found_count_against_the_model():
 
 def test_without_labels_and_networks_what_can_be_measured_is():
     bare = [c._replace(rotation=None, gaze=None, log_scale=None, phonemes=None) for c in CLIPS[:1]]
-    found = run(toy.NETWORKS._replace(lpips=None, embed=None), clips=bare, swaps=[])
+    found = run(helpers.NETWORKS._replace(lpips=None, embed=None), clips=bare, swaps=[])
     assert isinstance(bare[0], EvalClip)
     assert mean(found, "self.psnr") == 100
     for key in (
@@ -256,17 +259,11 @@ def test_fvd_of_the_truth_is_that_of_the_truth():
         return look_long(videos)
 
     def look_long(videos):
-        return np.stack([toy.look(v)[0][:, toy.MOUTH] for v in videos])
+        return np.stack([helpers.parse(v)[0][:, helpers.MOUTH] for v in videos])
 
-    found = run(toy.NETWORKS._replace(video_features=features), swaps=[])
+    found = run(helpers.NETWORKS._replace(video_features=features), swaps=[])
     # Two runs of 25 frames in each of three clips, two seeds with the same mouth.
     assert (found.fvd.ours, found.fvd.truth) == (12, 6)
     assert found.fvd.by_divisor["n"] == pytest.approx(0, abs=1e-3)
-    late = run(toy.NETWORKS._replace(video_features=features), swaps=[], open_lips=0.3)
+    late = run(helpers.NETWORKS._replace(video_features=features), swaps=[], open_lips=0.3)
     assert late.fvd.by_divisor["n"] == pytest.approx(25 * 0.09, abs=0.01)
-
-
-def test_pairs_differ_in_everything(rng):
-    for source, drivers in draw_pairs((3, 4, 2), 5, 3, rng):
-        assert len(drivers) == 3
-        assert all(not np.equal(source, d).any() for d in drivers)

@@ -1,14 +1,13 @@
-"""Everything worth knowing about one accelerator, in the order of its worth; goes on when cut off.
+"""All benchmarks of one accelerator within a time limit, the most important first; resumable.
 
-    python benchmarks/accelerator.py                       # a slice of ten minutes
-    python benchmarks/accelerator.py --only train-face     # what may take a slice to compile
+    python benchmarks/accelerator.py                       # ten minutes
+    python benchmarks/accelerator.py --only train-face     # may take ten minutes to compile
     python benchmarks/accelerator.py --minutes 25 -o FILE
 
 Writes benchmarks/results/DEVICE-DATE.json (or FILE) after every row, and a Markdown table beside
-it. Run it again, with the same file, until it says that nothing is left: rows that are there are
-not measured again. Each part is a process of its own, so that one that breaks or runs out of memory
-costs only itself. Needs jax, flax, optax, orbax, OpenCV and the package; where PyAV, torch, grain
-or tensorflow-datasets are missing, the rows that need them are left out with a line.
+it. Existing rows are not measured again: repeat the command until nothing is left. Each part runs
+in a process of its own, so that a failure does not end the others. Rows that need PyAV, torch,
+grain or tensorflow-datasets are skipped where they are not installed.
 """
 
 import argparse
@@ -22,12 +21,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-LEAST_SECONDS = 30
-"""No part is started with less time than this left."""
+MIN_SECONDS = 30  # time left that a part needs to be started
 
 
 def parts(config, quick):
-    """(name, arguments of `vasa-jax benchmark` or of a script) in the order of worth."""
+    """(name, arguments of `vasa-jax benchmark` or of a script), the most important first."""
     own, bf16 = ["--config", config], ["--set", "precision=bf16"]
     small = ["--repeats", "3", "--row-seconds", "2", "--seconds", "1"] if quick else []
 
@@ -74,12 +72,12 @@ def parts(config, quick):
         )
         demo = ["-m", "vasa_jax.cli", "benchmark", "--config", "demo", *bf16]
         yield "demo", [*demo, "--what", "decode", "--what", "online", "--batches", "1,8,32"]
-    # Last: compiling it may take a whole slice, and a slice that ends first has nothing to show.
+    # Last: it may take the whole time to compile.
     yield ask("train-face", "train-face", *one)
 
 
 def peers(config, quick):
-    """The comparison with torch: its own file, since its rows are ratios."""
+    """The comparison with torch, whose rows are ratios and go to a file of their own."""
     count = ["--pairs", "2" if quick else "7"]
     batch = [] if quick else ["--batch", "8", "--compile"]
     yield ["benchmarks/peers/run.py", "--config", config, *count, *batch]
@@ -90,7 +88,7 @@ def slug(text):
 
 
 def device_name():
-    """The accelerator's name, asked in a process of its own: ours must not hold its memory."""
+    """The accelerator's name, from another process: this one must not hold its memory."""
     ask = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind)"
     done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, cwd=ROOT)
     if done.returncode:
@@ -99,7 +97,7 @@ def device_name():
 
 
 def run(words, end, environment):
-    """One part, ended when the slice is over; True if it came to its own end."""
+    """Run one part until the time limit; True if it ended by itself."""
     left = end - time.monotonic()
     try:
         done = subprocess.run(
@@ -113,7 +111,7 @@ def run(words, end, environment):
 
 
 def table(output):
-    """Results as Markdown beside the JSON."""
+    """Write the results as Markdown beside the JSON."""
     sys.path.insert(0, str(ROOT))
     from vasa_jax.benchmark.table import report
 
@@ -123,7 +121,7 @@ def table(output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="vasa1")
-    parser.add_argument("--minutes", type=float, default=9.5, help="of this slice")
+    parser.add_argument("--minutes", type=float, default=9.5, help="time limit")
     parser.add_argument(
         "--quick", action="store_true", help="few repeats, small batches: a rehearsal"
     )
@@ -144,11 +142,11 @@ def main():
         if arguments.only not in name:
             continue
         left = end - time.monotonic()
-        if left < LEAST_SECONDS:
+        if left < MIN_SECONDS:
             whole = False
             break
         print(f"== {name} ({left:.0f} s left)", flush=True)
-        # The part stops by itself between rows; the hard end is the slice's.
+        # The part stops by itself between rows; `run` ends it at the time limit.
         budget = ["--budget", f"{max(left - 20, 1):.0f}"]
         whole = run([*words, *budget, "-o", str(output)], end, environment) and whole
     if arguments.only not in "against torch":
@@ -160,7 +158,7 @@ def main():
             ratios = output.with_name(f"{output.stem}-peers.json")
             if ratios.exists() and not arguments.quick:
                 continue
-            if end - time.monotonic() < LEAST_SECONDS:
+            if end - time.monotonic() < MIN_SECONDS:
                 whole = False
                 break
             print("== against torch", flush=True)
@@ -168,9 +166,9 @@ def main():
     if output.exists():
         table(output)
     print(
-        "all parts had their turn: once more tells whether rows are left"
+        "all parts were run: run the same command again to see whether rows are left"
         if whole
-        else "the slice is over: run the same command again to go on"
+        else "out of time: run the same command again to resume"
     )
 
 

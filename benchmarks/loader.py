@@ -1,15 +1,12 @@
-"""How many images a second does one core deliver to stage 1, and does training wait for them?
+"""Throughput of the loader of stage 1, and the share of training time that waits for it.
 
     python benchmarks/loader.py [--sizes 256 512] [--train debug] [-o results.json]
 
-Clips are made up: 10 s of smooth pictures with some grain, as JPEG of about the bytes of a photo of
-a face, with every label and landmark that `vasa-jax prepare` writes. The first figures are of one
-process with one thread, over wall time and over processor time (which other jobs on the machine
-disturb less), so per core: pictures that are read, decoded and augmented (source and
-driver of every pair; the view that is made of the driver is not counted), by how many pairs are
-taken from a record each time it is read. The second are of worker processes. The third is a real
-training run of a small config with the cheap losses alone: the share of its time that it waits for
-a batch.
+On synthetic clips of 10 s whose JPEG frames are as large as those of faces, with all labels of
+`vasa-jax prepare`. Measured are: images a second of one process with one thread (read, decoded and
+augmented; source and driver of each pair count, the driver's second view does not), over wall and
+over processor time, by the number of pairs drawn from each read of a record; the same with worker
+processes; and, with --train, a training run of a small config with the cheap losses.
 """
 
 import argparse
@@ -51,7 +48,7 @@ def picture(size: int, rng: np.random.Generator) -> bytes:
 
 
 def write_clips(out: Path, size: int, clips: int, frames: int = FRAMES) -> Path:
-    """A dataset of `clips` clips of as many people."""
+    """A dataset of `clips` clips, each of another person."""
     rng = np.random.default_rng(0)
     pool = [picture(size, rng) for _ in range(25)]
     files = []
@@ -86,7 +83,7 @@ def write_clips(out: Path, size: int, clips: int, frames: int = FRAMES) -> Path:
 
 
 def timed(call, repeats: int = 15) -> float:
-    """Milliseconds, the median."""
+    """Median milliseconds of a call."""
     call()
     found = []
     for _ in range(repeats):
@@ -97,7 +94,7 @@ def timed(call, repeats: int = 15) -> float:
 
 
 def parts(folder: Path, size: int) -> dict:
-    """Milliseconds of each part, one thread."""
+    """Milliseconds of each step of the loader, one thread."""
     dataset, rng = open_dataset(folder), np.random.default_rng(0)
     source, records = dataset.source("train"), dataset.records("train")
     clip, content = records[0], source[0]
@@ -135,11 +132,11 @@ def cpu_seconds() -> float:
 
 
 def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> dict:
-    """Batches for some seconds."""
+    """Throughput over some seconds."""
     config = apply_overrides(get_config("base256"), [f"face.image_size={size}"])
     loader = FaceLoader(folder, config, BATCH, workers=workers, draws=draws)
     try:
-        # A block's records are read before its first batch: measure whole blocks.
+        # Whole blocks only: a block's records are read before its first batch.
         whole = 4 * draws
         for _ in range(whole if workers == 0 else 2 * whole):
             next(loader)
@@ -161,8 +158,8 @@ def rate(folder: Path, size: int, seconds: float, workers: int, draws: int) -> d
 
 
 def wait(name: str, steps: int, folder: Path) -> dict:
-    """The share of a training run's time that it waits for batches, and its step time."""
-    # The losses that need no second network: the shorter a step, the sooner it would wait.
+    """Step time of a training run, and the share of it that waits for batches."""
+    # Without the losses that need another network: short steps wait first.
     off = [
         f"face_losses.{k}.weight=0"
         for k in (

@@ -1,8 +1,8 @@
-"""Does memory grow with the clip? Peak host memory of `vasa-jax generate` for clips of two lengths.
+"""Peak host memory of `vasa-jax generate` by clip length.
 
     python benchmarks/memory.py [--config debug] [--minutes 1 10] [-o results.json]
 
-Each clip runs in a process of its own, whose peak resident memory Linux reports.
+Each clip is generated in a process of its own, whose peak resident memory Linux reports.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 PORTRAIT = Path(__file__).parent.parent / "examples" / "portrait.jpg"
-# VmHWM, since the kernel's ru_maxrss of a child starts at its parent's peak.
+# VmHWM, since ru_maxrss of a child starts at its parent's peak.
 CHILD = """
 import sys
 from vasa_jax.cli import main
@@ -29,7 +29,7 @@ sys.exit(code)
 
 
 def write_speech(path: Path, seconds: float) -> None:
-    """A humming voice with pauses, 16 kHz."""
+    """A 140 Hz tone with pauses, 16 kHz."""
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -1,9 +1,8 @@
-"""The speed tables of benchmarks/README.md, made from the results that are committed.
+"""Writes the speed tables of benchmarks/README.md from the committed results.
 
-    python benchmarks/readme.py     # writes what stands between the two marks
+    python benchmarks/readme.py     # replaces the text between the two marks
 
-Of settings that differ in batch alone the fastest is shown, and the speed over torch of each pair:
-benchmarks/results holds all rows.
+Of rows that differ in batch alone the fastest is shown; benchmarks/results has all.
 """
 
 import json
@@ -21,7 +20,7 @@ KINDS = "config", "size", "video", "steps", "branches", "ceiling", "devices"
 
 
 def best(rows):
-    """Of rows that differ in batch alone the fastest, in their order."""
+    """The fastest of rows that differ in batch alone."""
     found = {}
     for row in rows:
         if "seconds" not in row:
@@ -34,7 +33,7 @@ def best(rows):
 
 
 def measured(title, data):
-    """The table of a file of `vasa-jax benchmark`, a part for each environment; its lines."""
+    """Lines of the table of a file of `vasa-jax benchmark`, one table for each environment."""
     lines = []
     for name, facts in data["environments"].items():
         rows = best(row for row in data["rows"] if row["environment"] == name)
@@ -57,7 +56,7 @@ def measured(title, data):
 
 
 def compared(title, data):
-    """The table of a file of `peers/run.py`; its lines."""
+    """Lines of the table of a file of `peers/run.py`."""
     facts = data["environment"]
     lines = [
         f"`{title}`: the same work and weights in {data['precision']}, interleaved pairs on "
@@ -77,7 +76,7 @@ def compared(title, data):
 
 
 def block(results=RESULTS):
-    """All tables, by the name of their file."""
+    """All tables, in the order of their files."""
     lines = []
     for file in sorted(results.glob("*.json")):
         data = json.loads(file.read_text())
@@ -89,7 +88,7 @@ def block(results=RESULTS):
 
 
 def placed(readme, text):
-    """The page with the text between its marks."""
+    """The page with `text` between the marks."""
     head, mark, rest = readme.partition(MARKS[0])
     _, end, tail = rest.partition(MARKS[1])
     if not mark or not end:

@@ -1,11 +1,10 @@
-"""How long does one window of motion take? Our jitted scan against the same in torch eager.
+"""Seconds per window of motion: the jitted scan against torch eager.
 
     python benchmarks/sampler.py --config vasa1 --pairs 3 -o benchmarks/results/sampler.json
 
-Both run in one process on this machine's CPU in float32 with the same weights, sizes and number of
-threads, one after the other, again and again, so that a slow moment hits both. Before timing, one
-forward of each is compared. FLOPs are counted by XLA for one evaluation of the network and
-multiplied by the steps here, because XLA counts a scan's body once.
+Both run on the CPU in float32 with the same weights, sizes and number of threads, in interleaved
+pairs, so that other load on the machine affects both. One forward pass of each is compared before.
+FLOPs are XLA's of one evaluation times the steps, since XLA counts a scan's body once.
 """
 
 import argparse
@@ -36,7 +35,7 @@ from peers.torch_dit import TorchMotionTransformer, load_flax
 
 
 def random_window(config, rng):
-    """Every condition present, emotion absent, as in the paper's default."""
+    """Conditions of one window: all but emotion, as in the paper's default."""
     conditions = null_conditions(config)
     values = {
         name: jnp.asarray(rng.standard_normal(spec.shape), jnp.float32)
@@ -55,7 +54,7 @@ def random_window(config, rng):
 
 
 def torch_window(model, stacked, table, weights, start):
-    """The same window as `sample_window`, as a torch user would write it."""
+    """`sample_window` as a loop in torch."""
     with torch.no_grad():
         embedded = model.embed(stacked)
         x, previous = start, torch.zeros_like(start)
@@ -95,7 +94,8 @@ def main():
     config = apply_overrides(get_config(args.config), overrides)
     rng = np.random.default_rng(0)
 
-    # Weights by numpy: their distribution does not matter for a timing, compiling 29M draws does.
+    # Random weights by numpy: compiling their initialisers takes long, and speed does not depend
+    # on their distribution.
     shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
     params = jax.tree.map(
         lambda s: jnp.asarray(rng.standard_normal(s.shape) / s.shape[0] ** 0.5, jnp.float32), shapes

@@ -1,10 +1,10 @@
-"""What one of eight devices computes and holds, by the axis that splits the work.
+"""FLOPs and bytes of one of eight devices, by mesh.
 
     python benchmarks/scaling.py --config debug -o benchmarks/results/scaling_debug.json
 
-Both training steps are compiled for 8 virtual CPU devices (nothing is run): FLOPs are XLA's count
-of the program of one device; parameters, optimiser state and batch are the bytes of its shards;
-activations are the temporary memory of its program. Writes a JSON, and a Markdown table beside it.
+The steps of both stages are compiled for 8 virtual CPU devices and not run: FLOPs are XLA's of one
+device's program; parameters, optimiser state and batch are the bytes of its shards; activations are
+its temporary memory. Writes a JSON, and a Markdown table beside it.
 """
 
 import argparse
@@ -38,7 +38,7 @@ COLUMNS = {
 
 
 def per_device(tree, shardings):
-    """Bytes of one device's part of a tree of shapes."""
+    """Bytes of one device's shards of a tree of shapes."""
     parts = jax.tree.map(
         lambda x, s: math.prod(s.shard_shape(x.shape)) * np.dtype(x.dtype).itemsize, tree, shardings
     )
@@ -46,7 +46,7 @@ def per_device(tree, shardings):
 
 
 def collected(text, names):
-    """Bytes of the results of some collectives in a compiled program."""
+    """Bytes of the results of the named collectives in a compiled program."""
     sizes = {"f32": 4, "bf16": 2, "s32": 4, "u32": 4, "pred": 1, "f16": 2}
     total = 0
     for line in text.splitlines():
@@ -59,7 +59,7 @@ def collected(text, names):
 
 
 def measure(config, stage, shape):
-    """One row: a stage's step on one mesh."""
+    """One row: the step of a stage on one mesh."""
     from vasa_jax.benchmark.training_benchmarks import training_task
     from vasa_jax.compile_cache import QUICK_COMPILE
     from vasa_jax.config_text import apply_overrides
@@ -73,7 +73,7 @@ def measure(config, stage, shape):
     program = build_program(task, Layout(make_mesh(config.mesh, devices), config.mesh.fsdp_floor))
     state = program.abstract_state
     lowered = program.jitted.lower(state, task.frozen, task.batch)
-    # Only LLVM's work is left out: what XLA schedules and allocates stays the same.
+    # Skips LLVM's optimisation alone: XLA's schedule and allocation are unchanged.
     compiled = lowered.compile(compiler_options=QUICK_COMPILE)
     text = compiled.as_text() if len(devices) > 1 else ""
     mb = 1e6
@@ -91,7 +91,7 @@ def measure(config, stage, shape):
 
 
 def markdown(report):
-    """The table, and for every figure its share of one device's."""
+    """The tables; in brackets each value relative to one device."""
     lines = []
     for stage in ("face", "motion"):
         rows = {name: row for name, row in report["rows"].items() if row["stage"] == stage}
@@ -139,7 +139,7 @@ def main():
         "jax": jax.__version__,
         "rows": {},
     }
-    if arguments.output and arguments.output.exists():  # goes on where it was cut off
+    if arguments.output and arguments.output.exists():  # resume
         before = json.loads(arguments.output.read_text())
         if {**before, "rows": {}} == json.loads(json.dumps(report)):
             report["rows"] = before["rows"]

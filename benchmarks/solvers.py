@@ -1,11 +1,11 @@
-"""What do fewer sampler steps cost? Motion by few steps against the same noise by many.
+"""Error of motion sampled in few steps, against many steps from the same noise.
 
     python benchmarks/solvers.py [--config demo] [--audio examples/speech.flac] [-o results.json]
 
-Both solvers follow the same noise-free path, so with ever smaller steps they arrive at one motion:
-DDIM with --reference steps stands for it. A setting's distance from it, in standard deviations of
-the motion, is set beside how far two seeds of the reference lie from each other. Counts nothing but
-quality; what a step takes is for `vasa-jax benchmark --what sampler`.
+Both solvers integrate the same ODE and converge to the same motion; the reference is DDIM with
+--reference steps. The distance of each setting from it is given in standard deviations of the
+motion, beside the distance between two seeds of the reference. For the time of a step see `vasa-jax
+benchmark --what sampler`.
 """
 
 import argparse
@@ -32,7 +32,7 @@ SETTINGS = tuple((solver, steps) for steps in (50, 25, 15, 10, 5) for solver in 
 
 
 def motion(bundle, solver, steps, waveform, seeds):
-    """Normalised motion (seeds, t, m), each clip from its own noise."""
+    """Normalised motion (seeds, t, m) of one audio clip."""
     diffusion = replace(bundle.config.diffusion, sampler=solver, steps=steps)
     pipeline = Pipeline(
         bundle._replace(config=replace(bundle.config, diffusion=diffusion)), batch=len(seeds)

@@ -1,9 +1,9 @@
-"""How long from an empty process to the first frame, with a cold and with a warm compile cache?
+"""Seconds from process start to the first frame, with a cold and a warm compile cache.
 
     python benchmarks/start.py --config debug [--set precision=bf16] [--repeats 3] [-o results.json]
 
-Each run is a process of its own: interpreter, imports, weights, compiling or fetching from the
-cache, the portrait, one window of motion, and the first batch of frames in host memory.
+Each run is a process: interpreter, imports, weights, programs (compiled or from the cache), the
+portrait, one window of motion, and the first batch of frames in host memory.
 """
 
 import argparse
@@ -43,7 +43,7 @@ print(json.dumps({"marks": marks}))
 
 
 def run(words, cache):
-    """Seconds of each stage of one process."""
+    """Seconds of each stage of one run."""
     environment = {**os.environ, "VASA_JAX_CACHE": str(cache), "TF_CPP_MIN_LOG_LEVEL": "3"}
     begun = time.time()
     done = subprocess.run(

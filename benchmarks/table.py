@@ -1,4 +1,4 @@
-"""Results of `vasa-jax benchmark` as Markdown, for the README.
+"""Prints results of `vasa-jax benchmark` as Markdown.
 
 python benchmarks/table.py benchmarks/results/FILE.json
 """

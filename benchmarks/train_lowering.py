@@ -1,11 +1,10 @@
-"""What one training step costs by XLA's own account: memory, FLOPs, and time to trace and compile.
+"""Memory, FLOPs, and time to trace and compile of one training step, by XLA.
 
     python benchmarks/train_lowering.py --config vasa1 --stage face -o benchmarks/results/NAME.json
 
-Lowers the step from shapes alone (no parameters are made) for this machine, TPU and CUDA; with
---compile it is also compiled for this machine, which takes minutes at full size on a CPU. Losses of
-stage 1 whose frozen networks are downloads are left out unless --frozen is given: then VGG-19 and
-dlib's identity network take part with the shapes of their weights.
+Lowers the step from shapes, without parameters, for CPU, TPU and CUDA; --compile also compiles it
+for this machine, which takes minutes at full size on a CPU. Losses of stage 1 with frozen networks
+(VGG-19, dlib's identity network) are included only with --frozen.
 """
 
 import argparse
@@ -28,7 +27,7 @@ def count(tree):
 
 
 def measure(task, compiling):
-    """The report of one task."""
+    """Measure one task."""
     program = build_program(task, single_device())
     state = program.abstract_state
     start = time.perf_counter()
@@ -51,7 +50,7 @@ def measure(task, compiling):
     if lowered is None:
         lowered = traced.lower()
     costs = lowered.cost_analysis() or {}
-    # Before optimisation; bodies of loops (accumulation) count once.
+    # Before optimisation; loop bodies (accumulation) count once.
     report["flops_lowered"] = costs.get("flops")
     if compiling:
         start = time.perf_counter()
@@ -65,7 +64,7 @@ def measure(task, compiling):
 
 
 def main():
-    """Run from the command line."""
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="debug")
     parser.add_argument("--stage", choices=("face", "motion"), default="face")

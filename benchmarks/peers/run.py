@@ -1,11 +1,10 @@
-"""Ours against torch on the same machine: decoder, transformer, volume resampling.
+"""Speed relative to torch on the same machine: decoder, transformer, volume resampling.
 
     python benchmarks/peers/run.py --config vasa1 --what decoder --pairs 5 -o results.json
 
-Both sides compute the same function (checked before timing) with the same weights, in one process,
-on one device, one after the other, again and again, so that a slow moment hits both. The figure is
-the speed of ours over theirs: above 1, ours is faster. On a CPU torch uses as many threads as there
-are cores. On a GPU both sides run there in the config's precision.
+Both compute the same function (checked before timing) with the same weights in one process on one
+device, in interleaved pairs, so that other load affects both. Speed ratios above 1 mean that ours
+is faster. On a CPU torch uses one thread a core; on a GPU both run in the config's precision.
 """
 
 import argparse
@@ -43,7 +42,7 @@ from peers.torch_dit import TorchMotionTransformer
 from peers.torch_dit import load_flax as load_transformer
 
 BARS = {"decoder": 0.9, "sampler": 1.3, "resample": 5.0}
-"""Speed over torch's that ours must reach (float32, CPU)."""
+"""Targets of the speed ratio (float32, CPU)."""
 
 
 def torch_device():
@@ -56,13 +55,13 @@ def wait():
 
 
 def difference(ours, theirs):
-    """Largest difference, relative to the largest value."""
+    """Largest absolute difference, relative to the largest value."""
     ours = np.asarray(ours, np.float32)
     return float(np.abs(ours - theirs.float().cpu().numpy()).max() / np.abs(ours).max())
 
 
 def decoder(config, arguments):
-    """One frame (or a batch) from driven volume to picture, the paper's way in every config."""
+    """The decoder of the paper: driven volumes to frames, in every config."""
     drawn = config.face.drawn_size
     face = dataclasses.replace(
         config.face,
@@ -106,7 +105,7 @@ def decoder(config, arguments):
 
 
 def sampler(config, arguments):
-    """One window of motion, three guidance branches: a jitted scan against a loop in torch."""
+    """One window of motion, three guidance branches."""
     from sampler import random_window, torch_window
 
     rng = np.random.default_rng(0)
@@ -148,7 +147,7 @@ def sampler(config, arguments):
 
 
 def resample(config, arguments):
-    """One driven volume: trilinear, zeros outside, align_corners."""
+    """One driven volume: trilinear, zero padding, align_corners."""
     face, rng = config.face, np.random.default_rng(0)
     size, depth = face.volume_size, face.volume_depth
     volume = rng.standard_normal((1, depth, size, size, face.volume_channels), np.float32)
@@ -175,11 +174,11 @@ def resample(config, arguments):
         yield name, run, theirs, difference(result, theirs())
 
 
-QUESTIONS = {"decoder": decoder, "sampler": sampler, "resample": resample}
+COMPARISONS = {"decoder": decoder, "sampler": sampler, "resample": resample}
 
 
 def pairs(ours, theirs, count):
-    """Times of interleaved runs; the first pair warms up and the order turns every time."""
+    """Seconds of interleaved runs in alternating order; the first pair is a warm-up."""
     times = {"ours": [], "theirs": []}
     for number in range(count + 1):
         sides = [("ours", ours), ("theirs", theirs)]
@@ -199,7 +198,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", default="vasa1")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--what", action="append", choices=sorted(QUESTIONS), default=[])
+    parser.add_argument("--what", action="append", choices=sorted(COMPARISONS), default=[])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=1, help="frames of the decoder")
     parser.add_argument("--compile", action="store_true", help="torch.compile too")
@@ -222,8 +221,8 @@ def main():
     }
     # bf16 rounds to eight bits at every layer on both sides, tensor float to eleven.
     limit = 5e-2 if config.precision == "bf16" else 1e-2 if torch.cuda.is_available() else 1e-4
-    for name in arguments.what or QUESTIONS:
-        for peer, ours, theirs, error in QUESTIONS[name](config, arguments):
+    for name in arguments.what or COMPARISONS:
+        for peer, ours, theirs, error in COMPARISONS[name](config, arguments):
             if not error < limit:
                 sys.exit(f"{name}: the two sides differ by {error}: there is nothing to compare")
             times = pairs(ours, theirs, arguments.pairs)

@@ -1,8 +1,7 @@
-"""Our decoder's graph once more, in torch: driven volume in, picture out.
+"""The decoder in torch: driven volume to image, with our folded parameters.
 
-Channels are first in shape and last in memory (channels_last), torch's fast layout for
-convolutions. It loads our folded parameters, so that both sides compute the same function. The
-convolution after an upsampling is what a torch user would write: nearest x2, then convolve.
+In channels_last memory format, torch's fastest for convolutions. Upsampling is written as is usual
+in torch: nearest x2, then a convolution.
 """
 
 import itertools
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 
 
 class ResBlock(nn.Module):
-    """GN, ReLU, conv, GN, ReLU, conv, plus a skip; with `up2` the block works at twice the size."""
+    """GN, ReLU, conv, GN, ReLU, conv, plus a skip; `up2` doubles the size first."""
 
     def __init__(self, inputs, features, groups, up2):
         super().__init__()
@@ -35,7 +34,7 @@ class ResBlock(nn.Module):
 
 
 class TorchDecoder(nn.Module):
-    """Takes the sizes from our FaceConfig (only its numbers are read)."""
+    """Sizes are those of our FaceConfig."""
 
     def __init__(self, face):
         super().__init__()
@@ -60,7 +59,7 @@ class TorchDecoder(nn.Module):
 
 
 def load_flax(model, params):
-    """Copy our decoder's folded parameters; every one of both sides must find its partner."""
+    """Copy our decoder's folded parameters; fails unless both have the same ones."""
     state = {}
     for module, leaves in params.items():
         prefix = module
@@ -86,7 +85,7 @@ def _copy(state, prefix, leaves):
 
 
 def to_torch_volume(volume):
-    """(b, d, h, w, c) numpy to torch's (b, d * c, h, w), depth outermost in the channels."""
+    """(b, d, h, w, c) numpy to torch (b, d * c, h, w), depth before channels."""
     b, d, h, w, c = volume.shape
     merged = np.moveaxis(volume, 1, 3).reshape(b, h, w, d * c).transpose(0, 3, 1, 2)
     tensor = torch.from_numpy(np.ascontiguousarray(merged))

@@ -1,8 +1,7 @@
-"""The motion transformer once more, in torch eager: oracle of dit.py's tests, peer in sampler.py.
+"""The motion transformer in torch: oracle of dit.py's tests, baseline of sampler.py.
 
-It loads our parameters, so that both sides compute the same function. Like ours, it embeds the
-conditions once per window and runs the last layer for the X_t tokens only, so that a timing
-compares the frameworks and not the algorithms.
+It loads our parameters. Like ours, it embeds the conditions once per window and runs the last layer
+for the X_t tokens only, so that timings compare the frameworks, not the algorithms.
 """
 
 import math
@@ -65,7 +64,7 @@ class Block(nn.Module):
 
 
 class TorchMotionTransformer(nn.Module):
-    """Takes the sizes from a MotionConfig-like object (only its numbers and strings are read)."""
+    """Sizes are those of our MotionConfig."""
 
     def __init__(self, config, motion_dim, audio_dim):
         super().__init__()
@@ -105,7 +104,7 @@ class TorchMotionTransformer(nn.Module):
         return mask
 
     def embed(self, c):
-        """`c`: a mapping or struct with the fields of our Conditions, as tensors."""
+        """c: the fields of our Conditions, as tensors."""
         k = self.config.context
         past, present = self.frame_embedding[:k], self.frame_embedding[k:]
 
@@ -146,7 +145,7 @@ class TorchMotionTransformer(nn.Module):
 
 
 def load_flax(model, params):
-    """Copy our {"params": …} tree; every parameter of both sides must find its partner."""
+    """Copy our {"params": …} tree; fails unless both have the same parameters."""
     flat = {}
 
     def walk(tree, path):

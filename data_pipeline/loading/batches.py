@@ -1,6 +1,7 @@
-"""Arrays by name, as an example has them, into the structs that the losses take."""
+"""Batches of transfers from arrays by name, and their shapes."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,50 +14,50 @@ from vasa_jax.face.exact import from_swaps
 from vasa_jax.typing import Pose
 
 KNOWN = {"points": (5, 2), "gaze": (2,), "arkit": (52,)}
-"""Labels of a swap's picture that a data set may lack."""
+"""Labels of an image that a dataset may lack, and their shapes."""
 VIEWS = ("source_view", "driver_view", "swap_view")
 FLOWS = tuple(f"{name}_flow" for name in TARGETS)
 
 
-def swap_batch(arrays: Mapping[str, np.ndarray]) -> SwapBatch:
-    """Exact swaps out of `make_transfer`'s names; what is not among them is None."""
-    pictures = []
+def swap_batch(arrays: Mapping[str, Any]) -> SwapBatch:
+    """The batch of numpy arrays by `make_transfer`'s names; a missing one is None."""
+    images = {}
     for name in PICTURES:
-        optional = {k: arrays.get(f"{name}_{k}") for k in ("mask", *KNOWN)}
-        pose = Pose(*(arrays[f"{name}_{part}"] for part in POSE))
-        pictures.append(Rendered(arrays[name], pose, **optional))
-    return SwapBatch(
-        *pictures,
-        source_identity=arrays["source_identity"],
-        driver_identity=arrays["driver_identity"],
-        **{name: arrays.get(name) for name in VIEWS + FLOWS},
-    )
+        labels = {k: arrays.get(f"{name}_{k}") for k in ("mask", *KNOWN)}
+        pose = Pose(**{part: arrays[f"{name}_{part}"] for part in POSE})
+        images[name] = Rendered(arrays[name], pose, **labels)
+    numbers = {name: arrays[name] for name in ("source_identity", "driver_identity")}
+    optional = {name: arrays.get(name) for name in VIEWS + FLOWS}
+    fields: dict[str, Any] = images | numbers | optional
+    return SwapBatch(**fields)
 
 
 def swap_struct(
     batch: int, pixels: int, labels: tuple[str, ...], views: Mapping[str, int], flow: int = 0
 ) -> SwapBatch:
-    """Shapes of `swap_batch`. labels: those that the data has, of `KNOWN` and "mask"; views: side
-    in pixels of every view that there is; flow: side of the flows, 0 if there are none."""
-    f32 = lambda *shape: jax.ShapeDtypeStruct((batch, *shape), jnp.float32)  # noqa: E731
+    """Shapes of `swap_batch`.
+
+    labels: those that the data has, of `KNOWN` and "mask". views: side of each view, pixels, by
+    name. flow: side of the flows, 0 without them.
+    """
+
+    def f32(*shape: int) -> Any:
+        return jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+
     shapes = KNOWN | {"mask": (pixels, pixels, 1)}
-    picture = Rendered(
-        f32(pixels, pixels, 3),
-        Pose(f32(3), f32(3), f32(1)),
-        **{name: f32(*shapes[name]) for name in labels},
-    )
+    known = {name: f32(*shapes[name]) for name in labels}
+    image = Rendered(f32(pixels, pixels, 3), Pose(f32(3), f32(3), f32(1)), **known)
     number = jax.ShapeDtypeStruct((batch,), jnp.int32)
-    return SwapBatch(
-        *[picture] * len(PICTURES),
-        source_identity=number,
-        driver_identity=number,
-        **{name: f32(side, side, 3) for name, side in views.items()},
-        **({name: f32(flow, flow, 4) for name in FLOWS} if flow else {}),
-    )
+    fields: dict[str, Any] = dict.fromkeys(PICTURES, image)
+    fields |= {"source_identity": number, "driver_identity": number}
+    fields |= {name: f32(side, side, 3) for name, side in views.items()}
+    if flow:
+        fields |= {name: f32(flow, flow, 4) for name in FLOWS}
+    return SwapBatch(**fields)
 
 
 def face_struct(swaps: SwapBatch, batch: int) -> FaceBatch:
-    """Shapes of the `FaceBatch` that `from_swaps` makes of such swaps."""
+    """Shapes of the `FaceBatch` that `from_swaps` makes of swaps of these shapes."""
     own = jax.ShapeDtypeStruct((batch,), jnp.bool_)
     zeros = jax.tree.map(lambda s: np.zeros((1, *s.shape[1:]), s.dtype), (swaps, own))
     return jax.tree.map(

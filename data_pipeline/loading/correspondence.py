@@ -1,7 +1,7 @@
-"""Where in one picture of a head lies what another shows: exact, by the places of the head at rest.
+"""Dense correspondence between two renders of one person, from where each pixel lies on the head.
 
-A renderer can say of every pixel which place of the person it shows. Two pictures of one person
-then tell where each pixel of the one is found in the other, and whether it is seen there at all.
+The renderer stores each pixel's place: its position (x, y, z) on the head at rest. Two renders of
+one person are matched by places, which also tells what one of them hides.
 """
 
 import numpy as np
@@ -10,17 +10,17 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import Bool, Float
 
 _STEP, _MOST = 0.001, 9.0
-"""Of a stored place, mesh units (a head is about 2 wide), and how far places reach each way."""
+"""Resolution and range of stored places, mesh units (a head is about 2 wide)."""
 _NEAR = 0.06
-"""Mesh units: what is no nearer to anything in the other picture is hidden there. Pixels of a head
-that fills half of 128 px are 0.03 apart, and twice that where it turns away."""
+"""Mesh units: a place further than this from all of the other image's is hidden there. Pixels of a
+head that fills half of 128 px are 0.03 apart, twice that where it turns away."""
 _NEIGHBOURS = 6
 _RIDGE = 1e-4
-"""On squares of mesh units: pixels lie on a surface, so one direction is not told by them."""
+"""Regularisation, squared mesh units: pixels lie on a surface, so one direction is undetermined."""
 
 
 def encode_places(places: Float[np.ndarray, "s s 4"]) -> bytes:
-    """PNG bytes, 16 bits a channel, of `Scene.places`; 0 where nothing is."""
+    """PNG bytes, 16 bits a channel, of `Scene.places`; 0 is background."""
     import cv2
 
     levels = 1 + np.round((np.clip(places[..., :3], -_MOST, _MOST) + _MOST) / _STEP)
@@ -29,7 +29,7 @@ def encode_places(places: Float[np.ndarray, "s s 4"]) -> bytes:
 
 
 def decode_places(content: bytes) -> tuple[Float[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]:
-    """The places, and where there are any. Raises UserError for broken bytes."""
+    """Places (mesh units), and which pixels show the person. UserError for broken bytes."""
     import cv2
 
     levels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -43,13 +43,12 @@ def correspond(
     source: tuple[Float[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]],
     targets: list[tuple[Float[np.ndarray, "s s 3"], Bool[np.ndarray, "s s"]]],
 ) -> list[Float[np.ndarray, "s s 4"]]:
-    """For every pixel of each target: where in the source it is seen, as shares (x, y) of the width
-    and the height (pixel centres lie half a pixel inside), and 1; its own place and 0 where the
-    source does not show it; then 1 where it shows the person. Background is seen where it is
-    uncovered in both.
+    """For each target, per pixel: (x, y) of the same place in the source as shares of width and
+    height (pixel centres lie half a pixel inside), 1 if the source shows it (else 0 and the pixel's
+    own coordinates), 1 if the pixel shows the person. Background is shown where both have it.
 
-    source, targets: places (mesh units) and where the person is. Between the source's pixels places
-    are interpolated by the plane through the nearest six.
+    source, targets: as of `decode_places`. Coordinates are interpolated by the plane through the
+    source's nearest six places.
     """
     from scipy.spatial import cKDTree
 
@@ -85,8 +84,8 @@ def _between(
     at: Float[np.ndarray, "n k 2"],
     pixel: float,
 ) -> Float[np.ndarray, "n 2"]:
-    """Pixels' coordinates, linear in their places around each asked one; not further out than a
-    pixel from the nearest."""
+    """Coordinates at the asked places, linear in the k nearest ones' (`at`), and at most a pixel
+    from the nearest's."""
     middle, centre = places.mean(1), at.mean(1)
     p, u = places - middle[:, None], at - centre[:, None]
     square = np.einsum("nki,nkj->nij", p, p) + _RIDGE * np.eye(3, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""The byte strings of a tf.train.Example without a copy of those that are not wanted.
+"""Reads single byte lists of a serialised tf.train.Example without copying the others.
 
-A pair needs two of 250 pictures. Parsing the whole message would copy every one of them twice, so
-this walks over it instead. Wire format: protobuf.dev/programming-guides/encoding; messages: Example
+A pair needs two of 250 images; parsing the whole message would copy each of them twice. Wire
+format: protobuf.dev/programming-guides/encoding; messages: Example
 {features = 1}, Features {feature = 1, a map}, Feature {bytes_list = 1}, BytesList {value = 1}.
 """
 

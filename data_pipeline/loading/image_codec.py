@@ -1,4 +1,4 @@
-"""Pictures to bytes and back, and to the size that a config asks for."""
+"""Images to JPEG and PNG bytes and back, and to smaller sizes."""
 
 import numpy as np
 
@@ -27,8 +27,7 @@ def decode_grey(content: bytes, size: int) -> UInt8[np.ndarray, "h w 1"]:
 
 
 def shrink(picture: UInt8[np.ndarray, "h w c"], size: int) -> UInt8[np.ndarray, "size size c"]:
-    """A square picture, or mask, at a smaller size: every new pixel is the mean of the area that it
-    covers, so edges stay edges, and what is told in shares of the width and height stays true."""
+    """A square image or mask at a smaller size: a new pixel is the mean of the area it covers."""
     import cv2
 
     if picture.shape[:2] == (size, size):
@@ -38,7 +37,7 @@ def shrink(picture: UInt8[np.ndarray, "h w c"], size: int) -> UInt8[np.ndarray, 
 
 
 def encode_jpeg(picture: PortraitArray, quality: int) -> bytes:
-    """JPEG bytes of an RGB picture."""
+    """JPEG bytes of an RGB image."""
     import cv2
 
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
@@ -46,7 +45,7 @@ def encode_jpeg(picture: PortraitArray, quality: int) -> bytes:
 
 
 def encode_png(mask: UInt8[np.ndarray, "h w"]) -> bytes:
-    """PNG bytes of a grey picture."""
+    """PNG bytes of a grey image."""
     import cv2
 
     return cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 4])[1].tobytes()

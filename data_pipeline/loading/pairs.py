@@ -1,4 +1,4 @@
-"""Pairs of frames of one clip for stage 1: what is read of a record, and what becomes of it."""
+"""Examples for stage 1: two frames of one clip, decoded and augmented."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,8 +16,10 @@ from vasa_jax.data_pipeline.augment_flip import (
 from vasa_jax.data_pipeline.clip import EYE_SPAN, PER_FRAME
 from vasa_jax.data_pipeline.loading.example_proto import byte_lists
 from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb, shrink
-from vasa_jax.typing import Array, Float, PortraitArray
+from vasa_jax.typing import Float, PortraitArray
 
+AnyArray = Any
+"""numpy's or JAX's: what samples on a device shares this code."""
 POSE = ("rotation", "translation", "log_scale")
 FRAME_LABELS = (*POSE, "gaze", "points", "arkit")
 READ = ("frames", "masks", *FRAME_LABELS)
@@ -33,46 +35,39 @@ FLIPS = {
 
 
 class Augment(NamedTuple):
-    """What is done to pictures; all of it is MegaPortraits', its sizes are ours.
+    """Image augmentation: MegaPortraits' kinds, our magnitudes.
 
-    flip: chance that a pair is mirrored, with its labels. colours: of both frames alike.
-    view_colours, view_warp (spread of the thin-plate warp, a share of the width), view_crop: what
-    the motion encoder sees of the driver; a view that is None gets none of it (`views`). own: of
-    exact swaps, the share whose motion is read from the source's own person: self-reenactment.
-    tries: of exact swaps, how many pairs of expressions are drawn, of which the one whose lips
-    differ most is taken: smiles that must close and shut lips that must open are rare among all.
-
-    MegaPortraits zooms in on the driver's face. Here one view serves head pose as well, which a
-    zoom would take away: what lies outside of the face is painted over instead, and the warp has
-    no affine part.
+    A view is what the motion encoder sees in place of the image. MegaPortraits crops it to the
+    face; here head pose is read off it too, which a crop would remove, so what lies outside of the
+    face is filled with one colour instead, and the warp has no affine part.
     """
 
-    flip: float = 0.5
-    colours: augment.Jitter | None = augment.MILD
-    views: tuple[str, ...] = ("driver",)
+    flip: float = 0.5  # probability of mirroring an example with its labels
+    colours: augment.Jitter | None = augment.MILD  # the same for all images of an example
+    views: tuple[str, ...] = ("driver",)  # images that have a view
     view_colours: augment.Jitter | None = augment.STRONG
-    view_warp: float = 0.02
+    view_warp: float = 0.02  # spread of the thin-plate warp, a share of the width
     view_crop: bool = True
-    own: float = 0.25
-    tries: int = 1
+    own: float = 0.25  # share of transfers driven by the source's own person
+    tries: int = 1  # expression pairs sampled for a transfer, of which the lips differ most in one
 
 
 PLAIN = Augment(flip=0.0, colours=None, views=())
-"""Pictures as they are, for validation."""
+"""Without augmentation, for validation."""
 
 
 class EncodedPair(NamedTuple):
-    """Two frames of a clip as they lie in its record. labels: rows of the frames, by name."""
+    """Two frames of a clip as its record holds them."""
 
     identity: int
-    frames: tuple[bytes, bytes]
-    masks: tuple[bytes, bytes] | None
-    labels: dict[str, Float[np.ndarray, "2 ..."]]
+    frames: tuple[bytes, bytes]  # JPEGs
+    masks: tuple[bytes, bytes] | None  # PNGs
+    labels: dict[str, Float[np.ndarray, "2 ..."]]  # those of `FRAME_LABELS` that are known
 
 
 def read_record(record: bytes) -> dict[str, Any]:
-    """What a pair needs of a clip's record: pictures as views of it, labels as arrays (with no rows
-    where unknown). Raises ValueError for a broken record."""
+    """The features of a clip's record that a pair needs: images as memory views, labels as arrays
+    (without rows where unknown). Raises ValueError for a broken record."""
     found = byte_lists(record, READ)
     values: dict[str, Any] = {name: found.get(name, []) for name in ("frames", "masks")}
     if not values["frames"]:
@@ -86,12 +81,16 @@ def read_record(record: bytes) -> dict[str, Any]:
 def sample_pair(
     record: Mapping[str, Any], identity: int, rng: np.random.Generator, how: Augment
 ) -> EncodedPair:
-    """Source and driver out of a decoded record: two different frames where there are two."""
+    """Source and driver of a decoded record: two different frames where it has two."""
     del how
     count = len(record["frames"])
     chosen = rng.choice(count, 2, replace=count < 2)
-    # Copies, so that the rest of the record can be forgotten.
-    pick = lambda name: tuple(bytes(record[name][int(k)]) for k in chosen)  # noqa: E731
+
+    def pick(name: str) -> tuple[bytes, bytes]:
+        """Copies, so that the rest of the record can be freed."""
+        first, second = (bytes(record[name][int(k)]) for k in chosen)
+        return first, second
+
     labels = {name: record[name][chosen] for name in FRAME_LABELS if len(record[name])}
     masks = pick("masks") if len(record["masks"]) else None
     return EncodedPair(identity, pick("frames"), masks, labels)
@@ -105,9 +104,9 @@ def make_pair(
     masks: bool,
     stored: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """One example by the names of `FaceBatch`'s fields (poses in parts), pictures as uint8.
+    """One example by the names of `FaceBatch`'s fields (poses in parts), images as uint8.
 
-    size: of the pictures that are made. stored: of those in the record, if they are larger.
+    size: of the images made. stored: of the record's, where they are larger.
     """
     stored = size if stored is None else stored
     pictures = [shrink(decode_rgb(content, stored), size) for content in raw.frames]
@@ -138,25 +137,21 @@ def make_pair(
 
 
 class ViewAugmentation(NamedTuple):
-    """What is drawn for one view, or for a batch of them.
+    """A sampled augmentation of one view, or of a batch of them."""
 
-    displacement: of `augment.thin_plate`; colours: a colour matrix; None: nothing of that. shift,
-    grow: of the square around the face, shares of its side. fill: of what lies outside, of 255.
-    """
-
-    displacement: Float[np.ndarray | Array, "*b 25 2"] | None
-    colours: Float[np.ndarray | Array, "*b 3 4"] | None
-    shift: Float[np.ndarray | Array, "*b 2"]
-    grow: Float[np.ndarray | Array, "*b 1"]
-    fill: Float[np.ndarray | Array, "*b 3"]
+    displacement: Float[AnyArray, "*b 25 2"] | None  # of `augment.thin_plate`
+    colours: Float[AnyArray, "*b 3 4"] | None  # an affine map of RGB
+    shift: Float[AnyArray, "*b 2"]  # of the square around the face, a share of its side
+    grow: Float[AnyArray, "*b 1"]  # factor of that side
+    fill: Float[AnyArray, "*b 3"]  # colour outside of the square, 0 to 255
 
 
 SHIFT, GROW = 0.05, 1.25
-"""The square around the face: how far it is shifted at most, and how much it grows at most."""
+"""The largest shift of the square around the face, and its largest factor."""
 
 
 def sample_view_augmentation(rng: np.random.Generator, how: Augment) -> ViewAugmentation:
-    """What `make_view` needs for one view."""
+    """An augmentation for `make_view`."""
     return ViewAugmentation(
         augment.draw_warp(rng, how.view_warp) if how.view_warp else None,
         None if how.view_colours is None else augment.draw_colours(rng, how.view_colours),
@@ -167,9 +162,12 @@ def sample_view_augmentation(rng: np.random.Generator, how: Augment) -> ViewAugm
 
 
 def make_view(
-    image: PortraitArray, labels: Mapping[str, np.ndarray], how: Augment, draws: ViewAugmentation
+    image: PortraitArray,
+    labels: Mapping[str, np.ndarray],
+    how: Augment,
+    draws: ViewAugmentation,
 ) -> PortraitArray:
-    """A frame as the motion encoder sees it: warped, recoloured, painted over around the face."""
+    """An image as the motion encoder sees it: warped, recoloured, filled outside of the face."""
     if draws.displacement is not None:
         image = augment.warp(image, augment.thin_plate(draws.displacement, image.shape[0]))
     if draws.colours is not None:
@@ -179,20 +177,21 @@ def make_view(
 
 
 def shown_box(
-    centre: Float[np.ndarray | Array, "*b 2"],
-    side: Float[np.ndarray | Array, "*b 1"],
+    centre: Float[AnyArray, "*b 2"],
+    side: Float[AnyArray, "*b 1"],
     draws: ViewAugmentation,
-) -> Float[np.ndarray | Array, "*b 4"]:
-    """Left, top, right and bottom (shares) of what a view shows, from `face_box`."""
+) -> Float[AnyArray, "*b 4"]:
+    """Left, top, right and bottom (shares of the image) of a view's square, from `face_box`."""
     middle, half = centre + draws.shift * side, draws.grow * side / 2
-    return side.__array_namespace__().concatenate([middle - half, middle + half], axis=-1)
+    xp: Any = side.__array_namespace__()
+    return xp.concatenate([middle - half, middle + half], axis=-1)
 
 
 def face_box(
     labels: Mapping[str, np.ndarray],
 ) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "1"]] | None:
-    """Centre and side, as shares of the picture, of a square around brows, chin and both cheeks;
-    None where neither points nor pose say where the face is."""
+    """Centre and side, shares of the image, of a square around brows, chin and both cheeks; None
+    without points and without a pose."""
     if "points" in labels:
         return points_box(labels["points"].astype(np.float64))
     if "translation" in labels and "log_scale" in labels:
@@ -203,12 +202,13 @@ def face_box(
 
 
 def points_box(
-    points: Float[np.ndarray | Array, "*b 5 2"],
-) -> tuple[Float[np.ndarray | Array, "*b 2"], Float[np.ndarray | Array, "*b 1"]]:
-    """`face_box` from face points, of numpy or JAX: the larger of what the eyes' distance and the
-    way from eyes to mouth say, as one of the two shrinks when the head turns."""
-    xp = points.__array_namespace__()
-    eyes, mouth = points[..., :2, :].mean(-2), points[..., 3:, :].mean(-2)
+    points: Float[AnyArray, "*b 5 2"],
+) -> tuple[Float[AnyArray, "*b 2"], Float[AnyArray, "*b 1"]]:
+    """`face_box` from five face points: its side follows the distance between the eyes or the one
+    from eyes to mouth, whichever is relatively larger, since a turned head shortens one of them."""
+    xp: Any = points.__array_namespace__()
+    eyes: Any = points[..., :2, :].mean(-2)
+    mouth: Any = points[..., 3:, :].mean(-2)
     spans = xp.stack([points[..., 1, :] - points[..., 0, :], mouth - eyes], axis=-2)
     across_down = xp.sqrt((spans**2).sum(-1)) * np.array([3.1, 2.75], points.dtype)
     return (eyes + mouth) / 2, across_down.max(-1, keepdims=True)

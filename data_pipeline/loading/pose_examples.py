@@ -1,4 +1,4 @@
-"""Pictures of heads, turned, moved and scaled in their plane, with the pose that they then have."""
+"""Examples for the pose encoder: images under a random in-plane transform, with the new pose."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,40 +8,41 @@ import numpy as np
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.augment_flip import flip_rotation, flip_translation
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
+from vasa_jax.data_pipeline.loading.pairs import AnyArray
 from vasa_jax.typing import Array, Bool, Float, PortraitArray, Pose
 
 POSE = Pose._fields
 SPREAD = np.array([0.15, 0.06, 0.06, 0.1])
-"""Standard deviations of roll (rad), x, y (half pictures) and log scale."""
+"""Standard deviations of roll (rad), x, y (half images) and log scale."""
 COLOURS = augment.STRONG
 
 
 class InPlaneTransform(NamedTuple):
-    """A similarity of the picture's plane, or a batch of them, of numpy or JAX:
-    p -> exp(log_scale) Rz(roll) p + shift, in half pictures about the middle."""
+    """A similarity of the image plane, or a batch of them, of numpy or JAX:
+    p -> exp(log_scale) Rz(roll) p + shift, in half images about the centre."""
 
-    roll: Float[np.ndarray | Array, "*b"] | float
-    shift: Float[np.ndarray | Array, "*b 2"]
-    log_scale: Float[np.ndarray | Array, "*b"] | float
+    roll: Float[AnyArray, "*b"] | float
+    shift: Float[AnyArray, "*b 2"]
+    log_scale: Float[AnyArray, "*b"] | float
 
-    def matrix(self) -> Float[np.ndarray | Array, "*b 2 2"]:
+    def matrix(self) -> Float[AnyArray, "*b 2 2"]:
         """exp(log_scale) Rz(roll)."""
-        xp = self.shift.__array_namespace__()
+        xp: Any = self.shift.__array_namespace__()
         cos, sin, grow = xp.cos(self.roll), xp.sin(self.roll), xp.exp(self.log_scale)
-        turn = xp.stack([cos, -sin, sin, cos], axis=-1).reshape(*cos.shape, 2, 2)
-        return grow[..., None, None] * turn
+        rotation = xp.stack([cos, -sin, sin, cos], axis=-1).reshape(*cos.shape, 2, 2)
+        return grow[..., None, None] * rotation
 
-    def sampling(self, stored: int, size: int) -> Float[np.ndarray | Array, "*b 2 3"]:
-        """From pixels of the turned picture, of `size` px, to pixels of the original's `stored`."""
-        xp = self.shift.__array_namespace__()
+    def sampling(self, stored: int, size: int) -> Float[AnyArray, "*b 2 3"]:
+        """From pixels of the result, of `size` px, to pixels of the original, of `stored` px."""
+        xp: Any = self.shift.__array_namespace__()
         small, large = (size - 1) / 2, (stored - 1) / 2
-        back = self._replace(roll=-self.roll, log_scale=-self.log_scale).matrix()
-        # Pixel of the result -> half pictures -> half pictures of the original -> its pixel.
+        back: Any = InPlaneTransform(-self.roll, self.shift, -self.log_scale).matrix()
+        # Pixel of the result -> half images -> half images of the original -> its pixel.
         offset = large * (1 - applied(back, 1 + self.shift))
         return xp.concatenate([back * (large / small), offset[..., None]], axis=-1)
 
-    def picture(self, image: PortraitArray, size: int) -> PortraitArray:
-        """The turned picture (of one turn) at another size, bilinear; its edges go on beyond it."""
+    def image(self, image: PortraitArray, size: int) -> PortraitArray:
+        """The image under one transform at another size, bilinear, its edges replicated."""
         import cv2
 
         sigma = blur_before(image.shape[0], size)
@@ -50,16 +51,16 @@ class InPlaneTransform(NamedTuple):
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(
             image,
-            self.sampling(image.shape[0], size),
+            np.asarray(self.sampling(image.shape[0], size)),
             (size, size),
             flags=flags,
             borderMode=cv2.BORDER_REPLICATE,
         )
 
     def pose(self, pose: Pose) -> Pose:
-        """The head's pose in the turned picture: R = Rz(roll) Ry Rx and M = exp(log_scale) R take
-        the turn from the left."""
-        xp = self.shift.__array_namespace__()
+        """The head's pose in the transformed image, which multiplies R = Rz(roll) Ry Rx and
+        M = exp(log_scale) R from the left."""
+        xp: Any = self.shift.__array_namespace__()
         roll, log_scale = xp.asarray(self.roll), xp.asarray(self.log_scale)
         place = applied(self.matrix(), pose.translation[..., :2]) + self.shift
         depth = xp.exp(log_scale)[..., None] * pose.translation[..., 2:]
@@ -72,32 +73,32 @@ class InPlaneTransform(NamedTuple):
 
 def applied(
     matrix: Float[np.ndarray | Array, "... 2 2"], vector: Float[np.ndarray | Array, "... 2"]
-) -> Float[np.ndarray | Array, "... 2"]:
-    """Their products, in full float32 on an accelerator too."""
+) -> Any:
+    """Their products (..., 2), in full float32 on an accelerator too."""
     return (matrix * vector[..., None, :]).sum(-1)
 
 
 def blur_before(stored: int, size: int) -> float:
-    """Standard deviation, in pixels, of the blur before pictures of `stored` px are sampled at
-    `size` px; 0 where no blur is needed: further apart bilinear samples would skip pixels."""
+    """Standard deviation, pixels, of the blur before sampling images of `stored` px at `size` px; 0
+    where samples are so near that bilinear ones skip no pixel."""
     small, large = (size - 1) / 2, (stored - 1) / 2
     return 0.5 * large / small if large > 1.2 * small else 0.0
 
 
 class PoseAugmentation(NamedTuple):
-    """What is drawn for one head, or for a batch of them. turn: roll, x, y, log scale."""
+    """A sampled augmentation of one image, or of a batch of them."""
 
-    turn: Float[np.ndarray | Array, "*b 4"]
-    colours: Float[np.ndarray | Array, "*b 3 4"]
-    flip: Bool[np.ndarray | Array, "*b"]
+    turn: Float[AnyArray, "*b 4"]  # roll, x, y, log scale
+    colours: Float[AnyArray, "*b 3 4"]  # an affine map of RGB
+    flip: Bool[AnyArray, "*b"]
 
-    def similarity(self) -> InPlaneTransform:
-        """The turn, as such."""
-        return InPlaneTransform(self.turn[..., 0], self.turn[..., 1:3], self.turn[..., 3])
+    def transform(self) -> InPlaneTransform:
+        turn: Any = self.turn
+        return InPlaneTransform(turn[..., 0], turn[..., 1:3], turn[..., 3])
 
 
 def sample_pose_augmentation(rng: np.random.Generator) -> PoseAugmentation:
-    """What `transformed_image` needs for one head; half of them are mirrored."""
+    """An augmentation for `transformed_image`; half of them mirror."""
     turn = rng.normal(size=4) * SPREAD
     return PoseAugmentation(turn, augment.draw_colours(rng, COLOURS), np.array(rng.random() < 0.5))
 
@@ -105,36 +106,39 @@ def sample_pose_augmentation(rng: np.random.Generator) -> PoseAugmentation:
 def transformed_image(
     image: PortraitArray, pose: Pose, size: int, draws: PoseAugmentation | None
 ) -> tuple[PortraitArray, Pose]:
-    """A picture and the pose (one, without a batch) of its head, recoloured, mirrored and turned as
-    drawn; None: nothing of that. size: of the result."""
+    """An image and its head's pose (without a batch) under an augmentation, or only resized (None).
+
+    size: of the result, pixels.
+    """
     if draws is None:
-        turn = InPlaneTransform(0.0, np.zeros(2), 0.0)
-        return turn.picture(image, size), turn.pose(pose)
+        resize = InPlaneTransform(0.0, np.zeros(2), 0.0)
+        return resize.image(image, size), resize.pose(pose)
     image = augment.recolour(image, draws.colours)
     if draws.flip:
         image = np.ascontiguousarray(image[:, ::-1])
         pose = flip_pose(pose)
-    turn = draws.similarity()
-    return turn.picture(image, size), turn.pose(pose)
+    transform = draws.transform()
+    return transform.image(image, size), transform.pose(pose)
 
 
 def flip_pose(pose: Pose) -> Pose:
-    """That of the mirrored picture."""
-    return Pose(flip_rotation(pose.rotation), flip_translation(pose.translation), pose.log_scale)
+    """The pose in the mirrored image."""
+    flipped: Any = (flip_rotation(pose.rotation), flip_translation(pose.translation))
+    return Pose(flipped[0], flipped[1], pose.log_scale)
 
 
 class PoseImageOptions(NamedTuple):
-    """How frames of clips become examples. size: of the pictures, pixels; plain: as they are."""
+    """How frames of clips become examples."""
 
-    size: int
-    plain: bool = False
+    size: int  # of the images, pixels
+    plain: bool = False  # without augmentation
 
 
 class EncodedFrame(NamedTuple):
-    """A frame of a clip as it lies in its record; pose: None where it is not known."""
+    """A frame of a clip as its record holds it."""
 
-    frame: bytes
-    pose: Pose | None
+    frame: bytes  # a JPEG
+    pose: Pose | None  # None: unknown
 
 
 def sample_frame(
@@ -144,7 +148,7 @@ def sample_frame(
     del identity, how
     k = int(rng.integers(len(record["frames"])))
     known = all(len(record[name]) for name in POSE)
-    pose = Pose(*(record[name][k] for name in POSE)) if known else None
+    pose = Pose(**{name: record[name][k] for name in POSE}) if known else None
     return EncodedFrame(bytes(record["frames"][k]), pose)
 
 
@@ -156,16 +160,16 @@ def make_pose_example(
     masks: bool,
     stored: int,
 ) -> dict[str, np.ndarray]:
-    """One example: `image` as uint8 and the parts of its pose by name, if it is known.
+    """One example: `image`, uint8, and the parts of its pose by name, where it is known.
 
-    stored: side of the pictures in the record; that of the example's is `how.size`.
+    stored: side of the record's images; the example's is `how.size`.
     """
     del masks, size
-    still = Pose(np.zeros(3), np.zeros(3), np.zeros(1))
+    zero: Any = (np.zeros(3), np.zeros(3), np.zeros(1))
     known = raw.pose is not None
     image, pose = transformed_image(
         decode_rgb(raw.frame, stored),
-        raw.pose if known else still,
+        Pose(*zero) if raw.pose is None else raw.pose,
         how.size,
         None if how.plain else sample_pose_augmentation(rng),
     )

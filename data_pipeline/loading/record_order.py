@@ -1,6 +1,6 @@
-"""Which records a host reads when, and who stands next to whom in a batch.
+"""The order in which a host visits its records, and who is beside whom in a batch.
 
-Everything follows from seed, host and number alone, so a place in the stream is one number.
+All of it is a function of seed, host and block, so a place in the stream is one number.
 """
 
 from collections.abc import Sequence
@@ -11,14 +11,12 @@ from vasa_jax.typing import Int
 
 
 class RecordOrder:
-    """The endless order in which a host visits its records, in blocks.
+    """Endless: epochs follow each other without a gap, each shuffled anew.
 
-    Epochs follow each other without a gap, each shuffled anew; a block is the next `batch * spread`
-    records, whichever epoch they belong to. A record is read once in a block and gives `draws`
-    examples; a block gives `spread * draws` batches, and within one batch each of its visits gives
-    one example at most.
+    A block is the next `batch * spread` records, of whichever epochs. Each is read once and gives
+    `draws` examples, at most one of them in a batch; a block gives `spread * draws` batches.
 
-    people: of each record of this host; one number each.
+    people: a number for the person of each record of this host.
     """
 
     def __init__(
@@ -66,16 +64,16 @@ class RecordOrder:
         return found
 
     def rng(self, block: int, visit: int, draw: int) -> np.random.Generator:
-        """The generator of one example."""
+        """The random generator of one example."""
         return np.random.default_rng((*self._key, 2, block, visit, draw))
 
 
 def separate_identities(people: Int[np.ndarray, " b"]) -> Int[np.ndarray, " b"]:
-    """An order in which no one is half a batch from himself, in a ring (`face.forward.partner`); as
-    good as can be where one person is more than half of the batch. What comes first among equals
-    stays first."""
+    """An order in which nobody is half a batch from themselves, cyclically
+    (`face.forward.partner`), or as few as can be where one person is more than half of the batch.
+    The sort is stable."""
     _, first, codes, counts = np.unique(
         people, return_index=True, return_inverse=True, return_counts=True
     )
-    # Everyone side by side: whoever fills no more than half of the ring never meets himself.
+    # Each person in one run: a run of at most half of the cycle never meets itself.
     return np.lexsort((np.arange(len(people)), first[codes], -counts[codes]))

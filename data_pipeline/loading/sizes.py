@@ -1,4 +1,4 @@
-"""Whether pictures are large enough for a config, and what to do where they are not."""
+"""Checks that a dataset's images are large enough for a config."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from vasa_jax.errors import UserError
 
 
 def check_size(place: Path, stored: int, config: Config, maker: str) -> None:
-    """Raises UserError where pictures of `stored` px are smaller than the config's; larger ones are
-    shrunk. place: where they lie. maker: "prepare" or "synth", which can make them anew."""
+    """Raises UserError where images of `stored` px are smaller than the config's (larger ones are
+    shrunk). place: the dataset's folder. maker: the command that made it, "prepare" or "synth"."""
     wanted = config.face.image_size
     if stored >= wanted:
         return

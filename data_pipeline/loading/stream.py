@@ -7,16 +7,16 @@ from vasa_jax.data_pipeline.loading.transforms import Example, ExampleTransform
 from vasa_jax.signals import leave_signals_to_parent
 
 BLOCKS = 2**40
-"""More blocks than any run reads."""
+"""The length of the stream: more than any run reads."""
 SMALL = 2**16
-"""Arrays of fewer bytes are sent and not shared."""
+"""Arrays of fewer bytes are pickled rather than put into shared memory."""
 AHEAD = 2
-"""Batches that each worker makes ahead."""
+"""Batches that each worker prefetches."""
 
 
 def _begin_worker(worker: int, workers: int) -> None:
-    """One thread a process; and what Slurm or a terminal tells all processes of a job is the
-    parent's matter: it saves first, and still wants batches for that."""
+    """One OpenCV thread a process. Signals that Slurm or a terminal sends to the whole job are left
+    to the parent, which needs batches until it has saved."""
     import cv2
 
     del worker, workers
@@ -25,17 +25,15 @@ def _begin_worker(worker: int, workers: int) -> None:
 
 
 class _Batches:
-    """A grain FlatMap (by its method: a subclass could not be pickled, as grain is imported late).
-
-    A block is a list of batches already.
-    """
+    """A grain FlatMap from blocks to batches. Not a subclass of grain's, which is imported late and
+    could not be pickled then."""
 
     def flat_map(self, block: list[list[Example]]) -> list[list[Example]]:
         return block
 
 
 def _parse_no_flags() -> None:
-    """grain asks absl's flags for its settings, which raise until someone has parsed them."""
+    """grain reads absl's flags, which raise until they are parsed."""
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
@@ -43,11 +41,10 @@ def _parse_no_flags() -> None:
 
 
 class Stream:
-    """An iterator of dicts of arrays, to be copied at once: they lie in memory that workers share.
+    """An iterator of dicts of arrays in memory that workers share: copy them before the next.
 
-    With workers > 0, block k is read by process k % workers, and their batches take turns; with 0
-    everything happens here when it is asked for. A place can be restored by a stream of the same
-    transform; the number of workers is part of it.
+    With workers > 0, process k % workers reads block k, and their batches take turns; with 0 this
+    process reads when asked. A place holds for a stream of the same transform and workers.
     """
 
     def __init__(self, transform: ExampleTransform, workers: int):

@@ -1,4 +1,7 @@
-"""Exact swaps for stage 1: out of a group of swaps, a source, a driver and three true targets."""
+"""Rendered ground-truth transfers for stage 1: source, driver and three targets of a swap group.
+
+Not from the paper, whose videos have no ground truth for cross-identity reenactment.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,6 +13,7 @@ from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_pla
 from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb, shrink
 from vasa_jax.data_pipeline.loading.pairs import (
     FLIPS,
+    AnyArray,
     Augment,
     ViewAugmentation,
     make_view,
@@ -17,35 +21,39 @@ from vasa_jax.data_pipeline.loading.pairs import (
 )
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.lips import lips_apart
-from vasa_jax.typing import Array, Bool, Float
+from vasa_jax.typing import Bool, Float
 
 PICTURES = ("source", "driver", "swap", "pose_only", "dyn_only")
 TARGETS = ("swap", "pose_only", "dyn_only")
-"""Those of the source's own person."""
+"""Those that show the source's person."""
 
 
-class Picture(NamedTuple):
-    """One picture of a group as it lies in its record, with its labels."""
+class EncodedImage(NamedTuple):
+    """An image of a group as its record holds it."""
 
-    image: bytes
-    mask: bytes | None
+    image: bytes  # a JPEG
+    mask: bytes | None  # a PNG
     labels: dict[str, np.ndarray]
-    places: bytes | None = None
+    places: bytes | None = None  # of `correspondence.encode_places`
 
 
 class TransferExample(NamedTuple):
-    """identity: of source and driver. pictures: in the order of `PICTURES`."""
+    """The images of one transfer as their record holds them."""
 
-    identity: tuple[int, int]
-    pictures: tuple[Picture, ...]
+    identity: tuple[int, int]  # of source and driver
+    images: tuple[EncodedImage, ...]  # in the order of `PICTURES`
 
 
 def choose_swap(
     group: SwapGroup, rng: np.random.Generator, tries: int = 1
 ) -> tuple[int, int, int, int, int, int]:
-    """(a, b, p1, p2, d1, d2): two different people, poses and dynamics of a group. Of `tries` pairs
-    of dynamics the one whose lips differ most is taken (`Augment.tries`)."""
-    two = lambda n: tuple(int(v) for v in rng.choice(n, 2, replace=False))  # noqa: E731
+    """(a, b, p1, p2, d1, d2): two different people, poses and expressions of a group. Of `tries`
+    pairs of expressions the one whose lips differ most (`Augment.tries`)."""
+
+    def two(n: int) -> tuple[int, int]:
+        first, second = rng.choice(n, 2, replace=False)
+        return int(first), int(second)
+
     (a, b), (p1, p2), (d1, d2) = (two(n) for n in group.counts())
     if tries > 1 and group.arkit is not None:
         pairs = [(d1, d2), *(two(group.counts()[2]) for _ in range(tries - 1))]
@@ -55,9 +63,9 @@ def choose_swap(
 
 
 def transfer_indices(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
-    """Which identity, pose and dynamics each of `PICTURES` shows, of a `choose_swap`: (A, p1, d1)
-    and (B, p2, d2); then what A looks like with both of B's, with B's pose only, and with B's
-    dynamics only. Whole numbers of any kind, traced ones as well."""
+    """(person, pose, expression) of each of `PICTURES`, of a `choose_swap`: (a, p1, d1) and
+    (b, p2, d2), then a with b's pose and expression, with b's pose, with b's expression. Integers
+    of any kind, traced ones as well."""
     a, b, p1, p2, d1, d2 = swap
     return (a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2)
 
@@ -65,22 +73,22 @@ def transfer_indices(swap: Sequence[Any]) -> tuple[tuple[Any, Any, Any], ...]:
 def sample_transfer(
     group: SwapGroup, people: Mapping[str, int], rng: np.random.Generator, how: Augment
 ) -> TransferExample:
-    """The pictures of one swap of a group. how: its `tries`."""
+    """A random transfer of a group. people: a number for every name. how: its `tries`."""
     return encoded_transfer(group, people, choose_swap(group, rng, how.tries))
 
 
 def encoded_transfer(
     group: SwapGroup, people: Mapping[str, int], swap: Sequence[int]
 ) -> TransferExample:
-    """`sample_transfer` of a swap that is chosen already."""
+    """The transfer of a `choose_swap`."""
     counts = group.counts()
     names = people[group.identity[swap[0]]], people[group.identity[swap[1]]]
     return TransferExample(
-        names, tuple(_picture(group, counts, place) for place in transfer_indices(swap))
+        names, tuple(_encoded(group, counts, place) for place in transfer_indices(swap))
     )
 
 
-def _picture(group, counts, place):
+def _encoded(group: SwapGroup, counts: tuple[int, int, int], place: tuple) -> EncodedImage:
     i, p, d = place
     number = int(np.ravel_multi_index(place, counts))
     labels: dict[str, Any] = {
@@ -96,22 +104,20 @@ def _picture(group, counts, place):
         labels["arkit"] = group.arkit[d]
     mask = None if group.masks is None else group.masks[number]
     places = None if group.places is None else group.places[number]
-    return Picture(group.images[number], mask, labels, places)
+    return EncodedImage(group.images[number], mask, labels, places)
 
 
 class TransferAugmentation(NamedTuple):
-    """What is drawn for one quad, or for a batch of them: whether it is mirrored, its colour
-    matrix, whether it is meant for self-reenactment, and for each of `Augment.views` what that
-    needs."""
+    """A sampled augmentation of one transfer, or of a batch of them."""
 
-    flip: Bool[np.ndarray | Array, "*b"]
-    colours: Float[np.ndarray | Array, "*b 3 4"] | None
-    own: Bool[np.ndarray | Array, "*b"]
-    views: dict[str, ViewAugmentation]
+    flip: Bool[AnyArray, "*b"]
+    colours: Float[AnyArray, "*b 3 4"] | None  # an affine map of RGB, of all images alike
+    own: Bool[AnyArray, "*b"]  # the driver is of the source's own person
+    views: dict[str, ViewAugmentation]  # of `Augment.views`
 
 
 def sample_augmentation(rng: np.random.Generator, how: Augment) -> TransferAugmentation:
-    """What `augmented_transfer` needs for one quad."""
+    """An augmentation for `augmented_transfer`."""
     return TransferAugmentation(
         np.array(rng.random() < how.flip),
         None if how.colours is None else augment.draw_colours(rng, how.colours),
@@ -129,11 +135,11 @@ def make_transfer(
     flows: bool = False,
     stored: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """One example by the names of `SwapBatch`'s fields (poses in parts), pictures as uint8; `own`,
-    whether it is meant for self-reenactment. flows: whether to find the source's pixels in its
-    targets; its pictures need places then. size, stored: as in `pairs.make_pair`.
+    """One example by the names of `SwapBatch`'s fields (poses in parts), images as uint8, and `own`
+    (`TransferAugmentation`).
 
-    One mirroring and one mild recolouring for the whole quad: the targets stay true.
+    All images are mirrored and recoloured alike, so the targets stay exact. flows: whether to find
+    the source's pixels in the targets, which needs places. size, stored: as in `pairs.make_pair`.
     """
     stored = size if stored is None else stored
     return augmented_transfer(raw, size, how, sample_augmentation(rng, how), masks, flows, stored)
@@ -148,13 +154,13 @@ def augmented_transfer(
     flows: bool,
     stored: int,
 ) -> dict[str, np.ndarray]:
-    """`make_transfer` for what is drawn already."""
+    """`make_transfer` under a given augmentation."""
     example: dict[str, np.ndarray] = {
         "source_identity": np.array(raw.identity[0], np.int32),
         "driver_identity": np.array(raw.identity[1], np.int32),
         "own": draws.own,
     }
-    for name, picture in zip(PICTURES, raw.pictures, strict=True):
+    for name, picture in zip(PICTURES, raw.images, strict=True):
         image, labels = shrink(decode_rgb(picture.image, stored), size), picture.labels
         mask = None
         if masks and picture.mask is not None:
@@ -173,7 +179,7 @@ def augmented_transfer(
         for key, value in labels.items():
             example[f"{name}_{key}"] = value.astype(np.float32)
     if flows:
-        found = dict(zip(PICTURES, (picture.places for picture in raw.pictures), strict=True))
+        found = dict(zip(PICTURES, (image.places for image in raw.images), strict=True))
         source, *targets = (_places(found[name], bool(draws.flip)) for name in ("source", *TARGETS))
         for name, flow in zip(TARGETS, correspond(source, targets), strict=True):
             example[f"{name}_flow"] = flow

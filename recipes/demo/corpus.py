@@ -21,15 +21,15 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
     from vasa_jax.media.files import write_whole
 
     plans = _plans(corpus, assets)
-    files = {"held": [], "train": []}
+    files: dict[str, list[Path]] = {"held": [], "train": []}
     for name, plan in plans.items():
         for part, found in _draw_groups(data / name, plan).items():
             files[part] += found
     if not (data / MAPS).exists():
         maps = blendshape_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
-        file = io.BytesIO()
-        np.savez(file, displacements=maps, front=mean_front(24, SURFACE_SIZE))
-        write_whole(data / MAPS, "maps of z_dyn", file.getvalue())
+        content = io.BytesIO()
+        np.savez(content, displacements=maps, front=mean_front(24, SURFACE_SIZE))
+        write_whole(data / MAPS, "maps of z_dyn", content.getvalue())
     # train/ comes last: where it is, the corpus is whole.
     for part, found in files.items():
         if (data / part).exists():
@@ -45,7 +45,7 @@ def _plans(corpus: Corpus, assets: Path | None):
     """What is drawn, by the name of its folder."""
     from vasa_jax.data_pipeline.synthetic.plan import Plan
 
-    shares = {"painted": (None, 1.0)}
+    shares: dict[str, tuple[Path | None, float]] = {"painted": (None, 1.0)}
     if assets is not None:
         shares = {"painted": (None, 1 / 3), "assets": (assets, 2 / 3)}
     plans = {}

@@ -117,6 +117,7 @@ def export(work: Path, plan: MotionPlan, face: dict, out: Path) -> None:
     from vasa_jax.training.run import export as exported
 
     found = exported(config_of(plan), "motion", work / "motion")
+    assert found.stats is not None  # stage 2 has them
     config = get_config(recipe.CONFIG, recipe.SETTINGS)
     parts = {"face": face, **found.params}
     parts = {name: jax.tree.map(np.asarray, parts[name]) for name in PARTS}

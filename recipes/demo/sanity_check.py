@@ -1,8 +1,7 @@
-"""The gate before a long run of stage 1: does anything move, on people never seen?
+"""Held-out check of stage 1, in a minute: pose and ARKit error, and PSNR of rendered transfers.
 
-A first experiment drew sharp heads whose faces never moved; its losses did not tell. These few
-figures do, in a minute, on exact swaps: how well head pose and ARKit coefficients are read, and
-whether a transfer of the expression alone beats copying the source.
+Losses alone do not show a face that never moves. This does: it compares transfers with copies of
+the source, and the motion of the output with that of the targets.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,20 +21,20 @@ from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import ARKIT, Float, Image, Motion
 
 LEAST_SPREAD = 0.02
-"""Coefficients that move less than this (standard deviation) are not asked for."""
+"""Coefficients of a smaller standard deviation are not counted."""
 POSE_DEGREES, ARKIT_R2 = 3.0, 0.7
 
 
-def read_gate(
+def encoder_figures(
     motion: Motion,
     heads: Mapping[str, Any],
     rotation: Float[np.ndarray, "n 3"],
     arkit: Float[np.ndarray, "n 52"],
 ) -> dict[str, float]:
-    """`pose_deg`: mean error of an angle, degrees. `arkit_r2`: explained share of the variance of
-    all moving coefficients together; `arkit_r2_median` of the middle one; some by name.
+    """`pose_deg`: mean absolute error of the angles, degrees. `arkit_r2`: R2 of all moving
+    coefficients together, `arkit_r2_median` of the median one, and of some by name.
 
-    heads: the trainer's linear read-outs by name; without "arkit" only the pose is told.
+    heads: the trainer's linear heads by name; without "arkit" only the pose is measured.
     """
     error = np.degrees(np.abs(np.asarray(motion.pose.rotation) - rotation))
     figures = {"pose_deg": float(error.mean())}
@@ -57,16 +56,19 @@ def read_gate(
     return figures
 
 
-def draw_gate(
+def generator_figures(
     pictures: Mapping[str, Float[np.ndarray, "n h w 3"]], batch: FaceBatch
 ) -> dict[str, float]:
-    """PSNR (dB) of transfers against their exact renders, and of copying the source in their place.
+    """PSNR (dB) of transfers against their targets, and of a copy of the source in their place.
 
-    pictures: "swap", "pose_only", "dyn_only" as drawn, "itself" the source redrawn. `sensitivity`:
-    change of the picture when only the expression changes, over the change of the exact renders
-    (root mean squares; 1 is right, 0 a face that never moves). `expression_missed`: error where the
-    expression changes the exact renders, weighted by how far it does; 1 for a copy of the source.
+    pictures: the outputs "swap", "pose_only", "dyn_only" and "itself", the reconstructed source.
+    `sensitivity`: change of the output when only the expression changes, over that of the target
+    (root mean squares; 1 is right, 0 a face that never moves). `expression_missed`: error weighted
+    by the target's change under the expression; 1 for a copy of the source. Raises ValueError for a
+    batch without transfer targets.
     """
+    if batch.pose_only is None or batch.dyn_only is None:
+        raise ValueError("a batch without the targets of pose-only and expression-only transfers")
     targets = {"swap": batch.driver, "pose_only": batch.pose_only, "dyn_only": batch.dyn_only}
     figures = {}
     for name, target in targets.items():
@@ -89,42 +91,43 @@ def measure(
     run_encode: Callable[..., Motion] | None = None,
     run_transfers: Callable[..., dict[str, Image]] | None = None,
 ) -> dict[str, float]:
-    """Both gates for the parameters of a trainer's state ("face", and heads) on held-out swaps.
+    """The figures of encoders (read) and generator (draw) on held-out swaps.
 
-    read: whether the encoders are measured; draw: whether the generator is, with exact codes where
-    `face_losses.exact.codes` says so. run_encode, run_transfers: `encode` and `transfers` of the
+    params: of a trainer's state: "face", and heads. The generator is driven by exact codes where
+    `face_losses.exact.codes` is on. run_encode, run_transfers: `encode` and `transfers` of the
     config, where they are compiled already.
     """
     face, whole = params["face"], jax.tree.map(_join, *batches)
     figures: dict[str, float] = {}
     if read:
-        run = run_encode or jax.jit(partial(encode, config))
+        encoded = run_encode or jax.jit(partial(encode, config))
         # All sources, then all drivers.
         views = [batch.views[side] for side in (0, 1) for batch in batches]
-        motion = jax.tree.map(_join, *(run(face, view) for view in views))
+        motion = jax.tree.map(_join, *(encoded(face, view) for view in views))
         rotation = _join(whole.source_pose.rotation, whole.driver_pose.rotation)
         arkit = _join(whole.source_arkit, whole.driver_arkit)
         heads = {name: value for name, value in params.items() if name != "face"}
-        figures |= read_gate(motion, heads, rotation, arkit)
+        figures |= encoder_figures(motion, heads, rotation, arkit)
     if draw:
-        run = run_transfers or jax.jit(partial(transfers, config))
-        # On the host one by one: the pictures of all are many.
-        drawn = [jax.device_get(run(face, batch)) for batch in batches]
-        figures |= draw_gate(jax.tree.map(_join, *drawn), whole)
+        transferred = run_transfers or jax.jit(partial(transfers, config))
+        # On the host one by one: all of them would fill the device.
+        drawn = [jax.device_get(transferred(face, batch)) for batch in batches]
+        figures |= generator_figures(jax.tree.map(_join, *drawn), whole)
     return figures
 
 
 def encode(config: Config, face: Mapping[str, Any], image: Image) -> Motion:
-    """Motion of pictures; without "dyn" in `face`, of the head alone."""
+    """Motion of images; without "dyn" in `face`, the head pose and a zero z_dyn."""
     model = FaceModel(config.face, config.dtype)
     if "dyn" in face:
-        return model.apply({"params": face}, image, method="encode_motion")
-    pose = model.apply({"params": face}, image, method="encode_pose")
+        motion: Any = model.apply({"params": face}, image, method="encode_motion")
+        return motion
+    pose: Any = model.apply({"params": face}, image, method="encode_pose")
     return Motion(pose, jnp.zeros((len(image), config.face.dyn_dim)))
 
 
 def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict[str, Image]:
-    """The four pictures of every example by name, as `draw_gate` takes them."""
+    """The four outputs of every example by name, as `generator_figures` takes them."""
     run = bind(FaceModel(config.face, config.dtype), {"params": face})
     a, b = batch_motions(config, batch, run.encode_motion)
     mixed = {

@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from recipes.demo import config as recipe
 from recipes.demo import motion
@@ -60,14 +61,15 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     config, folder = config_of(stage), work / stage.name
     perception, frozen = loss_networks(config)
     held = data_folder / "held"
-    held = held if held.is_dir() else None
+    data: Any
     if stage.alone == "dyn":
         data, task = FaceCrops(data_folder / "train", config, seed=1), dyn_encoder_task(config)
     elif stage.alone == "pose":
         data, task = PoseImages(data_folder / "train", config, seed=1), pose_task(config)
     else:
-        plain = {"views": ()} if stage.plain else {}
-        augment = Augment(own=stage.own, tries=recipe.TRIES, **plain)
+        augment = Augment(own=stage.own, tries=recipe.TRIES)
+        if stage.plain:
+            augment = augment._replace(views=())
         data = SwapGroups(data_folder / "train", config, seed=1, augment=augment)
         task = make_task(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
@@ -88,7 +90,7 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
         ema = flatten(_added(ema, before or {}))
         save_safetensors(folder / "ema.safetensors", ema, {"stage": stage.name})
     whole = _added(jax.device_get(result.state.ema), before or {})
-    if held is not None and "pose" in whole["face"]:
+    if held.is_dir() and "pose" in whole["face"]:
         figures = gate(config, whole, held, stage)
         words = " ".join(f"{name} {value:.3g}" for name, value in figures.items())
         print(f"held-out people at step {result.step}: {words}", flush=True)
@@ -218,7 +220,7 @@ def main(words: list[str] | None = None) -> int:
             if not train_stage(stage, work, data, before):
                 print("stopped in time; the same command goes on")
                 return 0
-            done = finished(work, stage)
+            done = finished(work, stage) or {}
         before = laid_over(_added(before or {}, done), done)
         if stage.name == arguments.until:
             return 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recipes.demo.data.swap_groups import SwapGroups
-from recipes.demo.sanity_check import draw_gate, measure, read_gate
+from recipes.demo.sanity_check import encoder_figures, generator_figures, measure
 from tests.data_pipeline.made import write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
@@ -32,14 +32,14 @@ def test_a_perfect_reader_passes_and_one_that_never_moves_does_not():
     dyn = (arkit @ mixing).astype(np.float32)
     pose = Pose(rotation, np.zeros((200, 3), np.float32), np.zeros((200, 1), np.float32))
     exact = {"arkit": {"Dense_0": {"kernel": np.linalg.pinv(mixing), "bias": np.zeros(52)}}}
-    perfect = read_gate(Motion(pose, dyn), exact, rotation, arkit)
+    perfect = encoder_figures(Motion(pose, dyn), exact, rotation, arkit)
     assert perfect["pose_deg"] == 0
     assert perfect["arkit_r2"] > 0.999
     assert perfect["arkit_r2.jawOpen"] > 0.999
 
     mean = {"arkit": {"Dense_0": {"kernel": np.zeros((64, 52)), "bias": arkit.mean(0)}}}
     off = pose._replace(rotation=rotation + np.radians([3.0, -6.0, 0.0]).astype(np.float32))
-    still = read_gate(Motion(off, dyn), mean, rotation, arkit)
+    still = encoder_figures(Motion(off, dyn), mean, rotation, arkit)
     assert still["arkit_r2"] == pytest.approx(0.0, abs=1e-5)
     assert [still[f"{n}_deg"] for n in ("pitch", "yaw", "roll")] == pytest.approx([3, 6, 0], 1e-4)
     assert still["pose_deg"] == pytest.approx(3.0, rel=1e-4)
@@ -52,11 +52,11 @@ def test_a_copy_of_the_source_has_no_sensitivity_and_the_truth_has_one(batch):
         "dyn_only": batch.dyn_only,
         "itself": batch.source,
     }
-    right = draw_gate(truth, batch)
+    right = generator_figures(truth, batch)
     assert right["dyn_only_psnr"] == right["swap_psnr"] == 100
     assert right["sensitivity"] == pytest.approx(1, rel=1e-5)
     assert right["expression_missed"] == 0
-    copied = draw_gate(dict.fromkeys(truth, batch.source), batch)
+    copied = generator_figures(dict.fromkeys(truth, batch.source), batch)
     assert copied["sensitivity"] == 0
     assert copied["expression_missed"] == pytest.approx(1)
     for name in ("swap", "pose_only", "dyn_only"):

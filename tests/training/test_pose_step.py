@@ -54,7 +54,7 @@ def test_a_turned_picture_shows_each_point_where_the_turned_pose_has_it(size):
     rows, columns = np.mgrid[:96, :96]
     spot = 255 * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 30)
     image = np.repeat(spot.astype(np.uint8)[..., None], 3, -1)
-    turned = TURN.picture(image, size)[..., 0].astype(float)
+    turned = TURN.image(image, size)[..., 0].astype(float)
     assert turned.shape == (size, size)
     rows, columns = np.mgrid[:size, :size]
     centre = [(turned * axis).sum() / turned.sum() for axis in (columns, rows)]

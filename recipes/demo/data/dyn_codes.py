@@ -1,4 +1,4 @@
-"""Codes of the pictures of swap groups, and the read-in that is fitted to them.
+"""z_dyn of the images of swap groups, and the regressor from ARKit coefficients fitted to it.
 
     python -m recipes.demo.data.dyn_codes TRAIN HELD --weights ema.safetensors -o OUT
 
@@ -37,12 +37,12 @@ def group_codes(
     batch: int = 72,
     each: int | None = None,
 ) -> Codes:
-    """The code of every picture of the groups in `folder`/**/*.npz (the first `limit` of them), or
-    of `each` pictures of every face: other people and poses in turn, for slow machines.
+    """z_dyn of every image of the groups in `folder`/**/*.npz (the first `limit` of them), or of
+    `each` images of every face, of people and poses in turn.
 
-    params: the face model's; of them "dyn", and "pose" if there is one: then the encoder sees what
-    it sees in the face model, else the pictures' exact poses. Raises UserError for a folder without
-    groups, and groups without ARKit coefficients or gaze.
+    params: the face model's "dyn", and "pose" if poses are to be encoded too, not taken from the
+    labels. Raises UserError for a folder without groups, and groups without ARKit coefficients or
+    gaze.
     """
     files = find_groups(folder)[:limit]
     style = Style(config.face.norm_groups, config.dtype)
@@ -66,12 +66,12 @@ def group_codes(
             i, p, d = (axis.ravel() for axis in np.indices(counts))
             if each is not None:
                 views = counts[0] * counts[1]
-                # A face's pictures start one view further than the face's before it.
+                # Each face's images start one view later than the previous face's.
                 turn = (i * counts[1] + p - d * each) % views
                 i, p, d = (axis[turn < each] for axis in (i, p, d))
             chosen = [group.images[k] for k in np.ravel_multi_index((i, p, d), counts)]
             pictures = np.stack(list(pool.map(decode_rgb, chosen, [group.size] * len(chosen))))
-            pose = Pose(group.rotation[i, p], group.translation[i, p], group.log_scale[i, p])
+            pose = (group.rotation[i, p], group.translation[i, p], group.log_scale[i, p])
             dyn = in_batches(partial(encode, params), (pictures, *pose), batch)
             rows.append(Codes(dyn, group.arkit[d], eyes_of(group)[p, d], faces + d))
             faces += counts[2]
@@ -79,8 +79,10 @@ def group_codes(
 
 
 def eyes_of(group: SwapGroup) -> np.ndarray:
-    """(p, d, 2) float32: the group's lines of sight turned back by the heads' rotations. The
-    same for all poses, but for rounding; heads of one pose do not differ."""
+    """(p, d, 2) float32: gaze relative to the head, of every pose and expression. The same for all
+    poses, but for rounding. Raises ValueError for a group without gaze."""
+    if group.gaze is None:
+        raise ValueError(f"{group.group_id}: a group without gaze")
     turn = rotation_matrices(group.rotation[0])
     inside = np.einsum("pji,pdj->pdi", turn, gaze_directions(group.gaze))
     return gaze_angles(inside).astype(np.float32)

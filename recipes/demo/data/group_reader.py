@@ -1,4 +1,4 @@
-"""The order in which swap groups in memory give examples, with threads alone."""
+"""Examples of swap groups that lie in memory, in an endless order; decoded by threads."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -17,24 +17,25 @@ from vasa_jax.typing import PortraitArray
 def draw_picture(
     group: SwapGroup, rng: np.random.Generator
 ) -> tuple[PortraitArray, tuple[int, int, int]]:
-    """One picture of a group, and which identity, pose and dynamics it shows."""
+    """A random image of a group, and the person, pose and expression that it shows."""
     counts = group.counts()
-    place = tuple(int(rng.integers(n)) for n in counts)
-    return decode_rgb(group.images[int(np.ravel_multi_index(place, counts))], group.size), place
+    i, p, d = (int(rng.integers(n)) for n in counts)
+    number = int(np.ravel_multi_index((i, p, d), counts))
+    return decode_rgb(group.images[number], group.size), (i, p, d)
 
 
 class GroupReader:
-    """All groups of a folder, read by this host, and the place in an endless order over them.
+    """The groups of a folder that this host reads, and a place in an endless order over them.
 
-    Every group is visited once an epoch for one example, in an order that depends on seed and
-    epoch; the n-th example is the same bytes in every run. Hosts read disjoint groups.
+    An epoch visits every group once, for one example, in an order that depends on seed and epoch;
+    the n-th example is the same in every run. Hosts read disjoint groups.
 
-    batch: global. salt: sets the draws of one kind of example apart from another's. threads:
-    default one a core. Raises UserError for a folder without groups, for unreadable ones and for
-    fewer groups than hosts.
+    batch: global. salt: of the random numbers, one for each kind of example. threads: default one
+    a core. Raises UserError for a folder without groups, for unreadable ones and for fewer groups
+    than hosts.
     """
 
-    ahead = 2
+    ahead = 2  # batches put on the devices before they are needed
 
     def __init__(self, folder: Path, batch: int, seed: int, salt: int, threads: int | None = None):
         files = find_groups(folder)

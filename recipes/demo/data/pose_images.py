@@ -1,7 +1,8 @@
-"""Single pictures of swap groups, turned, moved and scaled in their plane, with the exact pose."""
+"""Images of swap groups under in-plane transforms with their exact pose, for the pose encoder."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +17,7 @@ from vasa_jax.typing import Pose
 class PoseImages(GroupReader, Iterator[PoseBatch]):
     """An endless, shuffled, checkpointable iterator over `folder`/**/*.npz of `write_group`.
 
-    In the order of `GroupReader`. Half of the pictures are mirrored, colours are jittered (`plain`:
-    nothing of that, and no turn). Raises UserError where `GroupReader` does.
+    In the order of `GroupReader`. plain: only resized. Raises UserError where `GroupReader` does.
     """
 
     def __init__(self, folder: Path, config: Config, seed: int = 0, plain: bool = False):
@@ -30,8 +30,9 @@ class PoseImages(GroupReader, Iterator[PoseBatch]):
 
     def __next__(self) -> PoseBatch:
         images, poses = zip(*self._take(self._example), strict=True)
-        pose = Pose(*(np.stack(values).astype(np.float32) for values in zip(*poses, strict=True)))
-        return PoseBatch(np.stack(images) / np.float32(255), pose)
+        parts: Any = [np.stack(values).astype(np.float32) for values in zip(*poses, strict=True)]
+        image: Any = np.stack(images) / np.float32(255)
+        return PoseBatch(image, Pose(*parts))
 
     def _example(self, group: SwapGroup, rng: np.random.Generator):
         image, (i, p, _) = draw_picture(group, rng)

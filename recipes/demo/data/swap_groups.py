@@ -1,7 +1,7 @@
-"""Exact swaps from a folder of group files, with OpenCV and threads alone.
+"""Rendered ground-truth transfers of a folder of group files, for the generator.
 
-For machines without grain and TFDS, such as a borrowed accelerator: the groups' JPEG bytes all lie
-in memory, threads decode them (OpenCV lets them run side by side).
+Needs neither grain nor TFDS: the groups' JPEG bytes lie in memory and threads decode them (OpenCV
+releases Python's lock).
 """
 
 from collections.abc import Iterator
@@ -27,14 +27,14 @@ from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.exact import from_swaps
 
 LABELS = {"points": "points", "gaze": "gaze", "arkit": "arkit", "masks": "mask"}
-"""What a group may lack, and its name in a batch."""
+"""Fields that a group may lack, and their names in a batch."""
 
 
 class SwapGroups(GroupReader, Iterator[FaceBatch]):
     """An endless, shuffled, checkpointable iterator over `folder`/**/*.npz of `write_group`.
 
-    In the order of `GroupReader`. Pictures are shrunk to the config's size, while the motion
-    encoder's views keep the size of the files, so that one corpus serves training at growing sizes.
+    In the order of `GroupReader`. Images are shrunk to the config's size; the motion encoder's
+    views keep the size of the files, so that one corpus serves training at growing sizes.
 
     batch: global (default: the config's train_face.batch). threads: default one a core.
     Attributes: struct, the global batch's shapes; ahead, see `vasa_jax.training.prefetch`.
@@ -55,7 +55,7 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
     ):
         size = config.train_face.batch if batch is None else batch
         super().__init__(folder, size, seed, 1, threads)
-        # Whoever asks for flows needs groups that tell places; the others serve the encoders.
+        # Flows are found by places, which not every group has.
         self._flows = config.face_losses.exact.flow + config.face_losses.exact.shares > 0
         if self._flows:
             self._groups = [group for group in self._groups if group.places is not None]
@@ -76,7 +76,9 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
         self._stored = first.size
         labels = tuple(name for k, name in LABELS.items() if getattr(first, k) is not None)
         views = {f"{name}_view": first.size for name in self._views()}
-        flow = len(decode_places(self._groups[0].places[0])[1]) if self._flows else 0
+        flow = 0
+        if self._flows and first.places is not None:
+            flow = len(decode_places(first.places[0])[1])
         swaps = swap_struct(size, self._pixels, labels, views, flow)
         self.struct: FaceBatch = face_struct(swaps, size)
 
@@ -90,11 +92,11 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
         return from_swaps(swap_batch(arrays), arrays["own"])
 
     def _views(self) -> tuple[str, ...]:
-        """Pictures that the motion encoder sees otherwise than they are drawn."""
+        """Images of which the motion encoder sees another version."""
         return ("source", "driver", "swap") if self._pixels < self._stored else self._how.views
 
     def _example(self, group: SwapGroup, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        quad = make_transfer(
+        example = make_transfer(
             sample_transfer(group, self._codes, rng, self._how),
             self._stored,
             self._how,
@@ -103,9 +105,9 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
             self._flows,
         )
         for name in self._views():
-            quad.setdefault(f"{name}_view", quad[name])
+            example.setdefault(f"{name}_view", example[name])
         if self._pixels < self._stored:
             for name in (*PICTURES, *(f"{name}_mask" for name in PICTURES)):
-                if name in quad:
-                    quad[name] = shrink(quad[name], self._pixels)
-        return quad
+                if name in example:
+                    example[name] = shrink(example[name], self._pixels)
+        return example

@@ -92,7 +92,7 @@ def identity_of(read_in: ReadIn) -> str:
     digest = hashlib.sha256(read_in.kind.encode())
     for name, array in sorted(read_in.arrays.items()):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return f"read-in-{digest.hexdigest()[:16]}"
 
 

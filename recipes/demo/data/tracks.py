@@ -14,7 +14,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -213,7 +213,7 @@ def expand(stored: UInt8[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 def write_track(path: Path, clip: TrackClip) -> None:
     """One compressed .npz file of about 15 kB a second, whole or not at all."""
     _check(clip)
-    arrays = {k: np.asarray(v) for k, v in clip._asdict().items()}
+    arrays: dict[str, Any] = {k: np.asarray(v) for k, v in clip._asdict().items()}
     arrays["audio"] = compress(clip.audio)
     arrays |= {name: arrays[name].astype(np.float16) for name in _HALVES}
     stream = io.BytesIO()

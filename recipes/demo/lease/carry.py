@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from recipes.demo.lease.small_assets import shrink_assets
 from vasa_jax import int8, zoo
@@ -95,7 +96,7 @@ def check_limit(checkout: int, carried: int) -> None:
 def pack_vgg(params: dict, path: Path) -> None:
     """VGG-16 as far as the losses read it, for `loss_networks(config, vgg)`: kernels as int8, those
     of the first blocks, which are few and whose errors all later ones inherit, as float16."""
-    flat = flatten(used(params, FIRST_RELUS, VGG16_BLOCKS))
+    flat: dict[str, Any] = flatten(used(params, FIRST_RELUS, VGG16_BLOCKS))
     whole = {name: value.astype("float16") for name, value in flat.items() if name < FIRST_INT8}
     packed = int8.pack({n: v for n, v in flat.items() if n not in whole}, "float32")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -136,15 +137,15 @@ def write_manifest(folder: Path) -> dict[str, int]:
 
     Returns the bytes by name, the manifest's own among them.
     """
-    files = {}
+    sizes, files = {}, {}
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
         content = path.read_bytes()
         name = path.relative_to(folder).as_posix()
+        sizes[name] = len(content)
         files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    total = sum(entry["bytes"] for entry in files.values())
-    text = json.dumps({"total": total, "files": files}, indent=1)
+    text = json.dumps({"total": sum(sizes.values()), "files": files}, indent=1)
     (folder / MANIFEST).write_text(text)
-    return {name: entry["bytes"] for name, entry in files.items()} | {MANIFEST: len(text)}
+    return sizes | {MANIFEST: len(text)}
 
 
 def table(sizes: dict[str, int], checkout: int) -> str:

@@ -113,7 +113,8 @@ class Compiler:
 
     def __init__(self, threads: int, options: Mapping[str, Any]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="compile")
-        self._options, self._given = options, []
+        self._options = options
+        self._given: list[Future[Ready]] = []
 
     def give(self, programs: Programs, shapes: Shapes) -> Future[Ready]:
         self._given.append(self._threads.submit(compile_all, programs, shapes, self._options))

@@ -102,7 +102,7 @@ class Drawing:
 
     def take(self, most: int) -> list[Made]:
         """What is ready now, at most so many; without waiting."""
-        found = []
+        found: list[Made] = []
         while len(found) < most and not self.ready.empty():
             made = self.ready.get()
             if isinstance(made, Exception):

@@ -94,7 +94,8 @@ def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> l
     """Rows: a part's seconds, steps and examples, by the assumptions above."""
     ready = SETUP + COMPILE["pose"]
     seconds = 60 * minutes - ready - GATE * len(scale.parts)
-    spent, traced, rows = 0.0, SETUP, []
+    rows: list[dict[str, Any]] = []
+    spent, traced = 0.0, SETUP
     for part, end in zip(
         scale.parts, ends_of([p.share for p in scale.parts], seconds), strict=True
     ):

@@ -34,7 +34,10 @@ def shrink_assets(source: Path, out: Path) -> None:
     for picture in found.eyes.values():
         _shrink(picture, out / picture.relative_to(source), NAMED, opaque=True)
     for room in (*found.brows.values(), *found.lashes.values(), *found.hair.values()):
-        proxy, picture = proxy_files(room)
+        files = proxy_files(room)
+        if files is None:
+            raise UserError(f"{room}: lacks its proxy or picture; get MakeHuman's assets anew")
+        proxy, picture = files
         mesh = proxy.with_suffix(".obj")
         if not mesh.is_file():
             raise UserError(f"{proxy}: lacks its {mesh.name}; get MakeHuman's assets anew")
@@ -70,8 +73,9 @@ def _shrink(source: Path, target: Path, size: int | None, opaque: bool) -> None:
     if read is None or read.ndim != 3:
         raise UserError(f"{source}: is not a colour picture; get MakeHuman's assets anew")
     target.parent.mkdir(parents=True, exist_ok=True)
-    larger = size is not None and max(read.shape[:2]) > size
-    if larger:
+    larger = False
+    if size is not None and max(read.shape[:2]) > size:
+        larger = True
         read = cv2.resize(read, (size, size), interpolation=cv2.INTER_AREA)
     order = cv2.COLOR_BGR2RGB if read.shape[2] == 3 else cv2.COLOR_BGRA2RGBA
     content, suffix = encode_small(cv2.cvtColor(read, order))

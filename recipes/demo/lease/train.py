@@ -36,8 +36,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("results/lease"))
     parser.add_argument("--scale", choices=("lease",), default="lease", help=argparse.SUPPRESS)
     # What setup.sh sets on a machine that everything was carried to.
-    given = {name: os.environ.get(f"LEASE_{name}") for name in ("ASSETS", "VGG")}
-    given = {name: Path(value) if value else None for name, value in given.items()}
+    words_given = {name: os.environ.get(f"LEASE_{name}") for name in ("ASSETS", "VGG")}
+    given = {name: Path(value) if value else None for name, value in words_given.items()}
     text = "MakeHuman's assets (default: $LEASE_ASSETS, else painted skins)"
     parser.add_argument("--assets", type=Path, default=given["ASSETS"], help=text)
     text = "VGG-16 in place of the zoo's (default: $LEASE_VGG)"

@@ -53,7 +53,7 @@ def pose_images_of(
     sigma = blur_before(image.shape[1], size)
     if sigma:
         image = image_ops.blur(image, sigma)
-    turn = draws.similarity()
+    turn = draws.transform()
     return PoseBatch(
         warp(image, turn.sampling(image.shape[1], size), size),
         turn.pose(Pose(*(labels[name] for name in POSE))),

@@ -1,11 +1,11 @@
-"""The dynamics encoder alone, on exact labels: the first half of the gate before stage 1.
+"""Pretraining of the dynamics encoder alone, supervised by ARKit coefficients and gaze.
 
-Where `face.dyn_crop` is set, the encoder sees a crop that the head pose holds in place. Here the
-crops come ready, cut at exact poses with some jitter.
+Not from the paper, which learns z_dyn without labels. Crops (`face.dyn_crop`) come ready, cut at
+the exact head pose with some jitter.
 """
 
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,10 +24,9 @@ from vasa_jax.typing import Array, Float, Image, Motion
 
 
 class DynEncoderBatch(NamedTuple):
-    """crop: (b, dyn_crop, dyn_crop, 3) in [0, 1], as `face_crop` cuts it. Labels as in `FaceBatch`:
-    rotation (b, 3), gaze (b, 2), arkit (b, 52)."""
+    """Crops of `dyn_crop` px as `face_crop` cuts them, and labels as in `FaceBatch`."""
 
-    crop: Image
+    crop: Image  # in [0, 1]
     rotation: Float[Array, "b 3"]
     gaze: Float[Array, "b 2"]
     arkit: Float[Array, "b 52"]
@@ -35,20 +34,23 @@ class DynEncoderBatch(NamedTuple):
 
 def dyn_encoder_struct(config: Config) -> DynEncoderBatch:
     """Shapes of a global batch."""
-    f32 = lambda *s: jax.ShapeDtypeStruct((config.train_face.batch, *s), jnp.float32)  # noqa: E731
+
+    def f32(*shape: int) -> Any:
+        return jax.ShapeDtypeStruct((config.train_face.batch, *shape), jnp.float32)
+
     side = config.face.dyn_crop
     return DynEncoderBatch(f32(side, side, 3), f32(3), f32(2), f32(52))
 
 
 def dyn_encoder_task(config: Config, optimizer: optax.GradientTransformation | None = None) -> Task:
-    """A task for the loop; `train_face` and the weights of the losses `arkit` and `gaze` rule it.
+    """The task under `train_face` and the weights of the losses `arkit` and `gaze`.
 
-    Its parameters are {"face": {"dyn": …}, "arkit": …, "gaze": …}, as stage 1 names them.
-    optimizer: as in `label_task`. Raises UserError without `face.dyn_crop`.
+    Parameters: {"face": {"dyn": ...}, "arkit": ..., "gaze": ...}, as in stage 1, the latter two
+    linear heads. optimizer: as in `label_task`. Raises UserError without `face.dyn_crop`.
     """
     if not config.face.dyn_crop:
         raise UserError("the dynamics encoder is trained alone on crops: set face.dyn_crop")
-    # The crop is made already: the encoder takes it as its whole picture.
+    # The crop is cut already: the encoder takes it as its whole image.
     side = config.face.dyn_crop
     whole = dataclasses.replace(config.face, dyn_crop=0, motion_image_size=side)
     encoder = DynEncoder(whole, Style(config.face.norm_groups, config.dtype))

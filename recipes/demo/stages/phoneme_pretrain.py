@@ -1,8 +1,7 @@
-"""A head start for the mel encoder: its features learn to tell what is spoken.
+"""Pretraining of the mel encoder: frame-wise phoneme classification and loudness regression.
 
-Not from the paper, whose audio encoder (Wav2Vec2) comes pretrained on speech. Where phonemes are
-known exactly, as from a machine's voice, a linear layer over the features predicts each frame's
-phoneme and loudness; the layer is thrown away, the encoder starts stage 2.
+Not from the paper, whose audio encoder (Wav2Vec2) comes pretrained on speech. The labels are those
+of synthetic speech. The linear head is dropped; the encoder's parameters start stage 2.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,25 +19,22 @@ from vasa_jax.training.sound_changes import other_room, other_speaker
 from vasa_jax.typing import SAMPLES_PER_FRAME, Array, Float, Int
 
 _LOUDNESS = 0.1
-"""Weight of the squared error of the loudness, against the phonemes' cross-entropy."""
+"""Weight of the loudness' squared error beside the phonemes' cross-entropy."""
 _WARMUP, _DECAY, _CLIP, _SMOOTHING = 50, 1e-2, 1.0, 0.05
 
 
 class Spoken(NamedTuple):
-    """c clips of t frames. waveform: (c, t * 640) int16 at 16 kHz. phonemes: (c, t) classes from 0
-    on, spoken in the middle of each frame; negative is unknown and not counted."""
+    """c clips of t frames."""
 
-    waveform: Int[np.ndarray, "c n"]
-    phonemes: Int[np.ndarray, "c t"]
+    waveform: Int[np.ndarray, "c n"]  # int16 at 16 kHz, n = 640 t
+    phonemes: Int[np.ndarray, "c t"]  # class at the middle of each frame; negative: unknown
 
 
 class Pretrained(NamedTuple):
-    """audio: the encoder's parameters, for "audio" of `TrainState.params` in stage 2. held: share
-    of held-out frames whose phoneme is right (None without any): "frames" of all, "spoken" of those
-    that are no pause, "pause" of those that are."""
+    """The outcome of `pretrain`."""
 
-    audio: Any
-    held: dict[str, float] | None
+    audio: Any  # the encoder's parameters: "audio" of `TrainState.params` in stage 2
+    held: dict[str, float] | None  # held-out accuracy of all "frames", of "spoken" ones, of "pause"
 
 
 def pretrain(
@@ -56,9 +52,9 @@ def pretrain(
     """Train the mel encoder on random stretches of `frames` frames of the clips.
 
     The same arguments give the same parameters on the same machine. Class 0 is the pause. With
-    `audio.augment` every stretch is of another speaker, room and microphone. tell: gets a line of
-    progress every 100 steps. Raises UserError for another encoder than `mel`, and for clips that do
-    not fit.
+    `audio.augment` each stretch changes speaker, room and microphone. tell: called with a line of
+    progress every 100 steps. Raises UserError for another encoder than `mel`, and for clips whose
+    shapes do not fit.
     """
     if config.audio.encoder != "mel":
         raise UserError(
@@ -118,8 +114,7 @@ def pretrain(
 
 
 def gather(clips: Sequence[tuple[np.ndarray, np.ndarray]]) -> Spoken:
-    """(waveform, phonemes) of clips as one; longer ones end with the shortest. Raises UserError
-    for no clips."""
+    """(waveform, phonemes) of clips stacked, cut to the shortest. Raises UserError for no clips."""
     if not clips:
         raise UserError("there are no clips to learn phonemes from")
     count = min(len(phonemes) for _, phonemes in clips)

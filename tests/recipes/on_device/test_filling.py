@@ -52,7 +52,7 @@ def test_swaps_are_those_that_a_loader_draws(tries):
         raw = sample_transfer(group, people, rng, PLAIN._replace(tries=tries))
         assert raw.identity == (a, b)
         shown = [(a, p1, d1), (b, p2, d2), (a, p2, d2), (a, p2, d1), (a, p1, d2)]
-        for picture, place in zip(raw.pictures, shown, strict=True):
+        for picture, place in zip(raw.images, shown, strict=True):
             assert picture.image == group.images[np.ravel_multi_index(place, group.counts())]
     lips = lips_apart(group.arkit)[chosen[:, 4:]]
     far = np.abs(lips[:, 0] - lips[:, 1]) > 0.6

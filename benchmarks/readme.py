@@ -43,7 +43,7 @@ def measured(title, data):
         lines += [
             f"`{title}`: {where}.",
             "",
-            "| question | setting | ms, median (min to max) | per second |",
+            "| benchmark | settings | ms, median (min to max) | per second |",
             "|---|---|---|---|",
         ]
         for row in rows:
@@ -62,7 +62,7 @@ def compared(title, data):
         f"`{title}`: the same work and weights in {data['precision']}, interleaved pairs on "
         f"{facts['device']}, torch {facts['torch']}, jax {facts['jax']}.",
         "",
-        "| work | against | speed over torch's, median (min to max) | ours | asked on a CPU |",
+        "| work | against | speed over torch's, median (min to max) | ours | target on a CPU |",
         "|---|---|---|---|---|",
     ]
     for row in data["rows"]:

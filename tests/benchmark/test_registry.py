@@ -9,7 +9,7 @@ from vasa_jax.commands.benchmark import BENCHMARK_NAMES
 from vasa_jax.config import get_config
 
 
-def test_the_command_names_every_question():
+def test_the_command_names_every_benchmark():
     assert tuple(BENCHMARKS) == BENCHMARK_NAMES
 
 

@@ -27,7 +27,7 @@ def test_the_readme_shows_the_committed_results():
     assert readme.placed(text, readme.block()) == text
 
 
-def test_the_fastest_row_of_each_question_is_shown(tmp_path):
+def test_the_fastest_row_of_each_benchmark_is_shown(tmp_path):
     rows = [row("decode", 5.0, batch=1), row("decode", 8.0, batch=8), row("audio", 3.0)]
     rows.append({"question": "loader", "environment": "e", "settings": {}, "skipped": "no data"})
     facts = {"e": {"device": "Chip", "host_cores": 2, "jax": "1"}}
@@ -40,7 +40,7 @@ def test_the_fastest_row_of_each_question_is_shown(tmp_path):
     assert "loader" not in text
 
 
-def test_ratios_are_shown_with_what_is_asked(tmp_path):
+def test_ratios_are_shown_with_their_targets(tmp_path):
     spread = {"median": 1.5, "min": 1.25, "max": 2.0}
     data = {
         "question": "speed of ours over torch's: pairs",

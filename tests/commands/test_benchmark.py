@@ -13,7 +13,7 @@ QUICK = ["--repeats", "3", "--row-seconds", "1", "--batches", "2", "--steps", "4
 
 
 @pytest.fixture(autouse=True)
-def _small_ceilings(monkeypatch):
+def _small_roofline(monkeypatch):
     monkeypatch.setattr(roofline, "MATMUL_SIZES", {"cpu": (64,)})
     monkeypatch.setattr(roofline, "COPY_BYTES", {"cpu": (2**16,)})
 
@@ -51,7 +51,7 @@ def test_decode_and_the_file(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("question", ["online", "sampler", "encode", "audio", "train-motion"])
-def test_other_questions(tmp_path, question):
+def test_other_benchmarks(tmp_path, question):
     path = tmp_path / "r.json"
     assert benchmark(path, "--what", question, "--set", "precision=bf16") == 0
     row = rows(path, question)[0]

@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 
 def from_pixels(frames, video):
-    """Finite readings of any picture, so that a run without faces goes all the way."""
+    """Finite measurements of any frames, since the debug model renders no faces."""
     means = frames.reshape(len(frames), -1, 3).mean(1) / 255
     return FaceMeasurements(
         rotation=means - 0.5,

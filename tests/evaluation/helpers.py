@@ -82,7 +82,7 @@ class ToyModel:
         late=0,  # frames that the mouth lags
         open_lips=0.0,  # added to the mouth
         jumpy=0.0,  # jump at every window's edge
-        deaf=False,  # ignores the controls
+        ignores_controls=False,  # ignores the controls
         other_face=0,  # added to the identity's colours
     ):
         self.__dict__.update(locals())
@@ -119,7 +119,7 @@ class ToyModel:
             motion[:, 0] = 0.1 * np.sin(t / 7 + seed)
             motion[:, MOUTH] = np.roll(loudness[:, 0], self.late) + self.open_lips
             motion[:, 10:] = self.jumpy * (t // 20)[:, None]
-            if not self.deaf:
+            if not self.ignores_controls:
                 motion[:, 7:9] = np.radians(control.gaze)
                 motion[:, 6] = -np.log(control.distance)
                 for name, share in control.emotion or ():
@@ -152,7 +152,7 @@ def make_clip(number, frames=60):
         name=f"clip{number}",
         identity=f"person{number}",
         num_frames=frames,
-        pictures=lambda numbers: pictures[list(numbers)],
+        decode_frames=lambda numbers: pictures[list(numbers)],
         waveform=waveform,
         rotation=motion[:, :3].astype(np.float32),
         log_scale=motion[:, 6].astype(np.float32),

@@ -1,4 +1,4 @@
-"""What portraits do on single commands: what they are told, what is read, what is said of it."""
+"""Response to single ARKit coefficients: commands, measurements, summary."""
 
 import json
 
@@ -55,7 +55,7 @@ def test_a_command_is_one_coefficient_in_the_portraits_own_pose_and_gaze():
     assert {ARKIT[k] for k in np.flatnonzero(rows[-1])} == {"eyeBlinkLeft", "eyeBlinkRight"}
 
 
-def test_what_is_read_is_what_was_drawn():
+def test_measurements_are_of_what_was_drawn():
     gaps = [0.05, 0.0, 0.0, 0.02, 0.04, 0.08, 0.12]
     marks = np.stack([*(mesh(gap) for gap in gaps), mesh(0.0, lids=2.5, brow=1.0)])
     frames = np.full((len(gaps), SIDE, SIDE, 3), 200, np.uint8)

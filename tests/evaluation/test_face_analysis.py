@@ -49,7 +49,7 @@ class FewLabels(Labellers):
 
 
 @needs_faces
-def test_reader_leaves_pictures_without_a_face_out(rng):
+def test_frames_without_a_face_are_nan(rng):
     face = to_size(np.asarray(Image.open(PORTRAIT).convert("RGB"))[None], 256)[0]
     blank = np.full_like(face, 90)
     reader = face_analysis.FaceAnalyzer(FewLabels())
@@ -66,7 +66,7 @@ def test_reader_leaves_pictures_without_a_face_out(rng):
 
 
 @needs.weights("vgg16-lpips")
-def test_lpips_instrument_knows_equal_from_different(rng):
+def test_lpips_tells_equal_from_different_images(rng):
     a = rng.integers(0, 256, (3, 32, 32, 3), np.uint8)
     found = face_analysis.lpips_distance(batch=2)(a, np.stack([a[0], 255 - a[1], a[2]]))
     np.testing.assert_allclose(found[[0, 2]], 0, atol=1e-6)
@@ -75,7 +75,7 @@ def test_lpips_instrument_knows_equal_from_different(rng):
 
 @needs_faces
 @needs.weights("dlib-face-recognition")
-def test_identity_instrument_knows_a_face_again():
+def test_identity_vectors_of_one_face_are_near():
     photo = np.asarray(Image.open(PORTRAIT).convert("RGB"))
     photo = cv2.resize(photo[: min(photo.shape[:2]), : min(photo.shape[:2])], (256, 256))
     points = MeshPoints()

@@ -50,7 +50,7 @@ def test_files_are_found_and_read(folder):
     np.testing.assert_array_equal(clip.rotation, truth.rotation)
     np.testing.assert_array_equal(clip.log_scale, truth.log_scale[:, 0])
     np.testing.assert_array_equal(np.round(clip.waveform * 32768), truth.audio)
-    pictures = clip.pictures([0, 24])
+    pictures = clip.decode_frames([0, 24])
     assert pictures.shape == (2, 32, 32, 3)
     stored = np.asarray(Image.open(io.BytesIO(truth.frames[24])))
     assert np.abs(pictures[1].astype(int) - stored).max() <= 2  # two JPEG decoders

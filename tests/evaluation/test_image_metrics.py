@@ -34,7 +34,7 @@ def test_psnr_and_ssim_are_scikit_images(rng, noise):
     np.testing.assert_allclose(image_metrics.ssim(a, b), wanted, atol=1e-12)
 
 
-def test_equal_pictures_are_perfect(rng):
+def test_equal_images_are_perfect(rng):
     a, _ = pictures(rng, 1.0)
     assert (image_metrics.psnr(a, a) == image_metrics.IDENTICAL_DB).all()
     np.testing.assert_allclose(image_metrics.ssim(a, a), 1, atol=1e-12)
@@ -42,7 +42,7 @@ def test_equal_pictures_are_perfect(rng):
         image_metrics.ssim(a[:, :8], a[:, :8])
 
 
-def test_response_gain_is_the_share_of_the_change(rng):
+def test_change_gain_is_the_share_of_the_change(rng):
     exact = rng.normal(size=(4, 3, 3, 3))
     np.testing.assert_allclose(image_metrics.change_gain(0.3 * exact, exact), 0.3)
     exact[1] = 0

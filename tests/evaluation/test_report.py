@@ -25,7 +25,7 @@ def found():
     return evaluate(model, clips, swaps, 1, helpers.NETWORKS, settings, Reporter("quiet"))
 
 
-def test_report_holds_figures_aims_and_sheets(found, tmp_path):
+def test_report_holds_metrics_targets_and_sheets(found, tmp_path):
     place = tmp_path / "a" / "report"
     table = write_report(place, found, HEADER)
     content = json.loads((place / "report.json").read_text())
@@ -44,6 +44,7 @@ def test_report_holds_figures_aims_and_sheets(found, tmp_path):
         assert f"({name})" in text
         assert cv2.imread(str(place / name)) is not None
     assert {"swaps.png", "reenactment.png", "talks.png", "mouth_1.png"} <= set(content["sheets"])
+    assert "## What the instruments say of the truth" in text  # named in docs/evaluation.md
     assert sorted(p.name for p in place.parent.iterdir()) == ["report"]
 
 

@@ -12,11 +12,7 @@ from vasa_jax.evaluation.types import EvalClip, Settings
 from vasa_jax.inference.progress import Reporter
 
 SETTINGS = Settings(frames=6, seconds=2.4, seeds=2, sources=8, drivers=4, sweep_seconds=1.0)
-
-
 CLIPS = [helpers.make_clip(n) for n in range(3)]
-
-
 SWAPS = [helpers.make_swaps(n) for n in range(2)]
 
 
@@ -104,7 +100,7 @@ def test_the_truth_is_perfect(perfect):
     )
 
 
-def test_every_aim_is_met_by_the_truth_and_named(perfect):
+def test_the_truth_meets_every_target(perfect):
     sweeps = {k: tuple(r) for k, r in perfect.sweeps.items()}
     table = check_targets(perfect.summaries, perfect.offset, sweeps)
     assert len(table) == 14
@@ -112,7 +108,7 @@ def test_every_aim_is_met_by_the_truth_and_named(perfect):
     assert [row for row in table if not row.met] == []
 
 
-def test_every_figure_has_its_place_in_the_report(perfect):
+def test_every_metric_has_its_place_in_the_report(perfect):
     known = {key for figures in SECTIONS.values() for key in figures}
     assert set(perfect.summaries) <= known
 
@@ -130,11 +126,11 @@ def test_a_turned_head_is_reported_in_degrees():
         assert mean(found, key) == pytest.approx(5, abs=0.02), key
     assert mean(found, "self.psnr") < 60
     assert mean(found, "cross.gaze_error") < 0.02
-    # A constant turn is no leak: it is there on every picture of ours.
+    # A constant turn is no leakage: it is in every image of ours.
     assert mean(found, "dyn_only.pose_share") == pytest.approx(0, abs=1e-3)
 
 
-def test_a_leak_is_reported_as_its_share():
+def test_leakage_is_reported_as_its_share():
     found = run(leak=0.5)
     # The mouth opens by 0.5 * 0.2 when the head turns; by 0.4 + 0.1 or 0.4 - 0.1 on a full
     # transfer, as often one as the other: 0.1 / 0.4.
@@ -147,7 +143,7 @@ def test_a_still_face_is_no_better_than_a_copy():
     found = run(still=True)
     assert mean(found, "dyn_only.gain") == pytest.approx(0, abs=1e-6)
     assert mean(found, "dyn_only.lpips") == pytest.approx(mean(found, "dyn_only.lpips_of_copy"))
-    # Nothing moves, not even on a full transfer: there is no share, and none is claimed.
+    # Nothing moves, even in a full transfer: the share is undefined.
     assert found.summaries["pose_only.expression_share"].mean is None
     assert found.summaries["pose_only.expression_share"].missing == 16
 
@@ -165,22 +161,22 @@ def test_a_face_that_leans_to_the_driver():
     assert mean(found, "swap.nearer_source") == 0.5
 
 
-def test_an_instrument_that_mixes_things_up_does_not_blame_the_model(perfect):
-    def mixing(frames, video):
-        seen = helpers.measure(frames, video)
-        look = seen.expression.copy()
-        look[:, 2] += 0.5 * seen.rotation[:, 1]  # a turned head looks like an open mouth
-        tilt = seen.rotation.copy()
-        tilt[:, 0] += 0.2 * seen.mouth
-        return seen._replace(expression=look, rotation=tilt)
+def test_the_error_of_the_measurement_is_not_the_models(perfect):
+    def confusing(frames, video):
+        exact = helpers.measure(frames, video)
+        expression = exact.expression.copy()
+        expression[:, 2] += 0.5 * exact.rotation[:, 1]  # a turned head looks like an open mouth
+        rotation = exact.rotation.copy()
+        rotation[:, 0] += 0.2 * exact.mouth
+        return exact._replace(expression=expression, rotation=rotation)
 
-    found = run(helpers.NETWORKS._replace(analyze=mixing))
+    found = run(helpers.NETWORKS._replace(analyze=confusing))
     assert mean(found, "exact.pose_only.expression_share") == pytest.approx(0.25, abs=0.002)
     assert mean(found, "exact.dyn_only.pose_share") > 0.3
     for key in ("pose_only.expression_share", "dyn_only.pose_share"):
         assert mean(found, key) == pytest.approx(0, abs=1e-6)
-    # With a model that leaks as much again, the model's part alone is reported.
-    leaking = run(helpers.NETWORKS._replace(analyze=mixing), leak=0.5)
+    # Of a leaking model its own part alone is reported.
+    leaking = run(helpers.NETWORKS._replace(analyze=confusing), leak=0.5)
     share = mean(leaking, "pose_only.expression_share")
     assert share == pytest.approx(mean(run(leak=0.5), "pose_only.expression_share"), abs=0.002)
 
@@ -207,8 +203,8 @@ def test_jumps_at_window_edges(perfect):
     assert mean(found, "speech.jump_ratio") > 3
 
 
-def test_a_deaf_model_has_no_response():
-    found = run(deaf=True, swaps=[])
+def test_a_model_that_ignores_its_controls_has_no_response():
+    found = run(ignores_controls=True, swaps=[])
     assert found.sweeps["gaze_yaw"].correlation is None
     assert found.sweeps["gaze_yaw"].monotonic == 0
     rows = check_targets(
@@ -218,18 +214,18 @@ def test_a_deaf_model_has_no_response():
 
 
 def test_faces_that_are_not_found_count_against_the_model():
-    def blind(frames, video):
-        seen = helpers.measure(frames, video)
+    def failing(frames, video):
+        exact = helpers.measure(frames, video)
         lost = helpers.parse(frames)[1][:, 0] > 100  # ours, by the faulty colour
-        return seen._replace(
+        return exact._replace(
             **{
                 k: np.where(lost.reshape(-1, *[1] * (v.ndim - 1)), np.nan, v)
-                for k, v in seen._asdict().items()
+                for k, v in exact._asdict().items()
                 if k != "emotion"
             }
         )
 
-    found = run(helpers.NETWORKS._replace(analyze=blind), swaps=[], other_face=101)
+    found = run(helpers.NETWORKS._replace(analyze=failing), swaps=[], other_face=101)
     assert mean(found, "self.face_found") == mean(found, "self.same_person") == 0
     assert found.summaries["self.identity_distance"].mean is None
     assert found.summaries["cross.pose_error"] == Summary(0, 18, 0, None, None, None, None)
@@ -256,9 +252,6 @@ def test_without_labels_and_networks_what_can_be_measured_is():
 
 def test_fvd_of_the_truth_is_that_of_the_truth():
     def features(videos):
-        return look_long(videos)
-
-    def look_long(videos):
         return np.stack([helpers.parse(v)[0][:, helpers.MOUTH] for v in videos])
 
     found = run(helpers.NETWORKS._replace(video_features=features), swaps=[])

@@ -51,7 +51,7 @@ def _batch(model: BenchmarkModel, count: int) -> Ready:
         start = time.perf_counter()
         made = 0
         for some in runs_of(zip(portraits, waveforms, strict=True), size):
-            sources = pipeline.encode_all([picture for picture, _ in some])
+            sources = pipeline.encode_all([image for image, _ in some])
             clips = [
                 Clip(source, waveform, num_frames(len(waveform)))
                 for source, (_, waveform) in zip(sources, some, strict=True)

@@ -1,4 +1,4 @@
-"""All benchmarks by name, the most asked-for ones first."""
+"""All benchmarks by name, in the order of their tables."""
 
 from collections.abc import Callable, Iterator
 

@@ -103,8 +103,8 @@ def random_params(shapes: Any, seed: int = 0) -> Any:
 def fake_portrait(size: int) -> PortraitArray:
     """A smooth test image."""
     y, x = np.mgrid[:size, :size] / size
-    picture = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x * y)], axis=-1)
-    return np.round(255 * picture).astype(np.uint8)
+    image = np.stack([x, y, 0.5 + 0.5 * np.sin(9 * x * y)], axis=-1)
+    return np.round(255 * image).astype(np.uint8)
 
 
 def fake_speech(seconds: float) -> Float[np.ndarray, " n"]:

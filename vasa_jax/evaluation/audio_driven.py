@@ -67,7 +67,7 @@ def measure_audio_driven(
     lags, videos = [], VideoFeatures()
     for clip in clips:
         count = min(clip.num_frames, settings.speech_frames)
-        true_frames = to_size(clip.pictures(range(count)), size)
+        true_frames = to_size(clip.decode_frames(range(count)), size)
         truth = networks.analyze(true_frames, True)
         waveform = clip.waveform[: count * SAMPLES_PER_FRAME]
         features = model.audio(waveform)[:count]

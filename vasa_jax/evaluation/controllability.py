@@ -119,7 +119,7 @@ def measure_sweeps(
             count = min(clip.num_frames, settings.sweep_frames)
             waveform = clip.waveform[: count * SAMPLES_PER_FRAME]
             features = model.audio(waveform)[:count]
-            portrait = to_size(clip.pictures([0]), size)[0]
+            portrait = to_size(clip.decode_frames([0]), size)[0]
             controls = [control.controls(value) for value in control.values]
             seeds = [settings.seed] * len(controls)
             source = model.encode(portrait)

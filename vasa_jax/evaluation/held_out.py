@@ -96,7 +96,9 @@ def to_eval_clip(clip: Clip) -> EvalClip:
         name=clip.clip_id,
         identity=clip.identity,
         num_frames=len(clip.frames),
-        pictures=lambda numbers: np.stack([decode_rgb(clip.frames[n], clip.size) for n in numbers]),
+        decode_frames=lambda numbers: np.stack(
+            [decode_rgb(clip.frames[n], clip.size) for n in numbers]
+        ),
         waveform=(clip.audio / 32768).astype(np.float32),
         rotation=clip.rotation,
         log_scale=None if clip.log_scale is None else clip.log_scale[:, 0],
@@ -109,10 +111,8 @@ def to_eval_clip(clip: Clip) -> EvalClip:
 
 def to_swaps(group: SwapGroup) -> Swaps:
     """Decode a group of swaps."""
-    pictures = np.stack([decode_rgb(picture, group.size) for picture in group.images])
-    return Swaps(
-        group.group_id, group.identity, pictures.reshape(*group.counts(), *pictures.shape[1:])
-    )
+    images = np.stack([decode_rgb(image, group.size) for image in group.images])
+    return Swaps(group.group_id, group.identity, images.reshape(*group.counts(), *images.shape[1:]))
 
 
 def read_swaps(records: Records, limit: int) -> Iterator[Swaps]:

@@ -125,7 +125,7 @@ SECTIONS: dict[str, dict[str, MetricSpec]] = {
             "slope": MetricSpec(f"{name}: answer per command, of a clip", "", "1"),
         }.items()
     },
-    "What the networks say of the truth": _under("floor.", _IDENTITY, _LABEL)
+    "What the instruments say of the truth": _under("floor.", _IDENTITY, _LABEL)
     | {
         "floor.face_found": _FACE["face_found"],
         "strangers.identity_distance": MetricSpec("identity distance of two people", "", "high"),

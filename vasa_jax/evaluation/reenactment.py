@@ -44,7 +44,7 @@ def measure_clips(
 
     for index, clip in enumerate(clips):
         numbers = evenly_spaced(clip.num_frames, settings.frames, first=min(1, clip.num_frames - 1))
-        true_frames = analyze(to_size(clip.pictures([0, *numbers]), size), True)
+        true_frames = analyze(to_size(clip.decode_frames([0, *numbers]), size), True)
         source, driver = _rows(true_frames, slice(0, 1)), _rows(true_frames, slice(1, None))
         motion = encode_motion(model, driver.frames)
         ours = analyze(decode(model, source.frames[0], motion), True)
@@ -58,7 +58,7 @@ def measure_clips(
         runs = [("self", clip.identity, ours, source, None)]
         other = _other_person(clips, index)
         if other is not None:
-            portrait = analyze(to_size(other.pictures([0]), size), False)
+            portrait = analyze(to_size(other.decode_frames([0]), size), False)
             crossed = analyze(decode(model, portrait.frames[0], motion), True)
             runs.append(("cross", other.identity, crossed, portrait, driver))
             add_identity(samples, "strangers", other.identity, networks, driver, portrait)

@@ -84,7 +84,7 @@ class EvalClip(NamedTuple):
     name: str
     identity: str
     num_frames: int
-    pictures: Callable[[Sequence[int]], Frames]  # frame numbers -> (n, s, s, 3), any size
+    decode_frames: Callable[[Sequence[int]], Frames]  # frame numbers -> (n, s, s, 3), any size
     waveform: Float[np.ndarray, " n"]  # 16 kHz, [-1, 1], 640 samples a frame
     rotation: Float[np.ndarray, "t 3"] | None = None
     log_scale: Float[np.ndarray, " t"] | None = None

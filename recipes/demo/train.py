@@ -46,9 +46,9 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
 
     from recipes.demo.data.face_crops import FaceCrops
     from recipes.demo.data.pose_images import PoseImages
-    from recipes.demo.data.swap_groups import SwapGroups
     from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
     from vasa_jax.data_pipeline.loading.pairs import Augment
+    from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
     from vasa_jax.face.label_code import fold_read_outs
     from vasa_jax.params import flatten, save_safetensors
     from vasa_jax.perception.loss_networks import loss_networks
@@ -141,9 +141,9 @@ def _added(tree: dict, other: dict) -> dict:
 def gate(config, params, held: Path, stage: Stage, own: float = 0.25) -> dict[str, float]:
     """The same 64 swaps of people never trained on, every time; of the share `own` the motion is
     read from the source's own person."""
-    from recipes.demo.data.swap_groups import SwapGroups
     from recipes.demo.sanity_check import measure
     from vasa_jax.data_pipeline.loading.pairs import PLAIN
+    from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
 
     data = SwapGroups(held, config, batch=8, augment=PLAIN._replace(own=own))
     encoders, generator = stage.parts != GENERATOR, stage.parts in ((), GENERATOR)

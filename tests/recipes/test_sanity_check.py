@@ -4,11 +4,11 @@ import jax
 import numpy as np
 import pytest
 
-from recipes.demo.data.swap_groups import SwapGroups
 from recipes.demo.sanity_check import encoder_figures, generator_figures, measure
 from tests.data_pipeline.made import write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
+from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
 from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import Motion, Pose
 

@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--swaps",
         action="store_true",
-        help="face: learn from the exact swaps of a dataset of synth instead of its clips",
+        help="face: learn from the swaps of a dataset of synth instead of its clips, or from a "
+        "folder of its group files",
     )
     parser.add_argument(
         "--pose",
@@ -202,11 +203,16 @@ def _data(config, arguments: argparse.Namespace):
     folder = arguments.data
     if arguments.swaps and (folder is None or arguments.stage != "face"):
         raise UserError(
-            "--swaps is for `train face --data DIR`, a dataset of `vasa-jax synth --swaps N`"
+            "--swaps is for `train face --data DIR`, a dataset of `vasa-jax synth --swaps N` or a "
+            "folder of its groups"
         )
     if folder is None or not folder.is_dir():
         return folder
     seed = config.train_face.seed
+    if arguments.swaps and not is_dataset(folder):
+        from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
+
+        return SwapGroups(folder, config, seed=seed)
     if arguments.swaps:
         return SwapPairLoader(folder, config, seed=seed, workers=arguments.workers)
     if not is_dataset(folder):

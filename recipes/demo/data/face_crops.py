@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from recipes.demo.data.group_reader import GroupReader, draw_picture
 from recipes.demo.stages.dyn_encoder_step import DynEncoderBatch, dyn_encoder_struct
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline import augment
+from vasa_jax.data_pipeline.loading.group_reader import GroupReader, draw_picture
 from vasa_jax.data_pipeline.loading.pairs import FLIPS, AnyArray
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform, applied
 from vasa_jax.data_pipeline.swaps import SwapGroup

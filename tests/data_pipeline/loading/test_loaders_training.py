@@ -7,13 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_clip
+from tests.data_pipeline.made import make_clip, make_group
 from tests.training.toys import ToyBatch, toy_task
 from vasa_jax import cli
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.write import write_dataset
 from vasa_jax.data_pipeline.loading.loaders import FaceLoader
+from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
 from vasa_jax.training.loop import train
 
@@ -106,3 +107,21 @@ def test_a_dataset_without_masks_loads_and_it_is_said(tmp_path, capsys, monkeypa
     assert seen[0].source_mask is None
     assert cli.main([*words, "--set", "face_losses.masked=false"]) == 0
     assert "have no masks" not in capsys.readouterr().err
+
+
+def test_a_folder_of_group_files_serves_swaps(tmp_path, capsys, monkeypatch):
+    seen = []
+
+    def instead(config, stage, workdir, data, **_):
+        seen.append(next(data))
+        return SimpleNamespace(step=1, finished=True)
+
+    monkeypatch.setattr("vasa_jax.training.run.run", instead)
+    words = ["train", "face", "--config", "debug", "--data", str(tmp_path / "groups")]
+    words += ["--workdir", str(tmp_path / "w"), "--quiet"]
+    write_group(tmp_path / "groups" / "0.npz", make_group(0, size=64, places=32))
+    assert cli.main([*words, "--swaps"]) == 0
+    assert seen[0].pose_only.shape == seen[0].source.shape
+    (tmp_path / "groups" / "0.npz").unlink()
+    assert cli.main([*words, "--swaps"]) == 2
+    assert "holds no groups of swaps" in capsys.readouterr().err

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from recipes.demo.data.swap_groups import SwapGroups
 from recipes.demo.on_device.filling import to_arrays
 from recipes.demo.on_device.pool import group_struct
 from recipes.demo.on_device.swap_groups import sample_augmentations, sample_swaps, transfers_of
@@ -16,6 +15,7 @@ from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.batches import swap_batch
 from vasa_jax.data_pipeline.loading.image_codec import shrink
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
+from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
 from vasa_jax.data_pipeline.loading.transfer_examples import (
     PICTURES,
     augmented_transfer,

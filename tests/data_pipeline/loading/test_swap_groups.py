@@ -6,12 +6,12 @@ import jax
 import numpy as np
 import pytest
 
-from recipes.demo.data.swap_groups import SwapGroups
 from tests.data_pipeline.made import make_group, with_jaw
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
+from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.errors import UserError
 from vasa_jax.lips import lips_apart

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.demo.data.group_reader import GroupReader
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.batches import face_struct, swap_batch, swap_struct
 from vasa_jax.data_pipeline.loading.correspondence import decode_places
+from vasa_jax.data_pipeline.loading.group_reader import GroupReader
 from vasa_jax.data_pipeline.loading.image_codec import shrink
 from vasa_jax.data_pipeline.loading.pairs import Augment
 from vasa_jax.data_pipeline.loading.sizes import check_size

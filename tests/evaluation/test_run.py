@@ -5,9 +5,10 @@ import pytest
 
 from tests.evaluation import helpers
 from vasa_jax.errors import UserError
-from vasa_jax.evaluation.metric_specs import SECTIONS, check_targets
+from vasa_jax.evaluation.metric_specs import SECTIONS
 from vasa_jax.evaluation.run import evaluate
 from vasa_jax.evaluation.statistics import Summary
+from vasa_jax.evaluation.targets import check_targets
 from vasa_jax.evaluation.types import EvalClip, Settings
 from vasa_jax.inference.progress import Reporter
 

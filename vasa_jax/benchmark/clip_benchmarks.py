@@ -41,10 +41,8 @@ def _offline(model: BenchmarkModel, video: bool) -> Ready:
     if video and importlib.util.find_spec("av") is None:
         raise UserError("PyAV is not installed: no video can be written")
     pipeline = Pipeline(model.bundle)
-    waveform, portrait = (
-        fake_speech(model.options.seconds),
-        fake_portrait(model.config.face.image_size),
-    )
+    waveform = fake_speech(model.options.seconds)
+    portrait = fake_portrait(model.config.face.image_size)
     frames = round(model.options.seconds * FPS)
     begun = time.perf_counter()
     pipeline.compile(Reporter("quiet"))

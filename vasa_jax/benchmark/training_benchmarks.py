@@ -25,10 +25,9 @@ from vasa_jax.training.program import build_program, init_state, put_batch
 from vasa_jax.training.task import Task
 
 BatchAndRemat = tuple[int, str]
-FACE_TRIES: tuple[BatchAndRemat, ...] = (
-    *((1, "none"), (2, "none"), (4, "dots"), (8, "full"), (16, "full")),
-)
-"""What may fit the memory of one accelerator, smallest first."""
+# What may fit the memory of one accelerator, smallest first.
+FACE_TRIES: tuple[BatchAndRemat, ...]
+FACE_TRIES = ((1, "none"), (2, "none"), (4, "dots"), (8, "full"), (16, "full"))
 LOADER_BATCHES = 16  # one block of the loader, which reads its records before the first batch
 
 
@@ -59,7 +58,7 @@ def _steps(model: BenchmarkModel, stage: str, tries: Iterable[BatchAndRemat]) ->
 def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
     """The task of a stage with the shapes of its losses' frozen networks (VGG-19, dlib's).
 
-    frozen: False leaves the losses of stage 1 out that need them.
+    frozen=False leaves out the losses of stage 1 that need them.
     """
     if stage == "motion":
         return motion_task(config)

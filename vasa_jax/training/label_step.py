@@ -1,8 +1,4 @@
-"""A task whose parameters learn labels by plain gradient steps: an encoder alone, for the loop.
-
-Nothing else of the face model runs: several times the examples a second of the full step, where
-arithmetic is scarce.
-"""
+"""A supervised training task for one network alone: the head pose encoder before stage 1."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,9 +21,9 @@ from vasa_jax.training.state import (
 from vasa_jax.training.task import Task
 
 Read = Callable[[Layout, Any, Any], Any]
-"""(layout, parameters, batch) -> what the network says of the batch."""
+"""(layout, parameters, batch) -> predictions."""
 Terms = Callable[[Any, Any], list[Term]]
-"""(what the network says, batch) -> losses."""
+"""(predictions, batch) -> losses."""
 
 
 def label_task(
@@ -40,7 +36,11 @@ def label_task(
     terms: Terms,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Task:
-    """batch: shapes of a global batch. init: a key -> fresh parameters. optimizer: for tests."""
+    """The task of minimising `terms`.
+
+    batch: shapes of a global batch. init: key -> initial parameters. optimizer: in place of
+    `make_optimizer(train)`.
+    """
     optimizer = optimizer or make_optimizer(train)
 
     def fresh(key, frozen):

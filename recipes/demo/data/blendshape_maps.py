@@ -1,7 +1,7 @@
-"""How far each ARKit coefficient moves the places of a mean face, in the canonical volume.
+"""Displacement maps of the head model's ARKit blendshapes in the canonical volume.
 
-The head model knows its blendshapes; `vasa_jax.face.dyn_maps` starts from them. Canonical: a head
-that faces the camera, labelled with no translation and no scale.
+They initialise the face model's blendshape maps. Canonical: a head that faces the camera, of zero
+translation and log scale.
 """
 
 import cv2
@@ -15,23 +15,23 @@ from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.typing import ARKIT, Float
 
 AMOUNT = 0.5
-"""Of each coefficient, at which its way is measured: lids and jaws do not move along lines."""
+"""Coefficient at which displacements are measured: lids and jaws do not move along lines."""
 _BLUR = 0.75
-"""Standard deviation of what a place sees of its neighbours, in grid steps."""
+"""Standard deviation of the splatting kernel, grid steps."""
 _FRONT = -0.15
-"""Normals (z, away from the camera) below this face it."""
+"""Normals (z points away from the camera) below this face it."""
 _THICK = 0.1
-"""Half cubes: skin that lies further behind other skin is hidden by it."""
+"""Half cubes: skin further than this behind other skin is hidden."""
 
 
 def blendshape_maps(
     people: int, size: int, seed: int = 0
 ) -> Float[np.ndarray, "52 {size} {size} 3"]:
-    """Displacement (x, y, z; half cubes) of the skin for each coefficient at 1, float32.
+    """Mean displacement (x, y, z; half cubes) of the skin at coefficient 1, float32.
 
-    A place's value is that of the skin which has moved there by half the way: what a warp that
-    looks up where a place came from needs, on average. 0 where there is no face. people: drawn from
-    seeds on, averaged. Raises UserError when the head model cannot be had.
+    Each is stored half way along it, which serves both directions of a backward warp on average. 0
+    where there is no face. people: number of random identities from `seed` on. Raises UserError
+    when the head model cannot be had.
     """
     axis = np.linspace(-1, 1, size)
     total = np.zeros((len(ARKIT), size, size, 3))
@@ -48,8 +48,8 @@ def blendshape_maps(
 
 
 def mean_front(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "{size} {size}"]:
-    """Canonical depth (half cubes, away from the camera) of the skin that faces it, averaged over
-    people; beyond the head's outline what the nearest skin has, float32."""
+    """Mean canonical depth (half cubes, away from the camera) of the skin that faces the camera,
+    float32; outside of the head's outline that of the nearest skin."""
     axis = np.linspace(-1, 1, size)
     total, weight = np.zeros((size, size)), np.zeros((size, size))
     for _, rest, front in _heads(people, seed):
@@ -62,8 +62,8 @@ def mean_front(people: int, size: int, seed: int = 0) -> Float[np.ndarray, "{siz
 
 
 def _heads(people, seed):
-    """For each person: where the vertices of a face (ARKit) lie, where those of the neutral one do,
-    and which of them are skin that faces the camera."""
+    """For each person: a function from ARKit coefficients to vertices, the neutral vertices, and
+    indices of those that are skin facing the camera."""
     mesh = load_mesh()
     anchors, skin = find_anchors(mesh), np.unique(mesh.parts["body"].vertex)
     for number in range(people):
@@ -75,13 +75,13 @@ def _heads(people, seed):
 
 
 def _near(axis, places, blur):
-    """How much each column and each row of the grid sees of each place."""
+    """Weights of each point (v) in each column and in each row of the grid."""
     step = 2 / (len(axis) - 1)
     return [np.exp(-0.5 * ((axis - places[:, [j]]) / step / blur) ** 2) for j in (0, 1)]
 
 
 def _seen(places, size):
-    """Which points have no other right before them: a chin that goes down hides the throat."""
+    """Which points are not hidden by others: a lowered chin hides the throat."""
     cells = np.clip(np.rint((places[:, :2] + 1) * (size - 1) / 2).astype(int), 0, size - 1)
     front = np.full((size, size), 1e9, np.float32)
     np.minimum.at(front, (cells[:, 1], cells[:, 0]), places[:, 2].astype(np.float32))
@@ -90,7 +90,7 @@ def _seen(places, size):
 
 
 def _places(person, identity, arkit):
-    """Vertices in half cubes, of a head in the canonical place, and their normals."""
+    """Vertices of a head in the canonical pose, half cubes, and their normals."""
     straight = np.zeros(3)
     posed = person.pose(arkit, straight, np.zeros(2))
     focal = EYE_SPAN * identity.distance * HEAD_WIDTH / person.span

@@ -1,8 +1,9 @@
-"""Clips for stage 2 out of tracks and a read-in: files as `vasa-jax extract-motion` writes them.
+"""Clips for stage 2 from tracks: files as `vasa-jax extract-motion` writes them.
 
     python -m recipes.demo.data.track_motion TRACKS --read-in FILE -o CLIPS
 
-Runs on numpy and JAX alone. The head pose of a clip is exact, its z_dyn is the read-in's.
+The head pose is the track's, z_dyn what a regressor (read-in) gives for its ARKit coefficients and
+eyes. Needs numpy and JAX alone.
 """
 
 import argparse
@@ -30,8 +31,8 @@ def motion_of(track: TrackClip, read_in: ReadIn) -> Float[np.ndarray, "t m"]:
 
 
 def clip_arrays(track: TrackClip, read_in: ReadIn, mean: float) -> dict[str, np.ndarray]:
-    """What `vasa_jax.training.motion_clips.read_clip` reads. mean: the train split's distance,
-    which becomes 1."""
+    """The arrays that `vasa_jax.training.motion_clips.read_clip` reads. mean: distance of the train
+    split, which becomes 1."""
     return {
         "motion": motion_of(track, read_in).astype(np.float32),
         "waveform": track.audio,
@@ -44,11 +45,10 @@ def clip_arrays(track: TrackClip, read_in: ReadIn, mean: float) -> dict[str, np.
 def write_motion(
     tracks: Path, output: Path, read_in: ReadIn, tell: Callable[[str], None] = print
 ) -> tuple[int, int]:
-    """Write `output`/SPLIT/NAME.npz for every track; (made, found finished).
+    """Write `output`/SPLIT/NAME.npz for every track; returns how many were made and how many kept.
 
-    Finished clips are those of the same track and read-in, and the same mean distance. Raises
-    UserError for a folder without tracks of the train split, broken ones, and codes that are not
-    finite.
+    Clips of the same track, read-in and mean distance are kept. Raises UserError for a folder
+    without tracks of the train split, for broken ones, and for codes that are not finite.
     """
     files = find_tracks(tracks)
     if not files["train"]:
@@ -88,7 +88,7 @@ def mean_distance(files: list[Path]) -> float:
 
 
 def identity_of(read_in: ReadIn) -> str:
-    """Tells a read-in's clips from another's."""
+    """A name by the content of a read-in."""
     digest = hashlib.sha256(read_in.kind.encode())
     for name, array in sorted(read_in.arrays.items()):
         digest.update(name.encode())
@@ -97,11 +97,11 @@ def identity_of(read_in: ReadIn) -> str:
 
 
 def _recorded(path: Path) -> dict | None:
-    """The record of a finished clip, but for its length."""
+    """The record of an existing clip without its length; None: missing or broken."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             record = json.loads(str(stored["record"]))
-    except Exception:  # none, or broken: it is made anew
+    except Exception:
         return None
     return {key: value for key, value in record.items() if key != "frames"}
 

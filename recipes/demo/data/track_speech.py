@@ -1,8 +1,8 @@
-"""The mel encoder's head start on a folder of tracks: see `recipes.demo.stages.phoneme_pretrain`.
+"""Pretraining of the mel encoder on a folder of tracks (`recipes.demo.stages.phoneme_pretrain`).
 
     python -m recipes.demo.data.track_speech TRACKS --config demo -o FILE
 
-The held-out people of tracks speak with voices that training never hears.
+Held-out people speak with voices that are not in training.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from vasa_jax.signals import exit_with
 
 
 def speech_of(folder: Path, limit: int | None = None) -> tuple[Spoken, Spoken | None]:
-    """Sound and phonemes of the train split, and of val and test together (None if both are empty).
-    limit: at most so many clips of each. Raises UserError for a folder without tracks."""
+    """Speech of the train split, and of val and test together (None if both are empty). limit: the
+    most clips of each. Raises UserError for a folder without tracks."""
     files = find_tracks(folder)
 
     def read(paths):

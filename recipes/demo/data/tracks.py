@@ -1,10 +1,10 @@
-"""Motion without pictures: what synthetic heads say and do, with exact labels, at no drawing.
+"""Motion tracks: speech, head pose, ARKit coefficients and gaze of synthetic heads, not rendered.
 
     python -m recipes.demo.data.tracks -o DIR --identities N --minutes M
 
-Of a clip of `synth`, pictures take most of the time and nearly all of the space, and stage 2 needs
-none of them. Speech, performance and head pose here are those of the clip that the same plan would
-draw. The person's face matters for the pose alone: the eyes' distance from where the head turns.
+Stage 2 needs no images, which take most of the time and nearly all of the space of a `synth` clip.
+Speech, performance and labels equal those of the clip that the same plan renders. A person's shape
+matters for the pose labels alone: the distance of the eyes from the head's pivot.
 """
 
 import argparse
@@ -54,15 +54,15 @@ from vasa_jax.typing import ARKIT, EMOTIONS, FPS, SAMPLES_PER_FRAME, Float, Int,
 
 RECORD = "tracks.json"
 FORMAT = 3
-"""Goes up when the same plan gives other tracks."""
+"""Raised when the same plan gives other tracks."""
 _MU = 255.0
 
 
 class TrackClip(NamedTuple):
-    """A clip of t frames without pictures; units and axes as in `vasa_jax.data_pipeline.clip.Clip`.
+    """A clip of t frames without images; units and axes as in `vasa_jax.data_pipeline.clip.Clip`.
 
-    audio: (t * 640,) int16. arkit: as drawn, lids that follow the eyes and blinks included.
-    eyes: (t, 2) line of sight in the head: gaze of the same eyes in a head that faces the camera.
+    audio: (t * 640,) int16. arkit: as rendered, lids that follow the eyes and blinks included.
+    eyes: gaze relative to the head.
     """
 
     clip_id: str
@@ -93,28 +93,21 @@ _ROWS = {
 }
 _WORDS = ("clip_id", "identity", "split", "voice")
 _HALVES = ("arkit", "gaze", "eyes")
-"""Stored as float16: within 0.0003 of what they are."""
+"""Stored as float16, within 0.0003."""
 
 
 class Stance(NamedTuple):
-    """What of a person decides about head pose labels. Camera axes, mesh units.
+    """The parameters of a person that head pose labels depend on. Camera axes, mesh units."""
 
-    arm: (3,) from the point that the head turns about to the middle between the eyes' outer
-    corners, of a head that faces the camera. rest: (3,) that middle's resting place. focal:
-    picture widths. span: between the corners.
-    """
-
-    arm: Float[np.ndarray, "3"]
-    rest: Float[np.ndarray, "3"]
-    focal: float
-    span: float
+    arm: Float[np.ndarray, "3"]  # from the head's pivot to the midpoint of the outer eye corners
+    rest: Float[np.ndarray, "3"]  # that midpoint at rest
+    focal: float  # focal length in image widths
+    span: float  # distance of the outer eye corners
 
 
 def stance_of(identity: Identity) -> Stance:
-    """Where a person's head is before the camera; its mesh is shaped, nothing is painted or drawn.
-
-    Raises UserError when the head model cannot be had.
-    """
+    """The stance of a person, from the shaped mesh alone. UserError when the head model cannot be
+    had."""
     mesh = load_mesh()
     person = Person(identity, mesh, [], _anchors())
     depth = identity.distance * HEAD_WIDTH
@@ -126,8 +119,8 @@ def stance_of(identity: Identity) -> Stance:
 
 
 def pose_labels(stance: Stance, track: MotionTrack) -> dict[str, np.ndarray]:
-    """rotation, translation, log_scale, gaze, eyes (float32), as `head.render_track` labels them
-    where it draws the track; eyes beside."""
+    """rotation, translation, log_scale, gaze as `head.render_track` labels the rendered track, and
+    eyes; float32."""
     turn = rotation_matrices(track.rotation)
     middle = stance.rest + track.offset * HEAD_WIDTH + (turn - np.eye(3)) @ stance.arm
     places = np.zeros_like(middle)
@@ -148,7 +141,7 @@ def pose_labels(stance: Stance, track: MotionTrack) -> dict[str, np.ndarray]:
 def eyes_in_head(
     gaze: Float[np.ndarray, "t 2"], rotation: Float[np.ndarray, "t 3"]
 ) -> Float[np.ndarray, "t 2"]:
-    """Gaze against the camera's axes, turned back by the head's rotation: `TrackClip.eyes`."""
+    """Gaze relative to the head, from gaze relative to the camera."""
     return _in_head(gaze, rotation_matrices(rotation)).astype(np.float32)
 
 
@@ -157,7 +150,7 @@ def _in_head(gaze, turn):
 
 
 def make_track(job: ClipJob, plan: Plan) -> TrackClip:
-    """The clip of a job, but for its pictures; see `clipmaker.make_clip`."""
+    """The clip of a job (`clipmaker.make_clip`) without images."""
     identity, stance = _person(person_seed(plan, job.person), plan.assets)
     speech = say(job, plan, identity.sex)
     track = perform((plan.seed, 3, job.person, job.clip), speech)
@@ -196,8 +189,7 @@ def _anchors() -> Anchors:
 
 
 def compress(audio: Int[np.ndarray, " n"]) -> UInt8[np.ndarray, " n"]:
-    """int16 samples as 8-bit mu-law (the continuous curve, mu 255): the error is at most 2.2 % of a
-    sample and 3.5 units of the int16."""
+    """int16 samples as 8-bit mu-law (mu 255): the error is at most 2.2 % of a sample plus 3.5."""
     x = np.clip(audio.astype(np.float64) / 32767, -1, 1)
     bent = np.sign(x) * np.log1p(_MU * np.abs(x)) / np.log1p(_MU)
     return np.floor((bent + 1) / 2 * _MU + 0.5).astype(np.uint8)
@@ -211,7 +203,7 @@ def expand(stored: UInt8[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
 
 
 def write_track(path: Path, clip: TrackClip) -> None:
-    """One compressed .npz file of about 15 kB a second, whole or not at all."""
+    """One compressed .npz file, about 15 kB a second, written atomically."""
     _check(clip)
     arrays: dict[str, Any] = {k: np.asarray(v) for k, v in clip._asdict().items()}
     arrays["audio"] = compress(clip.audio)
@@ -264,15 +256,15 @@ def find_tracks(folder: Path) -> dict[str, list[Path]]:
 
 
 def make_tracks(plan: Plan, out: Path, tell: Callable[[str], None], workers: int = 0) -> int:
-    """Write `out`/SPLIT/CLIP.npz for every clip of a plan; how many were made now.
+    """Write `out`/SPLIT/CLIP.npz for every clip of a plan; returns how many were made now.
 
-    Finished files are kept, so an interrupted run goes on, and a plan may grow. tell: gets a line
-    of progress every 30 s. workers: processes; 0 works in this one. Raises UserError for a bad
-    plan, a folder of another plan, and missing weights.
+    Existing files are kept, so an interrupted run continues, and a plan may grow. tell: called with
+    a line of progress every 30 s. workers: processes; 0: this one. Raises UserError for a bad plan,
+    a folder of another plan, and missing weights.
     """
     check_plan(plan)
     _claim(Path(out), plan)
-    jobs = sorted(clip_jobs(plan), key=lambda job: job.clip)  # everyone early, if it is cut short
+    jobs = sorted(clip_jobs(plan), key=lambda job: job.clip)  # everyone early
     todo = [job for job in jobs if not place_of(out, plan, job).is_file()]
     start = last = time.monotonic()
     for number, outcome in enumerate(run_jobs(write_one, todo, workers, (plan, Path(out))), 1):
@@ -299,7 +291,7 @@ def write_one(job: ClipJob, plan: Plan, out: Path) -> None:
 
 
 def _claim(out: Path, plan: Plan) -> None:
-    """Write what the folder's tracks depend on; raise UserError where others lie there."""
+    """Record what the tracks depend on; UserError where the folder holds tracks of another plan."""
     record = {
         "format": FORMAT,
         "seed": plan.seed,

@@ -1,1 +1,1 @@
-"""The training on an accelerator that is lent for minutes, to a machine that can fetch nothing."""
+"""Training by wall-clock time on an accelerator for minutes, without a network."""

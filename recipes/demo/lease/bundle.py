@@ -1,9 +1,9 @@
-"""What a run left, and the shipped stage 2, as one bundle for `generate` and `evaluate`.
+"""The face model of a run and the shipped stage 2 as one bundle for `generate` and `evaluate`.
 
     python -m recipes.demo.lease.bundle OUT -o BUNDLE [--latest] [--checkpoint WITH_STAGE_2]
 
-z_dyn is the label code before and after, so stage 2 fits. --latest takes the averages of a part
-that was cut off, which no gate has judged.
+z_dyn is the ARKit code before and after, so stage 2 fits. --latest takes the averages of a part
+that was interrupted before its check on held-out people.
 """
 
 import argparse

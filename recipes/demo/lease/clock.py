@@ -1,4 +1,4 @@
-"""Parts of a run by the seconds that they may take, and rates that follow the clock."""
+"""Wall-clock budgets of a run's parts, and learning rates that follow them."""
 
 import math
 import time
@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 WARMUP = 0.05
-"""Share of a part's seconds in which its rate rises."""
+"""Share of a part's seconds during which its rate rises."""
 LAST = 1 / 30
-"""Of a part's rate, where it ends."""
+"""Final rate of a part, relative to its highest."""
 
 
 def ends_of(shares: Sequence[float], seconds: float) -> list[float]:
-    """When each part ends, seconds after the first begins; `seconds` are for all of them."""
+    """When each part ends, seconds after the first begins; `seconds` is the budget of all."""
     total, ends, passed = sum(shares), [], 0.0
     for share in shares:
         passed += seconds * share / total
@@ -21,8 +21,7 @@ def ends_of(shares: Sequence[float], seconds: float) -> list[float]:
 
 
 def rate_at(rate: float, share: float) -> float:
-    """The learning rate when a share of a part's time has passed: up linearly, then by a cosine to
-    LAST of it, where it stays."""
+    """The learning rate after a share of a part's time: linear warmup, then a cosine."""
     share = min(max(share, 0.0), 1.0)
     if share < WARMUP:
         return rate * max(share / WARMUP, 0.02)
@@ -32,7 +31,7 @@ def rate_at(rate: float, share: float) -> float:
 
 @dataclass
 class Clock:
-    """Seconds since a run began, and how long it may take. now: a clock, for tests."""
+    """The time that has passed and is left of a run. now: a clock, for tests."""
 
     seconds: float
     now: Callable[[], float] = time.monotonic
@@ -48,9 +47,9 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Nothing once `stop` was called."""
+        """Seconds; 0 once `stop` was called."""
         return 0.0 if self.stopped else self.seconds - self.passed
 
     def stop(self, *_: object) -> None:
-        """End the run as if its time were over; also a handler of signals."""
+        """End the run now; also a signal handler."""
         self.stopped = True

@@ -1,4 +1,4 @@
-"""Programs of all parts, compiled in threads while heads are drawn and earlier parts train."""
+"""Compilation of all parts' programs in threads, while data is rendered and earlier parts train."""
 
 import threading
 import time
@@ -19,11 +19,11 @@ SCALAR = {
 }
 
 _TRACING = threading.Lock()
-"""Python traces one program at a time: so the first to be needed is the first to be compiled."""
+"""Tracing holds Python's lock; one at a time, the first needed is compiled first."""
 
 
 class Shapes(NamedTuple):
-    """Of what a part's programs take. held: of the pool of people who are measured on."""
+    """Shapes of a part's arguments. held: the pool of held-out people."""
 
     state: Any
     frozen: Any
@@ -32,7 +32,7 @@ class Shapes(NamedTuple):
 
 
 def shapes_of(scale: Scale, programs: Programs, frozen: Mapping[str, Any]) -> Shapes:
-    """Shapes alone: no memory is taken."""
+    """Allocates nothing."""
     task = programs.task(jnp.float32(0))
     abstract = lambda tree: jax.tree.map(  # noqa: E731
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), tree
@@ -46,7 +46,7 @@ def shapes_of(scale: Scale, programs: Programs, frozen: Mapping[str, Any]) -> Sh
 
 
 def traces(programs: Programs, shapes: Shapes) -> dict[str, Any]:
-    """Every program that the part runs, traced."""
+    """The part's programs, traced, by name."""
     key = jax.eval_shape(lambda: jax.random.key(0))
     batch = jax.eval_shape(programs.held, shapes.held, SCALAR["count"], key)
     face = _face(programs, shapes)
@@ -62,11 +62,11 @@ def traces(programs: Programs, shapes: Shapes) -> dict[str, Any]:
 
 
 def _face(programs: Programs, shapes: Shapes) -> Any:
-    """Shapes of the face model's parameters that the gate of a part needs."""
+    """Shapes of the face model's parameters that a part's check needs."""
     face = shapes.state.params["face"]
     if programs.part.kind != "dyn":
         return face
-    # Its crops are held in place by the head pose that is read first.
+    # Its crops are placed by the encoded head pose.
     from vasa_jax.face.model import FaceModel
 
     image = jax.ShapeDtypeStruct(programs.config.fake_image().shape, jnp.float32)
@@ -76,19 +76,17 @@ def _face(programs: Programs, shapes: Shapes) -> Any:
 
 
 class Ready(NamedTuple):
-    """programs: with compiled ones in place of jitted. state: shapes of its state. seconds: by
-    program, tracing included. memory: bytes that `run` takes beside its arguments; flops: of
-    `run`; None where XLA says nothing."""
+    """A compiled part. memory and flops are None where XLA does not report them."""
 
-    programs: Programs
-    state: Any
-    seconds: dict[str, float]
-    memory: int | None
-    flops: float | None
+    programs: Programs  # compiled in place of jitted ones
+    state: Any  # shapes of its state
+    seconds: dict[str, float]  # of tracing, and of compiling each program
+    memory: int | None  # bytes of temporaries of `run`
+    flops: float | None  # of `run`
 
 
 def compile_all(programs: Programs, shapes: Shapes, options: Mapping[str, Any]) -> Ready:
-    """Compile what a part runs. options: the compiler's."""
+    """Compile a part's programs. options: of the compiler."""
     with _TRACING:
         began = time.monotonic()
         found = {name: traced.lower() for name, traced in traces(programs, shapes).items()}
@@ -109,7 +107,7 @@ def compile_all(programs: Programs, shapes: Shapes, options: Mapping[str, Any]) 
 
 
 class Compiler:
-    """Compiles parts in threads, in their order. options: the compiler's."""
+    """Compiles parts in threads, in order. options: of the compiler."""
 
     def __init__(self, threads: int, options: Mapping[str, Any]):
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="compile")
@@ -121,6 +119,6 @@ class Compiler:
         return self._given[-1]
 
     def close(self) -> bool:
-        """Whether nothing is being compiled any more; what has not begun never will."""
+        """Cancel what has not begun; whether nothing is compiling any more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         return all(one.done() for one in self._given)

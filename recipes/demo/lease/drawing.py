@@ -1,4 +1,4 @@
-"""Groups of swaps, drawn by processes while training goes on; no file is written."""
+"""Swap groups rendered by processes during training; no file is written."""
 
 import queue
 import threading
@@ -15,11 +15,11 @@ from vasa_jax.data_pipeline.synthetic.plan import Plan, SwapJob, check_plan, swa
 from vasa_jax.errors import UserError
 
 FAILURES = 3
-"""So many jobs that fail one after another are no accident."""
+"""Consecutive failed jobs that end the rendering with an error."""
 
 
 def plans_of(scale: Scale, seed: int, assets: Path | None) -> tuple[Plan, Plan]:
-    """What is drawn for training, and of people who are held out. assets: MakeHuman's."""
+    """Plans of the training groups and of the held-out ones. assets: MakeHuman's."""
     plans = []
     for held, groups in ((0, scale.groups), (1, scale.held)):
         people = max(4, 4 * groups)
@@ -42,22 +42,21 @@ def plans_of(scale: Scale, seed: int, assets: Path | None) -> tuple[Plan, Plan]:
 
 
 class Job(NamedTuple):
-    """held: whether its people are measured on and never trained on."""
+    """held: whether its people are held out."""
 
     held: bool
     swap: SwapJob
 
 
 class Made(NamedTuple):
-    """rows: of one group, without the axis of groups, numpy."""
+    """rows: one group, without the axis of groups, numpy."""
 
     held: bool
     rows: GroupArrays
 
 
 def draw(job: Job, plans: tuple[Plan, Plan], swaps: int, tries: int) -> Made:
-    """A job's group as arrays. plans: of training, of what is held out. swaps, tries: of each
-    group, and of each swap's expressions (`Augment.tries`)."""
+    """A job's group as arrays. plans: training, held out. swaps, tries: as in `rows_of`."""
     from recipes.demo.on_device.filling import rows_of
     from vasa_jax.data_pipeline.synthetic.swapping import make_group
 
@@ -68,9 +67,9 @@ def draw(job: Job, plans: tuple[Plan, Plan], swaps: int, tries: int) -> Made:
 
 
 class Drawing:
-    """Processes that draw held-out groups first, then groups for training, until `close`.
+    """Processes that render the held-out groups, then training groups, until `close`.
 
-    ready: what is drawn (`Made`). Raises, in `take`, the error of jobs that fail one after another.
+    ready: finished groups. `take` raises the error of jobs that fail one after another.
     """
 
     def __init__(self, plans: tuple[Plan, Plan], swaps: int, tries: int, workers: int):
@@ -101,7 +100,7 @@ class Drawing:
         self._outcomes.close()
 
     def take(self, most: int) -> list[Made]:
-        """What is ready now, at most so many; without waiting."""
+        """Up to `most` finished groups, without waiting."""
         found: list[Made] = []
         while len(found) < most and not self.ready.empty():
             made = self.ready.get()

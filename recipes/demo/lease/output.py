@@ -1,4 +1,4 @@
-"""What a run leaves behind: few small files, each whole at any moment."""
+"""The output files of a run: small, and each whole at any moment."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.params import flatten, load_safetensors, save_safetensors, unflatten
 
 MOST = 15 * 2**20
-"""Bytes of one file: lent machines give back 16 MiB a file at most, header and all."""
+"""Bytes of one file, below the 16 MiB that can be transferred."""
 LOG = "log.jsonl"
 
 
@@ -25,7 +25,7 @@ class Output:
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, name: str, params: Mapping[str, Any], about: Mapping[str, Any]) -> int:
-        """Write parameters under a name in place of what was there; returns their bytes."""
+        """Write parameters under a name, replacing older ones; returns their bytes."""
         flat = {k: np.asarray(v).astype(jnp.bfloat16) for k, v in flatten(params).items()}
         shards: list[dict[str, np.ndarray]] = [{}]
         size = 0
@@ -41,7 +41,7 @@ class Output:
         return sum(value.nbytes for value in flat.values())
 
     def log(self, **values: Any) -> None:
-        """Add a line to the log, and print it."""
+        """Append a line to the log and print it."""
         line = json.dumps(values, default=float)
         with (self.folder / LOG).open("a") as file:
             file.write(line + "\n")
@@ -49,7 +49,7 @@ class Output:
 
 
 def load(folder: Path, name: str) -> dict[str, Any]:
-    """The parameters that `Output.save` wrote, float32. Raises UserError where they are missing."""
+    """Parameters that `Output.save` wrote, float32. Raises UserError where they are missing."""
     from vasa_jax.params import read_metadata
 
     first = folder / f"{name}-0.safetensors"

@@ -1,4 +1,4 @@
-"""The two pools of a run on the device, and how they grow."""
+"""The two pools of swap groups on the device: training and held out."""
 
 from functools import partial
 
@@ -12,7 +12,7 @@ from recipes.demo.on_device.pool import GroupArrays, group_struct
 from vasa_jax.typing import Float
 
 AT_ONCE = 16
-"""Groups taken in between two dispatches, at most."""
+"""The most groups taken between two dispatches."""
 
 
 @partial(jax.jit, donate_argnums=0)
@@ -22,7 +22,7 @@ def _placed(pool: GroupArrays, rows: GroupArrays, at) -> GroupArrays:
 
 
 class Pools:
-    """train, held: groups on the device, of which the first `counts` (train, held) are there."""
+    """train, held: groups on the device; the first `counts` (train, held) of them are filled."""
 
     def __init__(self, scale: Scale):
         self.train, self.held = (
@@ -37,11 +37,11 @@ class Pools:
 
     @property
     def whole(self) -> bool:
-        """Whether all held-out groups are there."""
+        """Whether all held-out groups are filled."""
         return self.counts[1] == self._sizes[1]
 
     def fill(self, drawing: Drawing) -> None:
-        """Take over what is drawn, as far as there is room."""
+        """Take finished groups, as many as there is room for."""
         for made in drawing.take(AT_ONCE):
             train, held = self.counts
             rows = jax.tree.map(jnp.asarray, made.rows)
@@ -53,7 +53,7 @@ class Pools:
                 self.counts = (train + 1, held)
 
     def looks(self) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 3"]]:
-        """Gaze and head rotation of what is there (radians): of the first person of each group."""
+        """Gaze and head rotation (radians) of the first person of each training group."""
         count = self.counts[0]
         gaze = np.asarray(self.train.gaze[:count])
         rotation = np.asarray(self.train.rotation[:count, 0])

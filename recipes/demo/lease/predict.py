@@ -1,11 +1,11 @@
-"""What the lease's programs cost, counted without an accelerator, and the seconds that follow.
+"""Predicted cost and duration of the lease's programs, without an accelerator.
 
     python -m recipes.demo.lease.predict [--compile BATCH] [--parts NAME ...] [-o FILE.json]
 
-Every program is traced at its real size and lowered for CUDA, which shows that it can be. FLOPs and
-bytes are counted (`vasa_jax.benchmark.work`): products, convolutions, gathers and scatters, each
-operand once, elementwise work fused into them. With --compile, `run` is also compiled here for
-batches of BATCH, and its bytes and memory, by XLA's own account, are scaled to the part's batch.
+Every program is traced at its real size and lowered for CUDA. FLOPs and bytes are counted
+(`vasa_jax.benchmark.work`): products, convolutions, gathers and scatters, each operand once,
+elementwise work fused into them. With --compile, `run` is also compiled here for batches of BATCH,
+and its bytes and memory as reported by XLA are scaled to the part's batch.
 """
 
 import argparse
@@ -30,22 +30,22 @@ from vasa_jax.training.mesh import single_device
 PEAK, BANDWIDTH = 790e12, 4.3e12
 """Measured on one H200: bf16 matrix products, FLOP/s; copies, bytes/s."""
 OF_PEAK, OF_BANDWIDTH = 0.15, 0.5
-"""What convolutions of few channels and unfused passes may reach; assumed, not measured."""
+"""Attained by convolutions of few channels and by unfused passes; assumed, not measured."""
 COMPILE = {"pose": 25, "dyn": 25, "generator": 100}
-"""Seconds that compiling a part for CUDA may take with autotuning; assumed, not measured."""
+"""Seconds of compiling a part for CUDA with autotuning; assumed, not measured."""
 SETUP, GATE = 25.0, 12.0
-"""Seconds before the first process draws and each part's two gates; assumed."""
+"""Seconds before rendering begins, and of each part's two checks; assumed."""
 
 
 def frozen_shapes() -> dict[str, Any]:
-    """Shapes of VGG-16's parameters, which losses of the generator compare by."""
+    """Shapes of VGG-16's parameters."""
     image = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
     network = VGG(blocks=VGG16_BLOCKS)
     return {"vgg": jax.eval_shape(network.init, jax.random.key(0), image)["params"]}
 
 
 def programs_at(scale: Scale, part: Part) -> Programs:
-    """A part's programs with the networks that its losses have there."""
+    """A part's programs with VGG-16 for its losses."""
     return programs_of(scale, part, Perception(vgg=VGG(blocks=VGG16_BLOCKS)), single_device())
 
 
@@ -101,7 +101,7 @@ def predict(scale: Scale, found: dict[str, dict[str, Any]], minutes: float) -> l
     ):
         costs = found[part.name]
         by_flops = costs["flops"] / (PEAK * OF_PEAK)
-        # Norms, activations and losses pass over memory besides; how often, XLA tells here.
+        # Norms, activations and losses pass over memory too: three times, unless XLA reported it.
         by_bytes = costs.get("bytes", 3 * costs["least_bytes"]) / (BANDWIDTH * OF_BANDWIDTH)
         step, own = max(by_flops, by_bytes), end - spent
         traced += costs["lower_seconds"]  # one after another

@@ -1,4 +1,4 @@
-"""The compiled programs of a part: many steps in one dispatch, and what its gate runs."""
+"""The programs of a part: many training steps in one dispatch, and its held-out check."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -28,10 +28,12 @@ GATE_BATCH = 8
 
 
 class Programs(NamedTuple):
-    """run(state, frozen, pool, count, seed, rate) -> (state, means of the metrics): the part's
-    `steps` steps, `state` donated. held(pool, count, key) -> a `FaceBatch` of held-out swaps,
-    nothing changed. encode, transfers: `sanity_check`'s, of a batch. All are jitted, none is
-    compiled."""
+    """Jitted, not compiled.
+
+    run(state, frozen, pool, count, seed, rate) -> (state, mean metrics): `steps` steps, `state`
+    donated. held(pool, count, key) -> a `FaceBatch` of held-out swaps, not augmented. encode,
+    transfers: of `sanity_check`, for a batch.
+    """
 
     part: Part
     config: Config
@@ -43,7 +45,7 @@ class Programs(NamedTuple):
 
 
 def programs_of(scale: Scale, part: Part, perception: Perception, layout: Layout) -> Programs:
-    """What a part runs; nothing is traced yet."""
+    """A part's programs; nothing is traced yet."""
     config = config_of(scale, part)
     sample = _sampler(part, config)
     task = partial(_task, part, config, perception)
@@ -89,7 +91,7 @@ def _sampler(part: Part, config: Config) -> Callable:
 
 
 def _task(part: Part, config: Config, perception: Perception, rate: Float[Array, ""]) -> Task:
-    """The stage whose optimiser's rate is given with every dispatch."""
+    """The part's task, with a learning rate that each dispatch sets."""
     if part.kind == "pose":
         return pose_task(config, optimizer=make_optimizer(config.train_pose, rate=rate))
     if part.kind == "dyn":
@@ -98,10 +100,9 @@ def _task(part: Part, config: Config, perception: Perception, rate: Float[Array,
 
 
 def begin(programs: Programs, shapes: TrainState, params: Mapping[str, Any]) -> TrainState:
-    """A fresh state around given parameters (`TrainState.params` of the part's task). shapes: of
-    the state.
+    """An initial state with given parameters (`TrainState.params` of the part's task).
 
-    Only the discriminator is drawn; the rest is copied or zero, without a program.
+    shapes: of the state. The discriminator is initialised at random, on the CPU.
     """
     drawn = {}
     if shapes.critic:
@@ -129,7 +130,7 @@ def measure(
     count: int,
     batches: int = 8,
 ) -> dict[str, float]:
-    """The gate's figures of a part on the same swaps of held-out people every time.
+    """The figures of `sanity_check` for a part, on the same held-out swaps every time.
 
     params: "face", with "arkit" and "gaze" for a part of the dynamics encoder.
     """
@@ -141,11 +142,11 @@ def measure(
 
 
 def better(kind: str, after: Mapping[str, float], before: Mapping[str, float]) -> bool:
-    """Whether a part has gained on held-out people."""
+    """Whether a part has improved on held-out people."""
     if kind == "pose":
         return after["pose_deg"] < before["pose_deg"]
     if kind == "dyn":
         return after["arkit_r2"] > before["arkit_r2"]
-    # Perceptual and adversarial terms cost PSNR: a part may lose a little of it for the expression.
+    # Perceptual and adversarial terms cost PSNR: 0.3 dB may be lost for the expression.
     sharper = after["expression_missed"] < before["expression_missed"]
     return sharper and after["swap_psnr"] > before["swap_psnr"] - 0.3

@@ -1,4 +1,4 @@
-"""What every part begins with: shipped weights, and the read-outs of a code that labels settle."""
+"""Initial parameters of the parts: shipped weights, and linear heads that invert the ARKit code."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +16,8 @@ from vasa_jax.typing import ARKIT, Float
 
 
 def shipped_face(scale: Scale, checkpoint: Path | None) -> dict[str, Any]:
-    """The face model's parameters, float32: of a bundle, else as shipped, else drawn from a seed
-    where none are (the rehearsal)."""
+    """The face model's parameters, float32: of a bundle, else the shipped ones, else random ones
+    where the config has none (the rehearsal)."""
     bundle = resolve_bundle(scale.config, checkpoint, scale.settings)
     return jax_to_numpy(bundle.params["face"])
 
@@ -30,9 +30,8 @@ def jax_to_numpy(tree: Any) -> Any:
 def read_outs(
     dim: int, gaze: Float[np.ndarray, "n 2"], rotation: Float[np.ndarray, "n 3"]
 ) -> dict[str, Any]:
-    """Linear read-outs ("arkit", "gaze", as `training.face_step.HEADS`) of a z_dyn that is the
-    label code: its own inverse. What the head's rotation (radians) adds to the eyes' direction is
-    fitted to labels."""
+    """Linear heads "arkit" and "gaze" for a z_dyn that is the ARKit code: its inverse. The
+    contribution of the head's rotation (radians) to gaze is a least-squares fit to labels."""
     eyes = np.asarray(eyes_in_head(jnp.asarray(gaze), jnp.asarray(rotation)))
     ones = np.ones((len(gaze), 1), np.float32)
     turned, *_ = np.linalg.lstsq(np.concatenate([rotation, ones], 1), gaze - eyes, rcond=None)
@@ -54,7 +53,7 @@ def params_of(part: Part, face: Mapping[str, Any], heads: Mapping[str, Any]) -> 
 
 
 def gate_params(part: Part, face: Mapping[str, Any], ema: Mapping[str, Any]) -> dict[str, Any]:
-    """What the gate of a part measures. face: of the whole; ema: averages of what it trains."""
+    """Parameters for a part's check. face: the whole model's; ema: averages of what it trains."""
     if part.kind == "dyn":
         dyn = {"pose": face["pose"], "dyn": ema["face"]["dyn"]}
         return {"face": dyn, "arkit": ema["arkit"], "gaze": ema["gaze"]}
@@ -62,7 +61,7 @@ def gate_params(part: Part, face: Mapping[str, Any], ema: Mapping[str, Any]) -> 
 
 
 def laid_over(part: Part, face: Mapping[str, Any], ema: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole face model with what a part trained, numpy float32."""
+    """The face model with the parameters that a part trained, numpy float32."""
     trained = jax_to_numpy(ema)
     if part.kind == "dyn":
         trained = fold_read_outs(trained)

@@ -1,12 +1,12 @@
-"""The demo's training on a lent accelerator, in wall-clock minutes: from a bare machine to weights.
+"""The demo's training by wall-clock time, from the shipped weights on.
 
     scripts/train_demo.sh --scale lease --minutes 9 -o OUT [--assets DIR] [--vgg FILE]
     scripts/train_demo.sh --scale lease --rehearse -o OUT       # the same on two cores, toy sizes
 
-Processes draw heads, threads compile, and the parts (`parts.py`) train one after another out of the
-device's memory. Each begins with what is best so far and is kept only if it has gained on people
-who are held out. OUT holds `face-*.safetensors` (what is kept), `latest-*` (averages of the part
-that is running, not judged yet) and `log.jsonl`; see docs/accelerator.md.
+Processes render heads, threads compile, and the parts (`parts.py`) train one after another from
+pools in the device's memory. Each starts from the best parameters so far and is kept only if it
+improves on held-out people. OUT holds `face-*.safetensors` (kept), `latest-*` (averages of the
+running part, not checked yet) and `log.jsonl`; see docs/accelerator.md.
 """
 
 import argparse
@@ -24,9 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 KEEP_EVERY = 60.0
 """Seconds between copies of a running part's averages."""
 RESERVE = 20.0
-"""Seconds kept for the last gate and what is written; a rehearsal needs no more."""
+"""Seconds kept for the last check and for writing."""
 WAIT, TELL_EVERY = 0.2, 2.0
-"""Seconds between looks at what is drawn, and between lines of the log."""
+"""Seconds between polls of the rendering, and between lines of the log."""
 
 
 def main(words: list[str] | None = None) -> int:
@@ -59,14 +59,14 @@ def main(words: list[str] | None = None) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     if not idle:
-        # The compiler cannot be stopped, and a lent machine's minutes would go by.
+        # A compiling thread cannot be stopped; exit without it.
         sys.stdout.flush()
         os._exit(0)
     return 0
 
 
 class _Run:
-    """One run: what it holds while parts come and go."""
+    """The state of one run."""
 
     def __init__(self, scale, arguments, clock):
         from recipes.demo.config import TRIES
@@ -98,7 +98,7 @@ class _Run:
         return round(self.clock.passed, 1)
 
     def all(self) -> bool:
-        """All parts in their order; whether no thread compiles any more."""
+        """Run all parts in order; whether no thread is compiling any more."""
         try:
             self._wait(lambda: self.pools.counts[0] >= self.scale.least and self.pools.whole)
             for number, part in enumerate(self.scale.parts):
@@ -107,7 +107,7 @@ class _Run:
                 if left <= 0 or not self.ready[number].done():
                     self.output.log(at=self._at(), note="no time is left", part=part.name)
                     break
-                # Shares of what is left: a program that came late costs all parts alike.
+                # Shares of what is left: a late program shortens all remaining parts alike.
                 rest = sum(other.share for other in self.scale.parts[number:])
                 self._try(number, part, self.clock.passed + left * part.share / rest)
         finally:
@@ -122,8 +122,8 @@ class _Run:
             time.sleep(WAIT)
 
     def _try(self, number: int, part, end: float) -> None:
-        """One part, or a line of why it failed: the others go on. Where memory was too small, once
-        more with half the batch."""
+        """Run one part. A failure is logged and ends this part alone; out of memory: again, half
+        the batch."""
         try:
             self._part(number, part, end)
         except UserError:
@@ -185,8 +185,8 @@ class _Run:
             self.output.save("face", self.face, {"part": part.name, "figures": last})
 
     def _train(self, number, part, programs, state, end):
-        """Dispatches until `end`, and on while the next part is not compiled; the state, and
-        whether its losses stayed finite."""
+        """Dispatch until `end`, and longer while the next part is compiling. Returns the state, and
+        whether the losses stayed finite."""
         import jax
         import jax.numpy as jnp
 
@@ -195,7 +195,7 @@ class _Run:
 
         begin, kept, took, frozen = self.clock.passed, self.clock.passed, 0.0, self.frozen
         frozen = frozen if part.kind == "generator" else {}
-        # On a CPU the compiler would only wait for the training that waits for it.
+        # On a CPU, training on would only slow the compiler down.
         apart = jax.default_backend() != "cpu"
         told, waiting = -TELL_EVERY, self.ready[number + 1 :][:1] if apart else []
         while self.clock.left > RESERVE / 2 + took:

@@ -1,1 +1,1 @@
-"""Exact swaps in the memory of an accelerator: sampled and augmented inside the training step."""
+"""Swap groups in the memory of an accelerator, sampled and augmented inside the training step."""

@@ -1,4 +1,4 @@
-"""Crops for the dynamics encoder alone out of a pool on the device: `face_crops` in JAX."""
+"""Face crops for the dynamics encoder from a pool on the device: `data.face_crops` in JAX."""
 
 from functools import lru_cache
 
@@ -30,14 +30,14 @@ __all__ = ["crops_of", "sample_augmentations", "sample_crops", "smooth_warps"]
 def sample_crops(
     pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int, config: Config
 ) -> DynEncoderBatch:
-    """A batch of `batch` crops, each of any picture of the first `count` (at least 1) groups."""
+    """`batch` crops, each of a random image of the first `count` (at least 1) groups."""
     where, rest = jax.random.split(key)
     places = sample_cells(pool, count, where, batch)
     return crops_of(pool, places, sample_augmentations(rest, batch), config.face.dyn_crop)
 
 
 def sample_augmentations(key: Key[Array, ""], batch: int) -> CropAugmentation:
-    """What `crops_of` needs (`face_crops.sample_crop_augmentation`)."""
+    """Augmentations for `crops_of` (`data.face_crops.sample_crop_augmentation`)."""
     off, moves, colours, flip = jax.random.split(key, 4)
     return CropAugmentation(
         jax.random.normal(off, (batch, 4)) * JITTER.astype(np.float32),
@@ -50,7 +50,7 @@ def sample_augmentations(key: Key[Array, ""], batch: int) -> CropAugmentation:
 def crops_of(
     pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: CropAugmentation, size: int
 ) -> DynEncoderBatch:
-    """The crops of given pictures (`labels.sample_cells`) under given draws, `size` px."""
+    """The crops of given images (`labels.sample_cells`) under augmentations, `size` px."""
     labels, off = labels_of(pool, *places), draws.off
     where = InPlaneTransform(
         labels["rotation"][:, 2] + off[:, 0],
@@ -75,7 +75,7 @@ def smooth_warps(
 
 @lru_cache(maxsize=4)
 def _cubic(size: int) -> Float[np.ndarray, "{size} 4"]:
-    """What OpenCV's bicubic enlargement makes of each control point, along one axis."""
+    """The weights of OpenCV's bicubic enlargement along one axis."""
     import cv2
 
     ones = np.eye(POINTS, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Groups of swaps, as they lie in files, into the arrays of a pool: on the host, with numpy."""
+"""Swap groups as arrays of a pool, made on the host with numpy."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from vasa_jax.typing import Float, Int, UInt8
 __all__ = ["rows_of", "to_arrays"]
 
 NEEDED = ("points", "arkit", "gaze", "masks", "places")
-"""What a file of swaps may lack and a pool must have."""
+"""Optional fields of a group that a pool needs."""
 
 
 def rows_of(
@@ -30,11 +30,11 @@ def rows_of(
 ) -> GroupArrays:
     """One group without the leading axis, as numpy arrays.
 
-    people: whole numbers of its identities, in their order. swaps: how many are chosen, each on its
-    own (`choose_swap`, with `tries`). The flows' side is that of the group's places.
+    people: numbers of its identities, in their order. swaps: how many `choose_swap` samples, with
+    `tries`. The flows have the size of the group's places.
 
-    Raises UserError for a group without labels, masks or places, or with broken pictures, and
-    ValueError where the number of people is another.
+    Raises UserError for a group without labels, masks or places, or with broken images, and
+    ValueError for another number of people.
     """
     lacking = [name for name in NEEDED if getattr(group, name) is None]
     if lacking:
@@ -69,7 +69,7 @@ def rows_of(
 def to_arrays(
     groups: Sequence[SwapGroup], swaps: int, rng: np.random.Generator, tries: int = 1
 ) -> GroupArrays:
-    """All groups as one pool of numpy arrays; people are numbered in the order of their names.
+    """All groups as one pool of numpy arrays; people are numbered by the order of their names.
 
     Raises what `rows_of` does; groups must have the same counts and sizes.
     """
@@ -81,8 +81,8 @@ def to_arrays(
 def _flows(
     counts: tuple[int, int, int], stored: Sequence[bytes], chosen: Int[np.ndarray, "q 6"]
 ) -> tuple[Float[np.ndarray, "q 3 f f 2"], UInt8[np.ndarray, "q 3 f f"]]:
-    """Where the source's pixels are in the targets of every swap; swaps of one source share the
-    search tree of its places. stored: `SwapGroup.places`."""
+    """`correspond` of the three targets of every swap, as coordinates and levels (`GroupArrays`).
+    Swaps of one source share its search tree. stored: `SwapGroup.places`."""
     by_source: dict[tuple[int, int, int], list[tuple[int, tuple]]] = {}
     for number, swap in enumerate(chosen.tolist()):
         shown = dict(zip(PICTURES, transfer_indices(swap), strict=True))

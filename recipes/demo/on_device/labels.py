@@ -1,4 +1,4 @@
-"""Single pictures of a pool: which are drawn, what is known of them, and what mirroring does."""
+"""Single images of a pool: sampling, labels, mirrored labels."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ __all__ = ["labels_of", "mirrored", "sample_cells"]
 def sample_cells(
     pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int
 ) -> tuple[Int[Array, " b"], ...]:
-    """Group, person, pose and expression of `batch` pictures, any of the first `count` (at least 1)
-    groups alike."""
+    """Group, person, pose and expression of `batch` images, uniform over the first `count` groups
+    (at least 1)."""
     ends: tuple[Any, ...] = (count, *pool.images.shape[1:4])
     keys = jax.random.split(key, len(ends))
     return tuple(jax.random.randint(k, (batch,), 0, end) for k, end in zip(keys, ends, strict=True))
@@ -31,7 +31,7 @@ def labels_of(
     pose: Int[Array, " b"],
     expression: Int[Array, " b"],
 ) -> dict[str, Float[Array, "b ..."]]:
-    """The labels of b pictures by the names of `loading.pairs.FLIPS`."""
+    """The labels of b images by the names of `loading.pairs.FLIPS`."""
     where = {"g": group, "i": person, "p": pose, "d": expression}
     return {
         name: rows_at(getattr(pool, name), group, *(where[axis] for axis in axes))
@@ -40,7 +40,7 @@ def labels_of(
 
 
 def mirrored(labels: dict[str, Array], where: Bool[Array | np.ndarray, " b"]) -> dict[str, Array]:
-    """Labels by name, as of the mirrored pictures where asked."""
+    """Labels by name, mirrored where asked."""
 
     def choose(name, value):
         return jnp.where(where.reshape(-1, *[1] * (value.ndim - 1)), FLIPS[name](value), value)

@@ -1,4 +1,4 @@
-"""Turned heads for the pose encoder alone out of a pool on the device: `pose_images` in JAX."""
+"""Images for the pose encoder from a pool on the device: `data.pose_images` in JAX."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ __all__ = ["pose_images_of", "sample_augmentations", "sample_pose_images"]
 def sample_pose_images(
     pool: GroupArrays, count: Int[Array, ""], key: Key[Array, ""], batch: int, config: Config
 ) -> PoseBatch:
-    """A batch of `batch` heads, each of any picture of the first `count` (at least 1) groups."""
+    """`batch` examples, each of a random image of the first `count` (at least 1) groups."""
     where, rest = jax.random.split(key)
     places = sample_cells(pool, count, where, batch)
     return pose_images_of(
@@ -34,7 +34,7 @@ def sample_pose_images(
 
 
 def sample_augmentations(key: Key[Array, ""], batch: int) -> PoseAugmentation:
-    """What `pose_images_of` needs (`loading.pose_examples.sample_pose_augmentation`)."""
+    """Augmentations for `pose_images_of` (`pose_examples.sample_pose_augmentation`)."""
     turn, colours, flip = jax.random.split(key, 3)
     return PoseAugmentation(
         jax.random.normal(turn, (batch, 4)) * SPREAD.astype(np.float32),
@@ -46,7 +46,7 @@ def sample_augmentations(key: Key[Array, ""], batch: int) -> PoseAugmentation:
 def pose_images_of(
     pool: GroupArrays, places: tuple[Int[Array, " b"], ...], draws: PoseAugmentation, size: int
 ) -> PoseBatch:
-    """The heads of given pictures (`labels.sample_cells`) under given draws, `size` px."""
+    """Given images (`labels.sample_cells`) and poses under augmentations, `size` px."""
     labels = mirrored(labels_of(pool, *places), draws.flip)
     image = image_ops.mirror(rows_at(pool.images, *places), draws.flip).astype(jnp.float32) / 255
     image = image_ops.recolour(image, draws.colours)

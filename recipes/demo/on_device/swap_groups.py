@@ -1,4 +1,4 @@
-"""Exact swaps for stage 1 out of a pool on the device: what `swap_groups` does on the host."""
+"""Rendered transfers for the generator from a pool on the device: `SwapGroups` in JAX."""
 
 from typing import Any
 
@@ -39,10 +39,10 @@ def sample_swaps(
     size: int,
     how: Augment,
 ) -> FaceBatch:
-    """A batch of `batch` swaps, each of any of the first `count` (at least 1) groups.
+    """`batch` transfers, each of a random one of the first `count` (at least 1) groups.
 
-    size: of the pictures, which divides the pool's; where it is smaller, the motion encoder's views
-    keep the pool's, as in `SwapGroups`. how: `tries` has been heeded when the swaps were chosen.
+    size: of the images, a divisor of the pool's; where it is smaller, the motion encoder's views
+    keep the pool's, as in `SwapGroups`. how: `tries` was applied when the pool was filled.
     """
     groups, swaps, rest = jax.random.split(key, 3)
     group = jax.random.randint(groups, (batch,), 0, count)
@@ -51,7 +51,7 @@ def sample_swaps(
 
 
 def sample_augmentations(key: Key[Array, ""], how: Augment, batch: int) -> TransferAugmentation:
-    """What `transfers_of` needs (`loading.transfer_examples.sample_augmentation`)."""
+    """Augmentations for `transfers_of` (`transfer_examples.sample_augmentation`)."""
     flip, colours, own, *views = jax.random.split(key, 3 + len(PICTURES))
     return TransferAugmentation(
         jax.random.bernoulli(flip, how.flip, (batch,)),
@@ -82,7 +82,7 @@ def _sample_view_augmentations(key: Key[Array, ""], how: Augment, batch: int) ->
 def make_views(
     images: Image, points: Float[Array, "b 5 2"], how: Augment, draws: ViewAugmentation
 ) -> Image:
-    """Pictures as the motion encoder sees them (`loading.pairs.make_view`)."""
+    """Images as the motion encoder sees them (`loading.pairs.make_view`)."""
     if draws.displacement is not None:
         images = image_ops.warp(images, image_ops.thin_plate(draws.displacement, images.shape[1]))
     if draws.colours is not None:
@@ -101,10 +101,10 @@ def transfers_of(
     size: int,
     how: Augment,
 ) -> FaceBatch:
-    """The batch of given swaps (`number` of `group`) under given draws."""
+    """The batch of given swaps (`number` of `group`) under augmentations."""
     swap = rows_at(pool.swaps, group, number)
     shown = dict(zip(PICTURES, transfer_indices(tuple(swap.T)), strict=True))
-    # Of driver and swap the motion encoder sees one: only that picture is read.
+    # The motion encoder sees either driver or swap: only that image is read.
     person, *rest = shown["driver"]
     shown["driver"] = (jnp.where(draws.own, shown["swap"][0], person), *rest)
     large: dict[str, Any] = {}
@@ -134,7 +134,7 @@ def transfers_of(
 
 
 def _picture(pool, place, draws, size) -> tuple[Image, Rendered]:
-    """The pictures of a place at the pool's size, and all of it at `size`."""
+    """The images of a cell at the pool's size, and with their labels at `size`."""
     image = image_ops.mirror(rows_at(pool.images, *place), draws.flip).astype(jnp.float32) / 255
     if draws.colours is not None:
         image = image_ops.recolour(image, draws.colours)
@@ -149,7 +149,7 @@ def _picture(pool, place, draws, size) -> tuple[Image, Rendered]:
 
 
 def _flows(pool, group, number, flip) -> Float[Array, "b 3 f f 4"]:
-    """Where the source's pixels are in the three targets (`FaceBatch.driver_flow`)."""
+    """The flows of the three targets, as in `FaceBatch.driver_flow`."""
     places = rows_at(pool.flow, group, number).astype(jnp.float32)
     levels = rows_at(pool.seen, group, number)
     parts = [places, (levels & 1)[..., None], (levels >> 1)[..., None]]

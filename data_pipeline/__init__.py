@@ -1,1 +1,1 @@
-"""From raw video, or from nothing at all, to the batches that training reads."""
+"""Training data (VASA-1 section 4): video preparation, synthetic heads, datasets, loaders."""

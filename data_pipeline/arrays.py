@@ -1,4 +1,4 @@
-"""Arrays and compressed pictures of one record in one .npz file, whole or not at all."""
+"""One record as an .npz file of arrays and compressed images, written atomically."""
 
 import io
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What a mirrored picture does to its labels: x changes its sign, left and right their names.
+"""Horizontal flips of labels: x changes its sign, left and right exchange.
 
 For arrays of numpy and of JAX alike.
 """

@@ -1,4 +1,4 @@
-"""One labelled clip, and the file it lies in between the steps of the pipeline.
+"""A labelled clip, and its file between the steps of the pipeline.
 
 Axes of every label are the camera's: x to the right of the picture, y down, z away from the camera.
 A file is written whole or not at all, so a folder of them is a restartable run's memory.

@@ -1,4 +1,4 @@
-"""The main gaze of a clip, in one way for recorded and for rendered heads (VASA-1 section 3.2)."""
+"""The main gaze direction of a clip (VASA-1 section 3.2), for real and rendered heads alike."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The phonemes of English that clips are labelled with, and the letters Kokoro writes them in."""
+"""English phonemes as clips are labelled with them, and Kokoro's letters for them."""
 
 PAUSE = "sil"
 CONSONANTS = (

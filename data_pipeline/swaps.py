@@ -1,4 +1,4 @@
-"""A group of exact swaps: every identity in every pose with every dynamics, and its file.
+"""A group of rendered transfers: every identity in every pose with every dynamics; its file.
 
 Only a renderer can make it. Out of one group come true targets for transfers that no camera sees:
 another identity with the same motion, one head's pose with another's expression, and so on.

@@ -342,12 +342,12 @@ def test_nothing_to_convert(cache, tmp_path):
         zoo.convert("face-landmarker", tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("name", [own.name for own in zoo.own_weights()])
+@pytest.mark.parametrize("name", [own.name for own in zoo.manual_weights()])
 def test_weights_that_ship_nowhere_say_where_to_get_them_and_where_to_put_them(
     name, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("VASA_JAX_CACHE", str(tmp_path))
-    own = next(w for w in zoo.own_weights() if w.name == name)
+    own = next(w for w in zoo.manual_weights() if w.name == name)
     assert not zoo.is_cached(name)
     for function in (zoo.cached_path, zoo.fetch, zoo.ensure):
         with pytest.raises(UserError) as caught:
@@ -381,7 +381,7 @@ def test_a_folder_is_packed_by_names_and_contents_alone(tmp_path):
 
 
 def test_a_weight_that_cannot_be_had_does_not_hold_up_the_others(cache, capsys):
-    own = next(w for w in zoo.own_weights() if w.name == "arcface-r50")
+    own = next(w for w in zoo.manual_weights() if w.name == "arcface-r50")
     own.path.parent.mkdir(parents=True)
     own.path.touch()
     assert cli.main(["weights", "get", "wav2vec2-base", "arcface-r50"]) == 2

@@ -1,4 +1,4 @@
-"""Head rotations and lines of sight in numpy, in the axes and signs of the labels.
+"""Head rotations and gaze directions in numpy, in the conventions of the labels.
 
 Camera axes: x to the right of the picture, y down, z away. A face looks along (0, 0, -1). For
 networks, `vasa_jax.face.pose` does the first of these in JAX.

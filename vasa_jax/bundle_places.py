@@ -1,4 +1,4 @@
-"""Where bundles are looked for: a folder, the Hugging Face hub, a wheel, this package."""
+"""Lookup of bundles: a folder, the Hugging Face hub, a wheel, this package."""
 
 import importlib.util
 import re

@@ -1,4 +1,4 @@
-"""Where downloaded weights and compiled programs are kept between runs, and passing files."""
+"""The cache folder of downloaded weights and compiled programs, and temporary files."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""JAX's persistent compilation cache in the user's cache folder: a second run starts fast."""
+"""JAX's persistent compilation cache in the user's cache folder."""
 
 import hashlib
 import warnings

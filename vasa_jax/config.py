@@ -28,7 +28,7 @@ class AudioConfig:
 
     variant: base or large for wav2vec2; tiny.en, base, small, … for whisper; empty for mel.
     augment: whether training hears each sound through another room and microphone, where the
-    encoder itself is trained (`vasa_jax/training/sound_changes.py`).
+    encoder itself is trained (`vasa_jax/audio/augment.py`).
     chunk_seconds: the compiled length. overlap_seconds: context on each inner side of a chunk.
     """
 

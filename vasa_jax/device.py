@@ -1,4 +1,4 @@
-"""Why JAX has no device to work on, in one line."""
+"""The reason why JAX finds no device, in one line."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Kernels as int8 with a scale for each output channel: half the bytes of bfloat16 on disk.
+"""Kernels as int8 with a scale per output channel.
 
     w[..., c] ~ scale[c] q[..., c],  scale[c] = max |w[..., c]| / 127,  q = round(w / scale)
 

@@ -1,4 +1,4 @@
-"""How far ARKit coefficients part the lips."""
+"""Lip gap as a function of ARKit coefficients."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Losses as sums and counts, so that parts of a batch add up to the whole.
+"""Losses as sums and counts, so that microbatches add up to the batch.
 
 A masked mean of a microbatch divides by the microbatch's own count; the mean of such means is not
 the mean over the batch. Here totals stay apart from counts. The counts follow from the data alone,

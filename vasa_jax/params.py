@@ -1,4 +1,4 @@
-"""Flat views of parameter trees: names, safetensors files, checks against a model's shapes."""
+"""Parameter trees as flat dictionaries: names, safetensors files, checks of shapes."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""SIGTERM, SIGHUP and Ctrl-C end a command with nothing half written and the code 128 + signal.
+"""Signals: SIGTERM, SIGHUP and Ctrl-C end a command cleanly, with exit code 128 + signal.
 
 Slurm, Docker, systemd and timeout ask a job to end by SIGTERM, a terminal that closes by SIGHUP.
 All but the last kill what is still there some seconds later.

@@ -1,4 +1,4 @@
-"""Standard output and standard error of a program whose reader may go away (`… | head -1`)."""
+"""Standard streams whose reader may close them (`... | head -1`)."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""What the three TFDS builders share: shards of records from files of labelled clips.
+"""The common base of the three TFDS builders.
 
 Shards are written one after the other (tfds.core.ShardBasedBuilder): the shuffler of
 tfds.core.GeneratorBasedBuilder needs TensorFlow as soon as a split is larger than 1 GB. The order

@@ -1,4 +1,4 @@
-"""How a clip and a group of swaps lie in a TFDS record, without TensorFlow.
+"""TFDS features of a clip and of a transfer group, and their conversion, without TensorFlow.
 
 Only features that encode and decode without TensorFlow are used: text, scalars, byte strings, and
 arrays stored as their bytes (a list of numbers would be parsed one Python object at a time).

@@ -1,4 +1,4 @@
-"""Open a TFDS dataset of ours: what is in it, and its records by number."""
+"""Reading of the TFDS datasets: index, and records by number."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From files of clips or swaps to a TFDS dataset in ArrayRecord, whole or not at all."""
+"""Writing of a TFDS dataset in ArrayRecord from files of clips or groups, atomically."""
 
 import contextlib
 import hashlib

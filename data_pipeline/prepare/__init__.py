@@ -1,1 +1,1 @@
-"""Raw video to labelled clips: shots, faces, crops, quality, sound, labels, and a report."""
+"""Preparation of raw video (VASA-1 section 4): shots, faces, crops, quality, sound, labels."""

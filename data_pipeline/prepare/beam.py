@@ -1,4 +1,4 @@
-"""The jobs of `prepare` as an Apache Beam pipeline, for more than one machine.
+"""`prepare` as an Apache Beam pipeline on several machines.
 
 Every Beam worker does what a process of the pool does, by the same function, and writes into the
 same folder, which all of them must share (NFS, a mounted bucket); so a run that was cut off goes on

@@ -1,4 +1,4 @@
-"""BRISQUE, blind image quality from the statistics of local contrast.
+"""BRISQUE: no-reference image quality from the statistics of local contrast.
 
 A. Mittal, A. K. Moorthy, A. C. Bovik, "No-Reference Image Quality Assessment in the Spatial
 Domain", IEEE TIP 2012: 36 features and a support vector regression trained on the LIVE database.

@@ -1,4 +1,4 @@
-"""The data card: what a prepared dataset holds and what was left out, in Markdown with plots."""
+"""The data card: contents of a prepared dataset and what was left out, in Markdown with plots."""
 
 import zipfile
 from collections import Counter

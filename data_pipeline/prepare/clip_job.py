@@ -1,4 +1,4 @@
-"""What is done to one video, wherever it runs: here, in a worker process, on a Beam worker."""
+"""The preparation of one video, in this process, a worker process or a Beam worker."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ from vasa_jax.audio.samples import Samples
 from vasa_jax.data_pipeline.clip import Clip, read_clip, write_clip
 from vasa_jax.data_pipeline.loading.image_codec import encode_jpeg, encode_png
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
-from vasa_jax.data_pipeline.prepare.facts import Facts, look_at, one_field
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
+from vasa_jax.data_pipeline.prepare.probe import StreamInfo, one_field, probe_stream
 from vasa_jax.data_pipeline.prepare.quality import frame_quality, worst_tenth
 from vasa_jax.data_pipeline.prepare.report import (
     STEPS,
@@ -135,7 +135,7 @@ class _Job:
         start = time.perf_counter()
         try:
             with self.timed("read"):
-                facts = look_at(self.source.path)
+                facts = probe_stream(self.source.path)
                 frames = _frames(self.source.path, facts)
         except UserError as error:
             return self._failed("unreadable", str(error))
@@ -353,6 +353,6 @@ class _Unreadable(Exception):
     """The video broke while it was read; what came before stays."""
 
 
-def _frames(path: Path, facts: Facts) -> Iterator[PortraitArray]:
+def _frames(path: Path, facts: StreamInfo) -> Iterator[PortraitArray]:
     frames = read_video(path)
     return (one_field(frame) for frame in frames) if facts.interlaced else frames

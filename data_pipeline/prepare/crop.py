@@ -1,4 +1,4 @@
-"""One fixed square for a whole clip: a box that followed the face would take its motion away."""
+"""One fixed square crop per clip, so that head motion stays in the clip."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a user can choose about `vasa-jax prepare`."""
+"""Options of `vasa-jax prepare`."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The folder that `vasa-jax prepare` writes to: what lies there must be of its own making."""
+"""Checks of the output folder: files that `vasa-jax prepare` did not write are not replaced."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Jobs spread over processes that may die: a killed worker costs its job, not the run."""
+"""A process pool in which a worker that dies costs its job, not the run."""
 
 import multiprocessing
 import signal

@@ -1,4 +1,4 @@
-"""Blind image quality of a clip, higher is better."""
+"""No-reference image quality of a clip; higher is better."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What became of every video: kept clips, discards with their reasons, and what each step did."""
+"""Reports of prepared videos: kept clips, discards with reasons, totals of each step."""
 
 import json
 from collections import Counter

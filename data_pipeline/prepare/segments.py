@@ -1,4 +1,4 @@
-"""From what every frame shows to the stretches that become clips, while the frames pass."""
+"""Segmentation of a stream of tracked frames into clips and discards."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The sound of a clip: 640 samples a frame, 16 bits, exactly."""
+"""A clip's audio: int16, exactly 640 samples a frame."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The videos of a folder, and who is seen in each."""
+"""The videos of a folder, and the identity of each."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which split a person belongs to: by the hash of the identity, so no person is in two."""
+"""Train, val and test by the hash of a person's identity."""
 
 import hashlib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Does the mouth move with the sound? A sanity check, no measure of lip sync.
+"""Lag and correlation between mouth opening and loudness: a sanity check, no lip-sync metric.
 
 The opening of the lips follows the loudness of speech, loosely: where the correlation over time has
 one clear peak far from lag 0, the sound was shifted; where it has none, nothing is said. On 52

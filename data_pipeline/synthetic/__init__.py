@@ -1,1 +1,1 @@
-"""Talking heads with exact truth: rendered CC0 heads that speak synthetic speech."""
+"""Renderer of synthetic talking heads with exact labels (not in the paper); see README.md."""

@@ -1,4 +1,4 @@
-"""When eyes blink, and how."""
+"""Times and shapes of eye blinks."""
 
 import numpy as np
 

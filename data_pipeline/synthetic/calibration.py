@@ -1,4 +1,4 @@
-"""A page of statistics, talking faces of real videos beside synthetic ones.
+"""Statistics of real videos beside those of synthetic ones, as a page.
 
     python -m vasa_jax.data_pipeline.synthetic.calibration REAL SYNTHETIC [-o PAGE.md]
 

@@ -1,4 +1,4 @@
-"""One clip of a synthetic corpus: speech, performance, pictures, labels."""
+"""One clip of a synthetic corpus: speech, motion, rendered frames, labels."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Mouth movement from phonemes in time: blended by dominance, with closures that always close.
+"""Mouth motion from timed phonemes: dominance functions (Cohen and Massaro 1993) and closures.
 
 Every shape pulls with a strength that falls off around its time, and the mouth is the weighted mean
 (Cohen & Massaro 1993, Modeling coarticulation in synthetic visual speech). Blending alone would

@@ -1,4 +1,4 @@
-"""`vasa-jax synth`: a whole corpus of synthetic heads, drawn by many processes, restartable."""
+"""`vasa-jax synth`: a corpus of synthetic heads, rendered by many processes, resumable."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -11,7 +11,14 @@ from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
 from vasa_jax.data_pipeline.prepare.split import SPLITS
 from vasa_jax.data_pipeline.swaps import write_group
-from vasa_jax.data_pipeline.synthetic import casting, likeness
+from vasa_jax.data_pipeline.synthetic import identity_distance
+from vasa_jax.data_pipeline.synthetic.identity_selection import (
+    Selected,
+    distinct_partners,
+    select_identities,
+    summarise,
+    summary_lines,
+)
 from vasa_jax.data_pipeline.synthetic.plan import (
     ClipJob,
     Plan,
@@ -45,7 +52,7 @@ class Progress(Protocol):
 class Corpus(NamedTuple):
     """What a run made: clips drawn now and found finished, frames and pictures drawn now, the
     folders of the data sets of clips and (or None) of swaps, and how far people are from each other
-    (`casting.summarise`; None where that was not asked for)."""
+    (`summarise`; None where that was not asked for)."""
 
     made: int
     skipped: int
@@ -77,10 +84,10 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
         if not plan.any_faces:
             _ensure_faces(progress)
     _claim(out, record)
-    plan, members = cast(plan, out, progress, workers)
+    plan, members = settle_identities(plan, out, progress, workers)
     clips = clip_jobs(plan)
-    swaps = swap_jobs(plan, casting.partners(members) if members else None) if plan.swaps else []
-    summary = casting.summarise(members) if members else None
+    swaps = swap_jobs(plan, distinct_partners(members) if members else None) if plan.swaps else []
+    summary = summarise(members) if members else None
     words = describe(plan, summary)
     jobs: list[ClipJob | SwapJob] = [*clips, *swaps]
     drawn, frames = draw_missing(jobs, plan, out, progress, workers)
@@ -95,15 +102,15 @@ def synthesise(plan: Plan, out: Path, progress: Progress, workers: int = 1) -> C
     return Corpus(fresh, len(clips) - fresh, frames, dataset, groups, summary)
 
 
-def cast(
+def settle_identities(
     plan: Plan, out: Path, progress: Progress, workers: int
-) -> tuple[Plan, list[casting.Member]]:
-    """The plan with its people settled, and who they are; with `any_faces` nobody is compared."""
+) -> tuple[Plan, list[Selected]]:
+    """The plan with its identities chosen, and these; with `any_faces` none are compared."""
     if plan.any_faces:
         return plan, []
     with progress.stage("cast", plan.identities) as advance:
-        members = casting.cast_people(
-            plan, out, likeness.portrait, likeness.embedder, advance, workers
+        members = select_identities(
+            plan, out, identity_distance.portrait, identity_distance.embedder, advance, workers
         )
     return plan._replace(cast=tuple(member.face.seed for member in members)), members
 
@@ -149,7 +156,7 @@ def describe(plan: Plan, cast: dict[str, Any] | None = None) -> str:
     """A sentence for the data set's card."""
     speech = "given recordings" if plan.speech else "Kokoro-82M"
     textures = "MakeHuman's CC0 textures" if plan.assets else "procedural textures"
-    told = "" if cast is None else f" {'; '.join(casting.tell(cast))}."
+    told = "" if cast is None else f" {'; '.join(summary_lines(cast))}."
     return (
         f"{plan.identities} identities with {textures}, {plan.clips_each} clips of "
         f"{plan.frames} frames each, speech from {speech}, seed "

@@ -1,4 +1,4 @@
-"""Emotions on a synthetic face: known amounts of them, known changes of ARKit's coefficients."""
+"""Emotions of a synthetic face: intensities, and the ARKit coefficients that they add."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Where a synthetic head looks: a main direction, aversions, small saccades, lids that follow."""
+"""Gaze of a synthetic head: main direction, aversions, saccades, and the lids that follow."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The synthetic talking head: a person and a movement in, a picture and its exact labels out."""
+"""The renderer of a synthetic head: an identity and its motion to images with exact labels."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a synthetic head moves: with the melody, stress and phrases of the voice; breath and sway.
+"""Head motion from speech: the voice's pitch, stress and phrases, and breath and sway.
 
 Most of it follows from the sound by one fixed map, so that a network can learn it from the sound: a
 speaker's manner scales the map, and a smaller part is chance. What the map reads lies within about

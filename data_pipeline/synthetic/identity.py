@@ -1,4 +1,4 @@
-"""Who a synthetic head is: everything about it that does not move, drawn from one seed."""
+"""Identity of a synthetic head: all attributes that do not move."""
 
 from typing import NamedTuple
 

@@ -1,9 +1,10 @@
-"""A performance: what a head does while something is said, drawn from one seed."""
+"""All motion of a clip (mouth, head, gaze, blinks, emotion) from speech and a seed."""
 
 from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.data_pipeline.synthetic.audio_to_mouth import mouth_from_audio
 from vasa_jax.data_pipeline.synthetic.blinks import blink_curve, blink_times
 from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
 from vasa_jax.data_pipeline.synthetic.emotion import (
@@ -14,7 +15,6 @@ from vasa_jax.data_pipeline.synthetic.emotion import (
 )
 from vasa_jax.data_pipeline.synthetic.gaze import look, look_coefficients, main_direction
 from vasa_jax.data_pipeline.synthetic.headmotion import REST_SD, move_head
-from vasa_jax.data_pipeline.synthetic.listening import mouth_of_sound
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, analyse, at_frames, smooth
 from vasa_jax.data_pipeline.synthetic.speech import SpeechClip, frame_labels
 from vasa_jax.data_pipeline.synthetic.track import MotionTrack
@@ -64,8 +64,8 @@ def perform(
     """The movements of a head that speaks `speech`, at 25 fps; as many frames as it has.
 
     Everything that speech does not settle is drawn from `seed`; the same arguments give the same
-    track. Without phonemes the mouth follows the sound alone (`listening`). The track's phonemes
-    are all -1 then, and where they were only recognised. Values are float32; coefficients lie in
+    track. Without phonemes the mouth follows the audio alone (`audio_to_mouth`); the track's
+    phonemes are -1 then, and where they were only recognised. Values are float32, coefficients in
     [0, 1].
     """
     rng = np.random.default_rng(seed)
@@ -74,7 +74,7 @@ def perform(
     prosody = analyse(speech.waveform)
     count = len(prosody.loudness)
     if speech.spans is None:
-        mouth = mouth_of_sound(speech.waveform, prosody, style.articulation)
+        mouth = mouth_from_audio(speech.waveform, prosody, style.articulation)
     else:
         mouth = articulate(speech.spans, prosody, style.articulation)
     lively = style.lively * liveliness(style.emotion)

@@ -1,4 +1,4 @@
-"""What a synthetic corpus holds, settled before anything is drawn: people, clips, voices, seeds."""
+"""The plan of a synthetic corpus: identities, clips, voices and seeds."""
 
 import hashlib
 from bisect import bisect_left
@@ -30,7 +30,7 @@ class Plan(NamedTuple):
     mixed_voices: whether most people of train speak with a mixture of two of train's voices, so
     that there are as many voices as people.
     any_faces: whether people may look alike to an identity network; cast: else the seed of
-    everyone's face, settled by `casting.cast_people`."""
+    everyone's face, settled by `identity_selection.select_identities`."""
 
     seed: int
     identities: int

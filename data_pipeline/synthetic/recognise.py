@@ -1,4 +1,4 @@
-"""Phonemes of recorded speech, recognised, for mouths that close where they should.
+"""Phoneme recognition of recorded speech, for lips that close at p, b and m.
 
 By hama (PyPI, Apache-2.0, the extra `phonemes`), a small CTC recogniser. What it hears is good
 enough to move lips, but it is no truth, so clips of recordings get no phoneme labels from it.

@@ -1,4 +1,4 @@
-"""Kokoro's 24 kHz to the project's 16 kHz."""
+"""Resampling from Kokoro's 24 kHz to 16 kHz."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The sentences that synthetic heads say: `sentences.tsv`, our own words.
+"""The sentences of synthetic speech: `sentences.tsv`, written for this project.
 
 Written for this project, part by hand for the variety of sounds, part from templates; their
 phonemes were made once by `transcribe`, so that speaking them needs no grapheme-to-phoneme tool.

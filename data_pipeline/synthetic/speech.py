@@ -1,4 +1,4 @@
-"""Speech with exact phoneme times: Kokoro-82M, which chooses how long each phoneme lasts.
+"""Synthetic speech with exact phoneme times: Kokoro-82M, which predicts the durations.
 
 The graph is StyleTTS 2 (Li et al. 2023): a predictor gives every letter a whole number of frames
 of 25 ms, and the decoder draws exactly that many, so the durations are the truth of the sound.

@@ -1,4 +1,4 @@
-"""A group of exact swaps: two people in every pose with every expression (`SwapGroup`)."""
+"""Rendered transfer groups: people in every pose with every expression (`SwapGroup`)."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a synthetic head does: the track that speech and chance make, and the renderer draws."""
+"""The motion of a synthetic head over time, as the renderer takes it."""
 
 from typing import NamedTuple
 

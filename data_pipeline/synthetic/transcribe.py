@@ -1,4 +1,4 @@
-"""How `sentences.tsv` was made: English text to Kokoro's phoneme letters by espeak-ng.
+"""How `sentences.tsv` was made: English text to Kokoro's phonemes by espeak-ng.
 
 Run once, when a sentence is added: `python -m vasa_jax.data_pipeline.synthetic.transcribe FILE`
 reads one sentence a line (further columns are ignored) and writes FILE back with the columns

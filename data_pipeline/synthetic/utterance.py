@@ -1,4 +1,4 @@
-"""Sentences, pauses and silence of a chosen length: what one clip says."""
+"""The speech of one clip: sentences, pauses and silence of a given length."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What lips, jaw and tongue do for each phoneme: fifteen mouth shapes in ARKit's coefficients.
+"""Visemes: fifteen mouth shapes in ARKit coefficients, and the phonemes that they show.
 
 Which phoneme takes which shape follows the Oculus viseme set (Meta's viseme reference; SAPI's
 SPVISEMES and MPEG-4's table agree but for details). Each weight lies within the ranges of the

@@ -83,16 +83,16 @@ def _plans(corpus: Corpus, assets: Path | None):
 
 def _draw_groups(drawn: Path, plan) -> dict[str, list[Path]]:
     """The files of one plan, by part of the corpus."""
-    from vasa_jax.data_pipeline.synthetic.casting import partners
-    from vasa_jax.data_pipeline.synthetic.corpus import cast, draw_missing, place_of
+    from vasa_jax.data_pipeline.synthetic.corpus import draw_missing, place_of, settle_identities
+    from vasa_jax.data_pipeline.synthetic.identity_selection import distinct_partners
     from vasa_jax.data_pipeline.synthetic.plan import check_plan, swap_jobs
     from vasa_jax.inference.progress import Reporter
 
     check_plan(plan)
     workers, report = os.cpu_count() or 1, Reporter()
     drawn.mkdir(parents=True, exist_ok=True)
-    plan, members = cast(plan, drawn, report, workers)
-    jobs = swap_jobs(plan, partners(members) if members else None)
+    plan, members = settle_identities(plan, drawn, report, workers)
+    jobs = swap_jobs(plan, distinct_partners(members) if members else None)
     draw_missing(jobs, plan, drawn, report, workers)
     place = {"train": "train", "val": "held", "test": "held"}
     files: dict[str, list[Path]] = {"held": [], "train": []}

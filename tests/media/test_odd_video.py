@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from conftest import grey_ramp, speech, write_clip
 
-from vasa_jax.data_pipeline.prepare.facts import look_at
+from vasa_jax.data_pipeline.prepare.probe import probe_stream
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.colour import _matrix, colours_of
@@ -61,11 +61,11 @@ def test_prepare_notes_what_was_converted(tmp_path):
     write_flat(tmp_path / "c.mp4", 500)
     write_tracks(tmp_path / "d.mp4", [], videos=2)
     make_undecodable(tmp_path / "d.mp4", b"avc1")
-    notes = [", ".join(look_at(tmp_path / f"{name}.mp4").notes) for name in "abcd"]
+    notes = [", ".join(probe_stream(tmp_path / f"{name}.mp4").notes) for name in "abcd"]
     assert notes[0] == notes[3] == ""
     assert "mirrored" in notes[1]
     assert "PQ, BT.2020" in notes[2]
-    assert look_at(tmp_path / "d.mp4").size == (64, 64)
+    assert probe_stream(tmp_path / "d.mp4").size == (64, 64)
 
 
 def test_scaled_slanted_and_empty_matrices():

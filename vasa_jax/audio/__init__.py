@@ -1,4 +1,4 @@
-"""16 kHz waveform to 25 Hz features: Wav2Vec2, Whisper and a small trainable log-mel encoder."""
+"""Audio features (VASA-1 section 3.2): 16 kHz samples to 25 Hz by Wav2Vec2, Whisper or log-mel."""
 
 from vasa_jax.audio.build import build_audio_encoder
 from vasa_jax.audio.chunks import encode_chunks, encode_clip

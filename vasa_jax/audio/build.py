@@ -1,4 +1,4 @@
-"""From an audio config to its encoder."""
+"""The audio encoder of a config."""
 
 import jax.numpy as jnp
 from jax.typing import DTypeLike

@@ -1,4 +1,4 @@
-"""Whisper's encoder out of a CTranslate2 model.bin, a flat little-endian file without code.
+"""Reader of Whisper's encoder in a CTranslate2 model.bin, a flat little-endian file.
 
 Layout: format version (u32), name of the specification, its revision (u32), number of arrays
 (u32); then for each array its name, rank (u8), dimensions (u32 each), type (u8), size in bytes

@@ -1,4 +1,4 @@
-"""A window's sound as one whole number, from which its noise is drawn beside the seed.
+"""Hash of a window's audio, which seeds its noise together with the seed.
 
 Not from the paper. The sampler's noise decides how a head moves and when eyes blink far more than
 the sound does, so that noise of the seed alone gives one head track to every speech. The number is

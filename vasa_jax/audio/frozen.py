@@ -1,4 +1,4 @@
-"""A pretrained audio encoder that is never trained: features of whole clips, and their store.
+"""A frozen pretrained audio encoder: features of whole clips, and their cache on disk.
 
 Wav2Vec2 and Whisper attend to all of a chunk and normalise over the clip, so that a stretch of
 sound heard by itself gives other features than the same stretch within its clip. Whoever needs

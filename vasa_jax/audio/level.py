@@ -1,4 +1,4 @@
-"""How loud speech is, and the gain that brings it to a level that the models were trained on.
+"""Loudness (ITU-R BS.1770) of speech, and the gain to the level that models are trained on.
 
 People record at any level; a network that was trained on speech of one hears the mouths of another
 wrongly. Loudness is that of ITU-R BS.1770-5: power above a gate, so that pauses do not count, after
@@ -25,7 +25,7 @@ __all__ = [
 
 QUIETEST, LOUDEST = -28.0, -13.0
 """LUFS. Speech between these is heard as it is: the training's synthetic speech has an RMS of -27
-to -19 dB (`synthetic/utterance.py`), in other rooms up to 6 dB more (`training/sound_changes.py`).
+to -19 dB (`synthetic/utterance.py`), in other rooms up to 6 dB more (`audio/augment.py`).
 Of 31 real recordings 27 lie between."""
 TYPICAL = -23.0
 """LUFS to which all other speech is brought: the middle of the training's, and EBU R 128's."""

@@ -1,4 +1,4 @@
-"""A small trainable encoder: log-mel patches and residual convolutions with a finite reach.
+"""A small trainable encoder: log-mel patches and residual convolutions, finite receptive field.
 
 Not from the paper, which uses a frozen Wav2Vec2: this one needs no downloaded weights and is
 trained together with the motion model. Norms act on single frames, so a long clip can be encoded

@@ -1,4 +1,4 @@
-"""What every audio encoder promises: 16 kHz samples in, one feature vector per video frame out.
+"""The protocol of audio encoders: 16 kHz samples to one feature vector per video frame.
 
 Time. Sample k lies at k / 16000 s. Video frame i covers samples [640 i, 640 (i + 1)), so its
 centre is sample 640 i + 320. A clip of n samples has ceil(n / 640) frames; the missing samples of

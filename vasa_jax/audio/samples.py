@@ -1,4 +1,4 @@
-"""Sound as something that is read in slices: an array, or a file that would not fit into memory."""
+"""Audio read in slices: an array, or a file that does not fit into memory."""
 
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""Power spectra on the mel scale, differentiable, with a finite window.
+"""Mel power spectrograms, differentiable, with a finite window.
 
 The mel scale and the area normalisation are Slaney's (Auditory Toolbox, 1998), which Whisper's
 features use; 25 ms periodic Hann windows every 10 ms at 16 kHz.

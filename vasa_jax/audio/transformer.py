@@ -1,4 +1,4 @@
-"""The transformer layer that Wav2Vec2 and Whisper share (Vaswani et al. 2017, exact GELU)."""
+"""The transformer layer of Wav2Vec2 and Whisper (Vaswani et al. 2017, exact GELU)."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Published weights of Wav2Vec2 and Whisper into our parameter trees, checked name by name."""
+"""Published weights of Wav2Vec2 and Whisper to our parameter trees, checked by name."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Whisper's encoder (Radford et al. 2022): the freely licensed stand-in for Wav2Vec2.
+"""Whisper's encoder (Radford et al. 2022), an alternative to Wav2Vec2.
 
 Its features are those of WhisperFeatureExtractor, except that the spectrogram is cropped to the
 clip where the original pads every clip with silence to 30 s; padding would cost time and the

@@ -1,4 +1,4 @@
-"""`vasa-jax config list|show`: what a named config says."""
+"""`vasa-jax config list|show`: named configs, their keys and parameters."""
 
 import argparse
 import json

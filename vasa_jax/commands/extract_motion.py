@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _extract_dataset(arguments: argparse.Namespace, encoder, report, sound):
     from vasa_jax.data_pipeline.datasets.read import open_dataset
-    from vasa_jax.data_pipeline.motion import prepared_clips
+    from vasa_jax.data_pipeline.extraction_clips import prepared_clips
     from vasa_jax.inference.extract import Clip, Content, extract_clips
 
     dataset = open_dataset(arguments.videos)

@@ -1,4 +1,4 @@
-"""`vasa-jax synth`: talking heads with exact labels, drawn and spoken by the machine."""
+"""`vasa-jax synth`: a dataset of synthetic talking heads with exact labels."""
 
 import argparse
 from pathlib import Path
@@ -93,8 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     import os
     import time
 
-    from vasa_jax.data_pipeline.synthetic.casting import tell
     from vasa_jax.data_pipeline.synthetic.corpus import synthesise
+    from vasa_jax.data_pipeline.synthetic.identity_selection import summary_lines
     from vasa_jax.data_pipeline.synthetic.plan import Plan, find_speech
     from vasa_jax.data_pipeline.synthetic.recognise import available
     from vasa_jax.errors import UserError, require_extra
@@ -133,7 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     corpus = synthesise(plan, arguments.output, report, workers)
     if corpus.cast is not None:
-        for line in tell(corpus.cast):
+        for line in summary_lines(corpus.cast):
             report.note(line)
     drawing = report.seconds.get("draw", time.perf_counter() - start)
     rate = corpus.frames / max(drawing, 1e-9) / max(1, workers)

@@ -251,5 +251,5 @@ def _cached_audio_weights(config) -> Path | None:
     if config.audio.encoder == "mel":
         return None
     name = f"{config.audio.encoder}-{config.audio.variant}"
-    known = [w.name for w in zoo.weights()] + [w.name for w in zoo.own_weights()]
+    known = [w.name for w in zoo.weights()] + [w.name for w in zoo.manual_weights()]
     return zoo.cached_path(name) if name in known and zoo.is_cached(name) else None

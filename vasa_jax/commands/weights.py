@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
             state = "cached" if zoo.is_cached(weight.name) else "-"
             print(f"{weight.name:24} {state:7} {weight.size / 1e6:7.1f} MB  {weight.licence}")
             print(f"{'':24} {weight.purpose}; {weight.registry}: {weight.package} {weight.version}")
-        for own in zoo.own_weights():
+        for own in zoo.manual_weights():
             state = "cached" if zoo.is_cached(own.name) else "-"
             print(f"{own.name:24} {state:7} {'your own':>10}  {own.licence}")
             print(f"{'':24} {own.purpose}; {own.home}")

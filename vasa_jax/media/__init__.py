@@ -1,1 +1,1 @@
-"""Reading and writing images, audio and video."""
+"""Reading and writing of images, audio and video files."""

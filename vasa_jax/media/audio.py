@@ -1,4 +1,4 @@
-"""Speech in: any audio track to mono 16 kHz float32 (PyAV)."""
+"""Audio in: any audio track to mono 16 kHz float32 (PyAV)."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Colours of video beyond sRGB, HDR (ITU-R BT.2100) and wide gamuts, brought to sRGB."""
+"""HDR (ITU-R BT.2100) and wide-gamut video to sRGB."""
 
 from functools import cache
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Opening media files with PyAV so that whatever is wrong with one becomes a single clear line."""
+"""Opening of media files with PyAV; every failure becomes one UserError."""
 
 import contextlib
 import os

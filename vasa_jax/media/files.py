@@ -1,4 +1,4 @@
-"""Checks of paths before any work, and outputs that appear whole or not at all."""
+"""Checks of input paths, and output files that appear whole or not at all."""
 
 import contextlib
 import os

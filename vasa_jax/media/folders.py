@@ -1,4 +1,4 @@
-"""The videos, or the recordings, below a folder, and what else lies there and is left out."""
+"""Videos and audio files below a folder, and a count of the files left out."""
 
 import os
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Portraits in, pictures out: any common image file to and from uint8 RGB (Pillow)."""
+"""Images in and out: common image files to and from uint8 RGB (Pillow)."""
 
 import os
 import warnings

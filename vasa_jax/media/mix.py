@@ -1,4 +1,4 @@
-"""Any number of channels to one for the model, so that speech on some of them is not lost."""
+"""Downmix of any number of channels to mono, weighted by energy."""
 
 import itertools
 from functools import cache

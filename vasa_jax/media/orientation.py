@@ -1,4 +1,4 @@
-"""The eight ways in which a stored picture may lie, by the numbers of EXIF (TIFF 6.0, tag 274)."""
+"""The eight orientations of a stored image, numbered as in EXIF (TIFF 6.0, tag 274)."""
 
 from collections.abc import Sequence
 

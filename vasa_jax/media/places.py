@@ -1,4 +1,4 @@
-"""Places for outputs: no input and no file of somebody else is replaced, and names fit a disk."""
+"""Checks of output paths: inputs and foreign files are never replaced, and names are valid."""
 
 import hashlib
 import os

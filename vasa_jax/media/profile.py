@@ -1,4 +1,4 @@
-"""Pictures brought to sRGB by their embedded ICC profile (Pillow's ImageCms, Little CMS)."""
+"""ICC profiles: images to sRGB by their embedded profile (Little CMS)."""
 
 import io
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A sound file as a stream of float blocks on the presentation's time axis."""
+"""An audio track as a stream of float blocks on the file's presentation time axis."""
 
 import os
 from collections.abc import Callable, Generator, Iterator

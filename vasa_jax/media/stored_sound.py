@@ -1,4 +1,4 @@
-"""Decoded sound outside of memory: an hour at 16 kHz is 230 MB."""
+"""Decoded audio in a temporary file: an hour at 16 kHz is 230 MB."""
 
 import errno
 import tempfile

@@ -1,4 +1,4 @@
-"""Video out: frames and the original sound to H.264 + AAC, in a stream and all or nothing."""
+"""Video out: frames and the original audio to H.264 and AAC, streamed, atomic."""
 
 import contextlib
 import errno

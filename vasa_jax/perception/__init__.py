@@ -1,1 +1,1 @@
-"""Frozen networks used to find faces, and by losses, labels and metrics."""
+"""Frozen networks of losses, labels and metrics: face detection, identity, VGG, LPIPS."""

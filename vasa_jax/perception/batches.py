@@ -1,4 +1,4 @@
-"""Many pictures through a compiled network, some at a time."""
+"""Batched evaluation of a compiled network on many images."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""One face through a shot: searched for now and then, followed by its landmarks in between."""
+"""Face tracking through a shot: detection at intervals, landmarks in between."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""One face of the identity networks: aligned crop, embedding and feature maps, all frozen."""
+"""Identity networks behind one interface: aligned crop, embedding, feature maps; frozen."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where in a picture the person is, by MediaPipe's selfie segmentation network.
+"""Person segmentation by MediaPipe's selfie network.
 
 The network is a small MobileNetV3 with a decoder, 256 x 256 pixels in and out (Google, Apache-2.0,
 the zoo's `selfie-segmentation`). It marks everyone in the picture with hair, clothes and what they

@@ -1,4 +1,4 @@
-"""Where one shot ends and the next begins, found while the frames pass.
+"""Shot boundaries of a stream of frames.
 
 The change between two frames is the mean absolute difference of hue, saturation and value, the
 content measure of PySceneDetect (its default threshold, 27, is ours), on a small copy.

@@ -1,4 +1,4 @@
-"""Checkpoints: Orbax, asynchronous, the training state with the place in the data beside it."""
+"""Asynchronous Orbax checkpoints of the training state and the data iterator's place."""
 
 import contextlib
 import json

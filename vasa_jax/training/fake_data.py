@@ -1,4 +1,4 @@
-"""Random batches of the right shape: for smoke runs and tests, not for faces."""
+"""Random batches of the right shapes, for smoke runs and tests."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One mesh of devices (data, fsdp, tensor) and the rules that lay arrays out on it.
+"""The device mesh (data, fsdp, tensor) and the rules that lay arrays out on it.
 
 Batches are split over data and fsdp. Parameters, optimiser state and averages are stored split
 over fsdp (and tensor), and gathered over fsdp once per step, before they are used. Networks run on

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from vasa_jax.audio.augment import augment_channel
 from vasa_jax.audio.frozen import FrozenEncoder, stored_features
 from vasa_jax.audio.level import at_speech_level
 from vasa_jax.audio.protocol import num_frames
@@ -21,7 +22,6 @@ from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
-from vasa_jax.training.sound_changes import other_room
 from vasa_jax.typing import SAMPLES_PER_FRAME, Bool, Float
 
 INDEX_NAME = "stats.json"
@@ -298,7 +298,7 @@ class MotionClips:
         row = self._example(*self._next_window())
         rests = draw.random() < self._rest_share
         if self._augment and row.waveform is not None:
-            row = row._replace(waveform=other_room(draw, row.waveform))
+            row = row._replace(waveform=augment_channel(draw, row.waveform))
         if rests:
             row = self._after_rest(row)
         return row

@@ -1,4 +1,4 @@
-"""Batches from a folder of .npz files: the simplest way to train on data of one's own."""
+"""Training batches from a folder of .npz files."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches on their way to the devices while the step before them runs."""
+"""Prefetching: batches are made and placed on the devices while a step runs."""
 
 import queue
 import threading

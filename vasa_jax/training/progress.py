@@ -1,4 +1,4 @@
-"""What a training run tells its user while it runs, and how fast the hardware goes."""
+"""Progress of a training run on the terminal: losses, speed, utilisation."""
 
 import sys
 from typing import Any, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""Fetching one archive through its registry's ordinary client, and reading members from it."""
+"""Download of one archive by its registry's own client, and reading of its members."""
 
 import importlib.util
 import io

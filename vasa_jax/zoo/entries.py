@@ -1,4 +1,4 @@
-"""What the zoo holds: one entry per set of published weights.
+"""The entries of the zoo: one for each set of published weights.
 
 Every entry names one package version on a registry, the sha256 of its archive, and the members to
 take from it with their own sha256.
@@ -11,7 +11,7 @@ from vasa_jax.config_text import nearest
 from vasa_jax.errors import UserError
 from vasa_jax.zoo.anny import DATA, MEMBERS
 from vasa_jax.zoo.kokoro import PART_NAME, PARTS, VOICE_BYTES, VOICES
-from vasa_jax.zoo.own import own_weights
+from vasa_jax.zoo.manual import manual_weights
 
 
 @dataclass(frozen=True)
@@ -283,5 +283,5 @@ def get_weight(name: str) -> Weight:
     for weight in _WEIGHTS:
         if weight.name == name:
             return weight
-    known += [own.name for own in own_weights()]
+    known += [own.name for own in manual_weights()]
     raise UserError(f"unknown weights {name!r}{nearest(name, known)} (known: {', '.join(known)})")

@@ -20,7 +20,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.params import flatten
 from vasa_jax.zoo.download import download, read_member
 from vasa_jax.zoo.entries import File, Weight, get_weight
-from vasa_jax.zoo.own import find_own, own_path
+from vasa_jax.zoo.manual import find_manual, manual_path
 
 
 def weight_dir(name: str) -> Path:
@@ -30,7 +30,7 @@ def weight_dir(name: str) -> Path:
 
 def is_cached(name: str) -> bool:
     """Whether every file of `name` lies in the cache, with its right size where that is known."""
-    if (own := find_own(name)) is not None:
+    if (own := find_manual(name)) is not None:
         return own.path.is_file()
     folder = weight_dir(name)
     return all(_size(folder / f.name) == f.size for f in get_weight(name).files)
@@ -41,8 +41,8 @@ def cached_path(name: str) -> Path:
 
     Raises UserError, saying how to get it, when a file is missing or has a wrong size.
     """
-    if (own := find_own(name)) is not None:
-        return own_path(own)
+    if (own := find_manual(name)) is not None:
+        return manual_path(own)
     weight, folder = get_weight(name), weight_dir(name)
     for file in weight.files:
         path = folder / file.name
@@ -77,8 +77,8 @@ def fetch(name: str, progress: Callable[[str], None] | None = None) -> Path:
     Returns the path of the first file. Raises UserError with the reason when the client is
     missing, the download fails or a checksum differs; the cache is then as it was before.
     """
-    if (own := find_own(name)) is not None:
-        return own_path(own)
+    if (own := find_manual(name)) is not None:
+        return manual_path(own)
     weight, folder = get_weight(name), weight_dir(name)
     if progress:
         registry = {"pypi": "PyPI", "npm": "npm"}[weight.registry]

@@ -1,4 +1,4 @@
-"""How far the labellers are from the truth, on clips that have it.
+"""Errors of the labellers on clips with known truth.
 
     python -m vasa_jax.data_pipeline.prepare.labels.accuracy CLIPS [--labeller KIND=MODULE:NAME]
 

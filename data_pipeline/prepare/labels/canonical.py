@@ -1,4 +1,4 @@
-"""MediaPipe's canonical face: a mean head in centimetres, and how much each vertex says of pose.
+"""MediaPipe's canonical face: a mean head in centimetres, and each vertex's weight for pose.
 
 It lies in the zoo's `face-landmarker` bundle as a protocol buffer message (mediapipe's
 face_geometry/protos: GeometryPipelineMetadata, Mesh3d), read here without protobuf.

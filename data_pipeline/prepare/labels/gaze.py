@@ -1,4 +1,4 @@
-"""The line of sight of every frame, from iris and head."""
+"""Gaze of every frame from iris landmarks and head pose."""
 
 import numpy as np
 

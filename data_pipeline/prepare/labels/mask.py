@@ -1,4 +1,4 @@
-"""Where the person is in every frame, by MediaPipe's selfie segmentation."""
+"""Person masks by MediaPipe's selfie segmentation."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""2D face points for alignment and region losses, straight from the mesh."""
+"""2D face points for alignment and region losses, from the face mesh."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Head pose from landmarks: the canonical face laid over them under weak perspective."""
+"""Head pose from landmarks: weighted similarity fit of the canonical face."""
 
 import numpy as np
 

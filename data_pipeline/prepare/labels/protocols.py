@@ -1,4 +1,4 @@
-"""What a labeller is, and the set of labellers that a clip goes through.
+"""Protocols of labellers, and the set of labellers of a run.
 
 A labeller is any callable of the right protocol. The ones built in stand in for the networks that
 VASA-1 used (L2CS-Net, HSEmotion, Deep3DFaceRecon), whose weights no package carries; a user with

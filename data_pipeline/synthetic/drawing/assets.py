@@ -1,4 +1,4 @@
-"""MakeHuman's CC0 assets in a folder of a user's: skins, irises, brows, lashes and hair."""
+"""MakeHuman's CC0 assets in a user's folder: skins, irises, brows, lashes and hair."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is behind a head: a plain colour, a gradient, or noise."""
+"""Backgrounds: a plain colour, a gradient, or noise."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Beards and moustaches: where they grow, for their colour and their thickness over the skin."""
+"""Beards and moustaches: regions of their colour and of their thickness over the skin."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Wrinkles that come and go with an expression: where they lie, and how deep they are now."""
+"""Wrinkles of an expression: their regions, and their depth in each frame."""
 
 import numpy as np
 

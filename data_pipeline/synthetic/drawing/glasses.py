@@ -1,4 +1,4 @@
-"""Glasses: rims, bridge and arms as thin tubes before the eyes, and lenses to see through."""
+"""Glasses: rims, bridge and temples as thin tubes, and transparent lenses."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What each texel of the head's texture shows, drawn once in texture coordinates."""
+"""Surface position and region masks of each texel of the head's texture."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Small functions that painting is made of."""
+"""Noise, steps and other functions of procedural textures."""
 
 import cv2
 import numpy as np

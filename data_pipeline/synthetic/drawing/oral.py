@@ -1,4 +1,4 @@
-"""Where teeth and tongue of one person lie, and how much light comes to them between the lips."""
+"""Geometry of teeth and tongue, and the light that enters between the lips."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""One person's moving geometry: expression, turn of the head, and where everything is then."""
+"""One identity's moving geometry: expression, head pose, and the positions of all vertices."""
 
 from typing import NamedTuple
 

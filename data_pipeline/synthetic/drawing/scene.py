@@ -1,4 +1,4 @@
-"""The OpenGL side of a head: surfaces with their textures, lights, one framebuffer to draw into."""
+"""The OpenGL scene of a head: surfaces with textures, lights, one framebuffer."""
 
 from typing import Any, NamedTuple
 

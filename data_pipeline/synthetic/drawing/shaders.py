@@ -1,4 +1,4 @@
-"""The programs that draw a head: skin and cloth, hair, eyeballs; light in linear colour."""
+"""GLSL shaders of skin and cloth, hair, mouth and eyeballs; lighting in linear colour."""
 
 VERTEX = """#version 330
 in vec3 position; in vec3 normal; in vec2 uv; in vec3 local;

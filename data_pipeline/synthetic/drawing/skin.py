@@ -1,4 +1,4 @@
-"""Painted skin: an RGBA texture from an identity's numbers and maps of the head's surface.
+"""Procedural skin: an RGBA texture from an identity's attributes and the surface maps.
 
 Alpha is how much light reaches the place (the inside of the mouth lies in the dark). Places are
 named by where they lie on the mesh at rest (x left, y up, z forward, decimetres).

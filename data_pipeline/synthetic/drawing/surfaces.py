@@ -1,4 +1,4 @@
-"""Normals of moving surfaces, fast: the triangles around each vertex are sorted once."""
+"""Vertex normals of moving surfaces; the triangles around each vertex are sorted once."""
 
 import numpy as np
 

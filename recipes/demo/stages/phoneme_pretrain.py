@@ -13,9 +13,9 @@ import numpy as np
 import optax
 
 from vasa_jax.audio import build_audio_encoder
+from vasa_jax.audio.augment import augment_channel, augment_speed
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
-from vasa_jax.training.sound_changes import other_room, other_speaker
 from vasa_jax.typing import SAMPLES_PER_FRAME, Array, Float, Int
 
 _LOUDNESS = 0.1
@@ -155,8 +155,8 @@ def _draw_changed(rng: np.random.Generator, spoken: Spoken, batch: int, frames: 
     waves, labels = [], []
     for c in rng.integers(0, len(spoken.phonemes), batch):
         wave = spoken.waveform[c].astype(np.float32) / 32767
-        wave, label = other_speaker(rng, wave, spoken.phonemes[c], frames)
-        waves.append(np.round(other_room(rng, wave) * 32767).astype(np.int16))
+        wave, label = augment_speed(rng, wave, spoken.phonemes[c], frames)
+        waves.append(np.round(augment_channel(rng, wave) * 32767).astype(np.int16))
         labels.append(label)
     return np.stack(waves), np.stack(labels).astype(np.int32)
 

@@ -7,8 +7,8 @@ import pytest
 
 from tests.data_pipeline.prepare.conftest import write_video
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
-from vasa_jax.data_pipeline.prepare.facts import frame_rate, look_at
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
+from vasa_jax.data_pipeline.prepare.probe import frame_rate, probe_stream
 from vasa_jax.data_pipeline.prepare.segments import stretches
 from vasa_jax.data_pipeline.prepare.sources import find_sources
 from vasa_jax.data_pipeline.prepare.split import split_of
@@ -278,7 +278,7 @@ def test_a_coarse_clock_hides_no_rate(rate, tick):
 def test_a_matroska_file_has_the_rate_that_it_was_made_with(tmp_path, rate):
     frames = np.random.default_rng(0).integers(0, 255, (rate, 64, 64, 3), np.uint8)
     times = [round(1000 * k / rate) for k in range(rate)]
-    facts = look_at(write_video(tmp_path / "a.mkv", frames, pts=times, rate=rate, sound=False))
+    facts = probe_stream(write_video(tmp_path / "a.mkv", frames, pts=times, rate=rate, sound=False))
     assert [note.split(" frames/s")[0] for note in facts.notes] == [str(rate)]
 
 

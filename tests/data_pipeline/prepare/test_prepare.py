@@ -20,10 +20,10 @@ from vasa_jax.data_pipeline.loading.loaders import FaceLoader
 from vasa_jax.data_pipeline.loading.pairs import PLAIN as AS_IT_IS
 from vasa_jax.data_pipeline.prepare import clip_job
 from vasa_jax.data_pipeline.prepare.clip_job import prepare_source
-from vasa_jax.data_pipeline.prepare.facts import comb_share, look_at, one_field
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions
 from vasa_jax.data_pipeline.prepare.pool import WorkerDied, run_jobs
+from vasa_jax.data_pipeline.prepare.probe import comb_share, one_field, probe_stream
 from vasa_jax.data_pipeline.prepare.run import prepare_folder
 from vasa_jax.data_pipeline.prepare.sources import Source
 from vasa_jax.errors import UserError
@@ -228,7 +228,7 @@ def test_finished_videos_are_skipped_and_changed_ones_made_anew(
     assert first.outcome == "made"
     stored = (out / "clips/copy/a-000000.npz").read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(clip_job, "look_at", lambda path: pytest.fail("was read again"))
+        patch.setattr(clip_job, "probe_stream", lambda path: pytest.fail("was read again"))
         again = prepare_source(source, out, options, plain_labellers)
     assert again == first._replace(outcome="skipped")
     (out / "clips/copy/a-000000.npz").unlink()
@@ -252,7 +252,7 @@ def test_a_progressive_picture_is_not_combed(face_picture):
 
 
 def test_facts_of_a_plain_video(corpus):
-    facts = look_at(corpus / "good/a.mp4")
+    facts = probe_stream(corpus / "good/a.mp4")
     assert facts.notes == ()
     assert facts.size == (256, 256)
 

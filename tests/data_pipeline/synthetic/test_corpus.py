@@ -23,7 +23,7 @@ from vasa_jax.data_pipeline.synthetic.corpus import place_of, synthesise
 from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import Rendered
 from vasa_jax.data_pipeline.synthetic.identity import looks_of
-from vasa_jax.data_pipeline.synthetic.likeness import Portrait
+from vasa_jax.data_pipeline.synthetic.identity_distance import Portrait
 from vasa_jax.data_pipeline.synthetic.plan import (
     Plan,
     check_plan,
@@ -112,8 +112,10 @@ def quick(monkeypatch):
     monkeypatch.setattr(clipmaker, "render_track", draw_track)
     monkeypatch.setattr(clipmaker, "speaker", lambda: None)
     monkeypatch.setattr(clipmaker, "utter", lambda _, seed, voice, frames: spoken(seed, frames))
-    monkeypatch.setattr(corpus.likeness, "portrait", sketch)
-    monkeypatch.setattr(corpus.likeness, "embedder", lambda: lambda seen: seen.points.ravel())
+    monkeypatch.setattr(corpus.identity_distance, "portrait", sketch)
+    monkeypatch.setattr(
+        corpus.identity_distance, "embedder", lambda: lambda seen: seen.points.ravel()
+    )
     monkeypatch.setattr(corpus.zoo, "ensure", lambda name, progress=None: Path(name))
 
 

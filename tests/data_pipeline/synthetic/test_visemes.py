@@ -5,8 +5,8 @@ import pytest
 
 from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro, spans_from, talk
 from vasa_jax.data_pipeline.phonemes import INDEX, PAUSE, PHONEMES
+from vasa_jax.data_pipeline.synthetic.audio_to_mouth import mouth_from_audio
 from vasa_jax.data_pipeline.synthetic.coarticulation import CLOSE, JAW, articulate, enforce
-from vasa_jax.data_pipeline.synthetic.listening import mouth_of_sound
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, analyse, at_frames, smooth
 from vasa_jax.data_pipeline.synthetic.speech import Kokoro, frame_labels
 from vasa_jax.data_pipeline.synthetic.utterance import utter
@@ -137,12 +137,12 @@ def test_louder_vowels_open_further():
 def test_sound_alone_moves_the_mouth_about_as_phonemes_do():
     clip = chatter(10, seed=5, vowels=("ɑ", "æ", "ɛ", "ʌ"))
     arkit, prosody = mouth(clip)
-    heard = mouth_of_sound(clip.waveform, prosody)
+    heard = mouth_from_audio(clip.waveform, prosody)
     alone = enforce(heard.arkit, heard)
     assert np.corrcoef(arkit[:, JAW], alone[:, JAW])[0, 1] > 0.4
     assert (alone >= 0).all()
     assert (alone <= 1).all()
-    silent = mouth_of_sound(np.zeros(16_000, np.float32), analyse(np.zeros(16_000, np.float32)))
+    silent = mouth_from_audio(np.zeros(16_000, np.float32), analyse(np.zeros(16_000, np.float32)))
     assert np.abs(silent.arkit).max() < 1e-6
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from vasa_jax.training.sound_changes import CUT, SPEED, other_room, other_speaker
+from vasa_jax.audio.augment import CUT, SPEED, augment_channel, augment_speed
 
 RATE = 16_000
 
@@ -21,7 +21,7 @@ def test_another_room_keeps_time_and_range():
     envelope = np.abs(wave).reshape(-1, 320).mean(1)
     levels, dull = [], []
     for seed in range(40):
-        found = other_room(np.random.default_rng(seed), wave)
+        found = augment_channel(np.random.default_rng(seed), wave)
         assert found.shape == wave.shape
         assert found.dtype == np.float32
         assert np.abs(found).max() <= 1
@@ -32,13 +32,13 @@ def test_another_room_keeps_time_and_range():
         dull.append(10 * np.log10(power[hertz > CUT[1]].mean() / power[hertz < 1000].mean()))
     assert 10 < 20 * np.log10(max(levels) / min(levels)) < 25
     assert max(dull) - min(dull) > 20
-    same = (other_room(np.random.default_rng(3), wave) for _ in range(2))
+    same = (augment_channel(np.random.default_rng(3), wave) for _ in range(2))
     assert np.array_equal(*same)
 
 
 def test_silence_stays_silent():
     for seed in range(5):
-        found = other_room(np.random.default_rng(seed), np.zeros(RATE, np.float32))
+        found = augment_channel(np.random.default_rng(seed), np.zeros(RATE, np.float32))
         assert np.array_equal(found, np.zeros(RATE))
 
 
@@ -51,7 +51,7 @@ def test_another_speaker_is_higher_or_deeper_under_the_same_labels(total):
     wave = np.sin(2 * np.pi * np.cumsum(np.repeat(pitch, 640)) / RATE).astype(np.float32)
     speeds = set()
     for seed in range(20):
-        found, told = other_speaker(np.random.default_rng(seed), wave, labels, 40)
+        found, told = augment_speed(np.random.default_rng(seed), wave, labels, 40)
         assert found.shape == (40 * 640,)
         assert told.shape == (40,)
         frames = found.reshape(40, 640)

@@ -16,11 +16,11 @@ from vasa_jax.typing import Float, Frames
 
 
 class Prepared(NamedTuple):
-    """A clip of a dataset. mark: tells its content, and what its labels are divided by, from
-    another version's. open(): batches of frames, sound in [-1, 1], labels by stage 2's names."""
+    """A clip of a dataset."""
 
     split: str
-    mark: Any
+    mark: Any  # changes with the content and with the distance that labels are divided by
+    # Batches of frames, samples in [-1, 1], labels by stage 2's names.
     open: Callable[[], tuple[Iterator[Frames], Float[np.ndarray, " n"], dict[str, np.ndarray]]]
 
 

@@ -1,9 +1,9 @@
-"""Who is in a synthetic corpus: faces that an identity network tells apart, settled beforehand.
+"""Selection of the identities of a synthetic corpus: faces that an identity network tells apart.
 
-People are cast in the order of their numbers, each against those before, so a larger cast begins
-with the smaller one. A person is whoever of the faces at hand differs most from the neighbour
-before, and from everyone: a face drawn for this person, or one that was left over from earlier
-ones. While none differs enough, another face is drawn.
+Greedy, in the order of the identities' numbers, so that a larger selection begins with the smaller
+one: from the candidates at hand (sampled for this identity, or left over from earlier ones) the one
+farthest from the previous identity and from all others is taken; while none is far enough, another
+candidate is sampled.
 """
 
 import contextlib
@@ -15,60 +15,59 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vasa_jax.data_pipeline.prepare.pool import run_jobs
-from vasa_jax.data_pipeline.synthetic import likeness
-from vasa_jax.data_pipeline.synthetic.likeness import THRESHOLD, Portrait, Vectors
+from vasa_jax.data_pipeline.synthetic import identity_distance
+from vasa_jax.data_pipeline.synthetic.identity_distance import THRESHOLD, Portrait, Vectors
 from vasa_jax.data_pipeline.synthetic.plan import FORMAT, Plan, assets_mark, candidate_seed
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
 
 RECORD = "cast.json"
 TRIES = 12
-"""Faces drawn for a person at most."""
+"""Most candidates sampled for one identity."""
 MEAN_TRIES = 3
-"""The same of everyone so far, on average (and `TRIES` more): where there are many people, some
-are alike whatever is drawn."""
+"""Most candidates for each identity so far on average (and `TRIES` more): among many identities
+some are alike whatever is sampled."""
 FLOOR = 0.4
-"""Between any two people. Of one person's pictures, moved against at rest, 95 % lie within 0.35 and
-99 % within 0.43 (`variety`); few pairs of people as they come lie nearer than this."""
+"""Least distance between any two identities; 99 % of one identity's own images lie within 0.43 of
+each other (`identity_diversity`)."""
 _SAVE_EVERY = 16
 _DIGITS = 4
 
 Draw = Callable[[int, Path | None], Portrait]
 Embed = Callable[[Portrait], np.ndarray]
 Place = tuple[int, int]
-"""Number of a person, and of a face drawn for this person."""
+"""Number of an identity, and of a candidate sampled for it."""
 
 
-class Face(NamedTuple):
-    """seed: for `sample_identity`. vector: the network's."""
+class Candidate(NamedTuple):
+    """A sampled face."""
 
-    seed: int
-    vector: tuple[float, ...]
-
-
-class Member(NamedTuple):
-    """One person of a cast. tries: faces drawn for this person. passed: whether the one taken is
-    far enough from all before."""
-
-    face: Face
-    tries: int
-    passed: bool
+    seed: int  # for `sample_identity`
+    vector: tuple[float, ...]  # the identity network's embedding
 
 
-def cast_people(
+class Selected(NamedTuple):
+    """An identity of the corpus."""
+
+    face: Candidate
+    tries: int  # candidates sampled for this identity
+    passed: bool  # whether it is far enough from all before
+
+
+def select_identities(
     plan: Plan,
     folder: Path,
     draw: Draw,
     embedder: Callable[[], Embed],
     advance: Callable[[int], None] = lambda n: None,
     workers: int = 0,
-) -> list[Member]:
-    """The cast of a plan, in the order of people's numbers; it depends on seed and assets alone.
+) -> list[Selected]:
+    """The identities of a plan in the order of their numbers; they depend on seed and assets alone.
 
-    What lies in `folder` is kept, and the rest added to it as it is found. draw: seed and assets to
-    a portrait, in `workers` processes, in this one where that is 0. embedder: makes what takes a
-    portrait to its vector, here. advance: called with 1 after each person. Raises UserError for a
-    record that is broken or of other rules, and what draw raises.
+    The record in `folder` is continued. draw: seed and assets to a portrait, called in `workers`
+    processes (0: in this one). embedder: makes the function from a portrait to its embedding, in
+    this process. advance: called with 1 after each identity. Raises UserError for a record that is
+    broken or of other rules, and what draw raises.
     """
     path, rules = Path(folder) / RECORD, _rules(plan)
     members, spare = _read(path, rules)
@@ -88,12 +87,12 @@ def cast_people(
                     raise outcome.error
                 drawn, picture = outcome.value
                 seen[drawn] = tuple(np.round(embed(picture), _DIGITS).tolist())
-            pool.add(Face(candidate_seed(plan.seed, *place), seen.pop(place)))
+            pool.add(Candidate(candidate_seed(plan.seed, *place), seen.pop(place)))
             tries += 1
             best, margin = pool.best()
             if margin <= 0 and tries < _most_tries(members):
                 continue
-            members.append(Member(pool.take(best), tries, margin > 0))
+            members.append(Selected(pool.take(best), tries, margin > 0))
             tries = 0
             if len(members) == plan.identities or len(members) % _SAVE_EVERY == 0:
                 _write(path, rules, members, pool.faces)
@@ -101,24 +100,24 @@ def cast_people(
     return members
 
 
-def _most_tries(members: Sequence[Member]) -> int:
-    """How many faces may be drawn for the next person."""
+def _most_tries(members: Sequence[Selected]) -> int:
+    """How many candidates may be sampled for the next identity."""
     left = MEAN_TRIES * (len(members) + 1) + TRIES - sum(member.tries for member in members)
     return min(max(left, 1), TRIES)
 
 
 class _Pool:
-    """Faces at hand, with their distances to the last and to the nearest of those who are cast."""
+    """Candidates, with their distances to the last and to the nearest selected identity."""
 
-    def __init__(self, members: Sequence[Member], spare: Sequence[Face]):
-        self.faces: list[Face] = []
+    def __init__(self, members: Sequence[Selected], spare: Sequence[Candidate]):
+        self.faces: list[Candidate] = []
         self._cast = [np.array(member.face.vector) for member in members]
         self._vectors: list[np.ndarray] = []
         self._last, self._nearest = np.zeros(0), np.zeros(0)
         for face in spare:
             self.add(face)
 
-    def add(self, face: Face) -> None:
+    def add(self, face: Candidate) -> None:
         vector = np.array(face.vector)
         apart = [np.inf]
         if self._cast:
@@ -129,14 +128,14 @@ class _Pool:
         self._nearest = np.append(self._nearest, np.min(apart))
 
     def best(self) -> tuple[int, float]:
-        """Which face differs most, and by how much more than it must (0 or less: too alike). Where
-        not all can be had, differing from the neighbour comes first."""
+        """The farthest candidate, and by how much it exceeds the least distances (0 or less: too
+        alike). Distance to the previous identity goes before the others."""
         margins = np.minimum(self._last - THRESHOLD, self._nearest - FLOOR)
         best = int(np.lexsort((-margins, self._last <= THRESHOLD))[0])
         return best, float(margins[best])
 
-    def take(self, number: int) -> Face:
-        """This face is the next person."""
+    def take(self, number: int) -> Candidate:
+        """Select this candidate."""
         face, vector = self.faces.pop(number), self._vectors.pop(number)
         self._cast.append(vector)
         self._nearest = np.delete(self._nearest, number)
@@ -148,9 +147,8 @@ class _Pool:
 
 
 def _wanted(count: int, now: Callable[[], Place]) -> Iterator[Place]:
-    """Which faces are worth drawing next: first the one that is waited for, then the first of
-    everyone to come (sure to be needed), last the others (perhaps needed). now: (person, attempt)
-    that is waited for."""
+    """The candidates to sample, in order: the one that is waited for, the first of every later
+    identity (surely needed), then the others (perhaps needed). now: the one waited for."""
     begun = set()
     start, _ = now()
     later = [(person, 0) for person in range(start, count)]
@@ -164,13 +162,15 @@ def _wanted(count: int, now: Callable[[], Place]) -> Iterator[Place]:
             yield place
 
 
-def vectors_of(members: Sequence[Member]) -> Vectors:
+def vectors_of(members: Sequence[Selected]) -> Vectors:
+    """Their embeddings, a row each."""
     return np.array([member.face.vector for member in members])
 
 
-def partners(members: Sequence[Member]) -> Callable[[int, Sequence[int]], list[int]]:
-    """Which of some people are other people than a person to the network; else who is farthest."""
-    apart = likeness.distances(vectors_of(members))
+def distinct_partners(members: Sequence[Selected]) -> Callable[[int, Sequence[int]], list[int]]:
+    """A function from an identity and others to those of the others that the network tells apart
+    from it, else to the farthest."""
+    apart = identity_distance.distances(vectors_of(members))
 
     def far(person: int, others: Sequence[int]) -> list[int]:
         enough = [other for other in others if apart[person, other] > THRESHOLD]
@@ -179,21 +179,21 @@ def partners(members: Sequence[Member]) -> Callable[[int, Sequence[int]], list[i
     return far
 
 
-def summarise(members: Sequence[Member]) -> dict[str, Any]:
-    """Distances and tries of a cast, JSON-ready: percentiles of neighbours, nearest and pairs."""
-    found = likeness.spread(vectors_of(members))
+def summarise(members: Sequence[Selected]) -> dict[str, Any]:
+    """Distances and tries of a selection, JSON-ready, as percentiles."""
+    found = identity_distance.spread(vectors_of(members))
     neighbours = int((found.consecutive <= THRESHOLD).sum())
     return {
         "people": len(members),
         "faces_drawn": sum(member.tries for member in members),
         "too_like_neighbour": neighbours,
         "too_like_another": sum(not member.passed for member in members) - neighbours,
-        **{name: likeness.percentiles(values) for name, values in found._asdict().items()},
+        **{name: identity_distance.percentiles(values) for name, values in found._asdict().items()},
     }
 
 
-def tell(summary: dict[str, Any]) -> list[str]:
-    """The same in lines for people."""
+def summary_lines(summary: dict[str, Any]) -> list[str]:
+    """`summarise` as text."""
     lines = [
         f"cast: {summary['people']} people out of {summary['faces_drawn']} faces; "
         f"{summary['too_like_neighbour']} too like the one before ({THRESHOLD} or less), "
@@ -217,7 +217,7 @@ def _draw(job: Place, seed: int, assets: Path | None, draw: Draw):
 
 
 def _rules(plan: Plan) -> dict[str, Any]:
-    """What a cast depends on."""
+    """What a selection depends on."""
     return {
         "format": FORMAT,
         "seed": plan.seed,
@@ -228,14 +228,15 @@ def _rules(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, rules: dict[str, Any]) -> tuple[list[Member], list[Face]]:
+def _read(path: Path, rules: dict[str, Any]) -> tuple[list[Selected], list[Candidate]]:
     try:
         found = json.loads(path.read_text())
         kept = found["rules"]
         members = [
-            Member(_face(row), int(row["tries"]), bool(row["passed"])) for row in found["people"]
+            Selected(_candidate(row), int(row["tries"]), bool(row["passed"]))
+            for row in found["people"]
         ]
-        spare = [_face(row) for row in found["spare"]]
+        spare = [_candidate(row) for row in found["spare"]]
     except FileNotFoundError:
         return [], []
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -249,11 +250,13 @@ def _read(path: Path, rules: dict[str, Any]) -> tuple[list[Member], list[Face]]:
     return members, spare
 
 
-def _face(row: dict[str, Any]) -> Face:
-    return Face(int(row["seed"]), tuple(float(v) for v in row["vector"]))
+def _candidate(row: dict[str, Any]) -> Candidate:
+    return Candidate(int(row["seed"]), tuple(float(v) for v in row["vector"]))
 
 
-def _write(path: Path, rules: dict[str, Any], members: list[Member], spare: list[Face]) -> None:
+def _write(
+    path: Path, rules: dict[str, Any], members: list[Selected], spare: list[Candidate]
+) -> None:
     people = [{"tries": m.tries, "passed": m.passed, **m.face._asdict()} for m in members]
     record = {"rules": rules, "people": people, "spare": [face._asdict() for face in spare]}
     write_whole(path, "cast", json.dumps(record) + "\n")

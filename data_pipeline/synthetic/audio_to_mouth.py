@@ -1,8 +1,7 @@
-"""A mouth that follows sound alone, for speech whose phonemes are not known.
+"""Approximate mouth motion from audio alone, for speech without phoneme times.
 
-An approximation, and meant as one: the jaw follows loudness, rounding and spreading follow where
-the first and second formants' energy lies, hiss narrows the jaw. Stops are seen only as gaps in the
-sound, and lips meet in those that are sudden.
+The jaw follows loudness; rounding and spreading follow the bands of the first and second formants;
+hiss narrows the jaw. Stops are seen only as gaps in the sound, and lips meet in sudden ones.
 """
 
 import numpy as np
@@ -32,10 +31,10 @@ def bands(waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, "r 5"]:
     return 10 * np.log10(np.stack(parts, 1) + 1e-9)
 
 
-def mouth_of_sound(
+def mouth_from_audio(
     waveform: Float[np.ndarray, " n"], prosody: Prosody, strength: float = 1.0
 ) -> Mouth:
-    """The mouth's movement for sound at 16 kHz, at 100 Hz. strength: as in `articulate`."""
+    """16 kHz samples to the mouth's coefficients at 100 Hz. strength: as in `articulate`."""
     level = bands(waveform)
     loud = prosody.loudness
     spoken = prosody.speaking > 0.5

@@ -1,13 +1,22 @@
-"""Casting with points in a square for faces: who is taken, that it repeats, grows and restarts."""
+"""Identities are points in a square: who is selected, that it repeats, grows and restarts."""
 
 import json
 
 import numpy as np
 import pytest
 
-from vasa_jax.data_pipeline.synthetic import casting, likeness
-from vasa_jax.data_pipeline.synthetic.casting import FLOOR, MEAN_TRIES, RECORD, TRIES, cast_people
-from vasa_jax.data_pipeline.synthetic.likeness import THRESHOLD, Portrait
+from vasa_jax.data_pipeline.synthetic import identity_distance, identity_selection
+from vasa_jax.data_pipeline.synthetic.identity_distance import THRESHOLD, Portrait
+from vasa_jax.data_pipeline.synthetic.identity_selection import (
+    FLOOR,
+    MEAN_TRIES,
+    RECORD,
+    TRIES,
+    Candidate,
+    Selected,
+    _Pool,
+    select_identities,
+)
 from vasa_jax.data_pipeline.synthetic.plan import Plan, candidate_seed, person_seed, swap_jobs
 from vasa_jax.errors import UserError
 
@@ -38,7 +47,7 @@ class Refuses:
 
 def test_people_keep_their_distances_and_repeat(tmp_path):
     steps = []
-    members = cast_people(PLAN, tmp_path / "a", draw, embedder, steps.append)
+    members = select_identities(PLAN, tmp_path / "a", draw, embedder, steps.append)
     assert sum(steps) == 12
     faces = np.array([place(member.face.seed) for member in members])
     for k in range(1, 12):
@@ -49,13 +58,13 @@ def test_people_keep_their_distances_and_repeat(tmp_path):
     assert sum(m.passed for m in members) >= 5
     assert len({m.face.seed for m in members}) == 12
     assert all(1 <= m.tries <= TRIES for m in members)
-    assert members == cast_people(PLAN, tmp_path / "b", draw, embedder)
-    assert members != cast_people(PLAN._replace(seed=4), tmp_path / "c", draw, embedder)
+    assert members == select_identities(PLAN, tmp_path / "b", draw, embedder)
+    assert members != select_identities(PLAN._replace(seed=4), tmp_path / "c", draw, embedder)
 
 
 def test_the_first_two_by_hand(tmp_path):
     """Faces are drawn until one is far enough from the first person; the farthest is taken."""
-    _, second = cast_people(PLAN._replace(identities=2), tmp_path, draw, embedder)
+    _, second = select_identities(PLAN._replace(identities=2), tmp_path, draw, embedder)
     first = place(candidate_seed(3, 0, 0))
     tried = [candidate_seed(3, 1, n) for n in range(TRIES)]
     far = [float(np.linalg.norm(place(seed) - first)) for seed in tried]
@@ -65,7 +74,7 @@ def test_the_first_two_by_hand(tmp_path):
 
 
 def test_left_over_faces_are_tried_again(tmp_path):
-    members = cast_people(PLAN, tmp_path, draw, embedder)
+    members = select_identities(PLAN, tmp_path, draw, embedder)
     own = {(k, t): candidate_seed(3, k, t) for k in range(12) for t in range(TRIES)}
     owner = {seed: key for key, seed in own.items()}
     assert any(owner[m.face.seed][0] < k for k, m in enumerate(members))
@@ -76,9 +85,9 @@ def test_left_over_faces_are_tried_again(tmp_path):
 
 
 def test_a_larger_cast_begins_with_the_smaller_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(casting, "_SAVE_EVERY", 3)
-    whole = cast_people(PLAN, tmp_path / "a", draw, embedder)
-    few = cast_people(PLAN._replace(identities=5), tmp_path / "b", draw, embedder)
+    monkeypatch.setattr(identity_selection, "_SAVE_EVERY", 3)
+    whole = select_identities(PLAN, tmp_path / "a", draw, embedder)
+    few = select_identities(PLAN._replace(identities=5), tmp_path / "b", draw, embedder)
     assert few == whole[:5]
     drawn = []
 
@@ -86,10 +95,12 @@ def test_a_larger_cast_begins_with_the_smaller_one(tmp_path, monkeypatch):
         drawn.append(seed)
         return draw(seed, assets)
 
-    assert cast_people(PLAN, tmp_path / "b", counted, embedder) == whole
+    assert select_identities(PLAN, tmp_path / "b", counted, embedder) == whole
     assert not set(drawn) & {candidate_seed(3, k, t) for k in range(5) for t in range(TRIES)}
-    assert cast_people(PLAN, tmp_path / "b", Refuses(), Refuses()) == whole
-    assert cast_people(PLAN._replace(identities=5), tmp_path / "b", Refuses(), Refuses()) == few
+    assert select_identities(PLAN, tmp_path / "b", Refuses(), Refuses()) == whole
+    assert (
+        select_identities(PLAN._replace(identities=5), tmp_path / "b", Refuses(), Refuses()) == few
+    )
 
     def breaks(seed, assets):
         if len(drawn) == 9:
@@ -98,19 +109,19 @@ def test_a_larger_cast_begins_with_the_smaller_one(tmp_path, monkeypatch):
 
     drawn.clear()
     with pytest.raises(KeyboardInterrupt):
-        cast_people(PLAN, tmp_path / "c", breaks, embedder)
+        select_identities(PLAN, tmp_path / "c", breaks, embedder)
     kept = len(json.loads((tmp_path / "c" / RECORD).read_text())["people"])
     assert 0 < kept < 12
-    assert cast_people(PLAN, tmp_path / "c", draw, embedder) == whole
+    assert select_identities(PLAN, tmp_path / "c", draw, embedder) == whole
 
 
 def test_processes_cast_the_same(tmp_path):
-    alone = cast_people(PLAN, tmp_path / "a", draw, embedder)
-    assert cast_people(PLAN, tmp_path / "b", draw, embedder, workers=2) == alone
+    alone = select_identities(PLAN, tmp_path / "a", draw, embedder)
+    assert select_identities(PLAN, tmp_path / "b", draw, embedder, workers=2) == alone
 
 
 def test_the_farthest_of_too_alike_faces_is_taken_and_counted(tmp_path):
-    members = cast_people(PLAN._replace(identities=9), tmp_path, draw, narrow)
+    members = select_identities(PLAN._replace(identities=9), tmp_path, draw, narrow)
     assert [m.passed for m in members] == [True] + [False] * 8
     tried = [candidate_seed(3, 1, n) for n in range(members[1].tries)]
     first = place(members[0].face.seed)
@@ -119,52 +130,54 @@ def test_the_farthest_of_too_alike_faces_is_taken_and_counted(tmp_path):
     assert members[1].tries == TRIES
     assert [m.tries for m in members[-3:]] == [MEAN_TRIES] * 3
     assert sum(m.tries for m in members) == MEAN_TRIES * 9 + TRIES
-    summary = casting.summarise(members)
+    summary = identity_selection.summarise(members)
     assert (summary["people"], summary["faces_drawn"]) == (9, MEAN_TRIES * 9 + TRIES)
     assert (summary["too_like_neighbour"], summary["too_like_another"]) == (8, 0)
     assert summary["pairs"]["above"] == 0
-    assert "8 too like the one before" in casting.tell(summary)[0]
+    assert "8 too like the one before" in identity_selection.summary_lines(summary)[0]
     json.dumps(summary)
 
 
 def test_the_neighbour_comes_first():
-    members = [casting.Member(casting.Face(n, v), 1, True) for n, v in enumerate(((0.0,), (3.0,)))]
-    faces = [casting.Face(n, (v,)) for n, v in enumerate((3.59, 0.2, 3.1, 0.1))]
-    pool = casting._Pool(members, faces)
+    members = [Selected(Candidate(n, v), 1, True) for n, v in enumerate(((0.0,), (3.0,)))]
+    faces = [Candidate(n, (v,)) for n, v in enumerate((3.59, 0.2, 3.1, 0.1))]
+    pool = _Pool(members, faces)
     # 0.2 is too like the first person, but 3.59 too like the neighbour, if by less.
     best, margin = pool.best()
     assert (best, margin) == (1, pytest.approx(0.2 - FLOOR))
     assert pool.take(best).vector == (0.2,)
     assert pool.best() == (0, pytest.approx(3.59 - 3 - FLOOR))  # 3.39 from the one just cast
-    pool.add(casting.Face(9, (5.0,)))
+    pool.add(Candidate(9, (5.0,)))
     best, margin = pool.best()
     assert (best, margin) == (4 - 1, pytest.approx(5 - 3 - FLOOR))
 
 
 def test_a_record_of_other_rules_or_broken_is_refused(tmp_path):
-    cast_people(PLAN, tmp_path, draw, embedder)
+    select_identities(PLAN, tmp_path, draw, embedder)
     with pytest.raises(UserError, match="other rules"):
-        cast_people(PLAN._replace(seed=4), tmp_path, Refuses(), Refuses())
+        select_identities(PLAN._replace(seed=4), tmp_path, Refuses(), Refuses())
     for text in ("{", "[]", '{"rules": {}}'):
         (tmp_path / RECORD).write_text(text)
         with pytest.raises(UserError, match="cannot be read"):
-            cast_people(PLAN, tmp_path, Refuses(), Refuses())
+            select_identities(PLAN, tmp_path, Refuses(), Refuses())
 
 
 def test_spread_by_hand():
-    found = likeness.spread(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.5]]))
+    found = identity_distance.spread(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 0.5]]))
     np.testing.assert_allclose(found.consecutive, [1, 0.5])
     np.testing.assert_allclose(found.nearest, [1, 0.5, 0.5])
     np.testing.assert_allclose(sorted(found.pairs), [0.5, 1, 1.25**0.5])
-    assert likeness.percentiles(found.pairs)["above"] == pytest.approx(2 / 3, abs=1e-3)
-    assert casting.tell(casting.summarise([casting.Member(casting.Face(1, (0.0, 1.0)), 1, True)]))
+    assert identity_distance.percentiles(found.pairs)["above"] == pytest.approx(2 / 3, abs=1e-3)
+    assert identity_selection.summary_lines(
+        identity_selection.summarise([Selected(Candidate(1, (0.0, 1.0)), 1, True)])
+    )
 
 
 def test_swaps_are_of_people_who_differ(tmp_path):
     plan = Plan(seed=3, identities=40, minutes=4, swaps=30)
-    members = cast_people(plan, tmp_path, draw, embedder)
+    members = select_identities(plan, tmp_path, draw, embedder)
     faces = [place(member.face.seed) for member in members]
-    jobs = swap_jobs(plan, casting.partners(members))
+    jobs = swap_jobs(plan, identity_selection.distinct_partners(members))
     splits = {job.split for job in jobs}
     assert "train" in splits
     for job in jobs:

@@ -1,4 +1,4 @@
-"""What is unusual about a video file: things that are mended on the way, but worth a note."""
+"""Properties of a video file, and notes on what `prepare` corrects in it."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,17 +31,16 @@ _SAME_RATE = 0.005
 """Measured and stated rates that differ by less, relatively, are one rate."""
 
 
-class Facts(NamedTuple):
-    """size: width and height as stored. fps: average of the source. notes: one line each.
-    interlaced: frames hold two moments, line by line, and are to be mended by `one_field`."""
+class StreamInfo(NamedTuple):
+    """Properties of a video stream."""
 
-    size: tuple[int, int]
-    fps: float
-    notes: tuple[str, ...]
-    interlaced: bool
+    size: tuple[int, int]  # width and height as stored
+    fps: float  # average
+    notes: tuple[str, ...]  # one line each on what is corrected
+    interlaced: bool  # to be decoded by `one_field`
 
 
-def look_at(path: Path) -> Facts:
+def probe_stream(path: Path) -> StreamInfo:
     """Read the timestamps of all and the pictures of the first frames.
 
     Raises UserError for a file that is missing, empty or no video.
@@ -54,7 +53,7 @@ def look_at(path: Path) -> Facts:
             if frames := _first_frames(container, stream):
                 break
         if stream is None:
-            return Facts((0, 0), float(FPS), (), False)  # `read_video` says what is wrong
+            return StreamInfo((0, 0), float(FPS), (), False)  # `read_video` says what is wrong
         rate = float(stream.average_rate or FPS)
         notes = []
         if any(part.bits > 8 for part in stream.codec_context.format.components):
@@ -73,7 +72,7 @@ def look_at(path: Path) -> Facts:
         container.seek(0)
         notes += _timing(container, stream)
         context = stream.codec_context
-        return Facts((context.width, context.height), rate, tuple(notes), combed)
+        return StreamInfo((context.width, context.height), rate, tuple(notes), combed)
 
 
 def _first_frames(container: Any, stream: Any) -> list[Any]:

@@ -1,10 +1,10 @@
-"""How far apart synthetic people are to an identity network, and how near one person stays.
+"""Identity distances between synthetic people and within one person, as a table.
 
-    python -m vasa_jax.data_pipeline.synthetic.variety --identities 48 [--assets DIR]
+    python -m vasa_jax.data_pipeline.synthetic.identity_diversity --identities 48 [--assets DIR]
 
-Draws people as they come, from the front and in three other poses and faces, and people as `synth`
-casts them, and prints Euclidean distances of dlib's embeddings (above 0.6 it says that these are
-two people) and how many of the pictures the face detector finds one face in.
+Renders randomly sampled identities (frontal, and in `MOVED` other poses and expressions) and those
+that `synth` selects, and prints Euclidean distances of dlib embeddings (above 0.6: two people) and
+in how many of the images the face detector finds one face.
 """
 
 import argparse
@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.data_pipeline.synthetic.casting import cast_people, summarise, tell, vectors_of
 from vasa_jax.data_pipeline.synthetic.clipmaker import renderer
 from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
-from vasa_jax.data_pipeline.synthetic.likeness import (
+from vasa_jax.data_pipeline.synthetic.identity_distance import (
     HEADER,
     SIZE,
     Portrait,
@@ -27,6 +26,12 @@ from vasa_jax.data_pipeline.synthetic.likeness import (
     row,
     spread,
 )
+from vasa_jax.data_pipeline.synthetic.identity_selection import (
+    select_identities,
+    summarise,
+    summary_lines,
+    vectors_of,
+)
 from vasa_jax.data_pipeline.synthetic.plan import Plan, candidate_seed
 from vasa_jax.typing import ARKIT
 
@@ -34,7 +39,7 @@ MOVED = 3
 
 
 def draw_moved(seed: int, assets: Path | None) -> list[Portrait]:
-    """A person from the front at rest, then in `MOVED` other poses and faces."""
+    """An identity frontal and neutral, then in `MOVED` other poses and expressions."""
     engine, rng = renderer(SIZE, assets), np.random.default_rng((seed, 13))
     seen = [portrait(seed, assets)]
     engine.load(sample_identity(seed, assets))
@@ -50,8 +55,8 @@ def draw_moved(seed: int, assets: Path | None) -> list[Portrait]:
 
 
 def measure(seeds: Sequence[int], assets: Path | None) -> tuple[np.ndarray, int, int]:
-    """Vectors (people, 1 + `MOVED`, 128) of people, how many pictures, and in how many of them the
-    detector finds one face."""
+    """Embeddings (people, 1 + `MOVED`, 128), the number of images, and in how many of them the
+    detector finds exactly one face."""
     from vasa_jax.perception.face_detector import detect_faces
 
     embed, vectors, found = embedder(), [], []
@@ -75,7 +80,7 @@ def main() -> None:
     within = np.linalg.norm(vectors[:, 1:] - vectors[:, :1], axis=-1).ravel()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        members = cast_people(plan, Path(folder), portrait, embedder, workers=given.workers)
+        members = select_identities(plan, Path(folder), portrait, embedder, workers=given.workers)
     seconds = time.perf_counter() - start
     cast = spread(vectors_of(members))
     print(HEADER)
@@ -90,7 +95,9 @@ def main() -> None:
         f"One face found in {found} of {count} pictures."
     )
     summary = summarise(members)
-    print(f"{seconds / summary['faces_drawn']:.2f} s a face drawn.", *tell(summary), sep="\n")
+    print(
+        f"{seconds / summary['faces_drawn']:.2f} s a face drawn.", *summary_lines(summary), sep="\n"
+    )
 
 
 if __name__ == "__main__":

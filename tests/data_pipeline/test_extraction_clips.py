@@ -13,8 +13,8 @@ from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset
+from vasa_jax.data_pipeline.extraction_clips import mean_distance, prepared_clips
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
-from vasa_jax.data_pipeline.motion import mean_distance, prepared_clips
 from vasa_jax.errors import UserError
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.training.motion_clips import MotionClips, read_clip

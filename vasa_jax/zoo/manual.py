@@ -1,4 +1,4 @@
-"""Weights that no package registry carries: where users find them, and where to put them."""
+"""Weights that no package registry carries: where to find them, and where to put them by hand."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +8,15 @@ from vasa_jax.errors import UserError
 
 
 @dataclass(frozen=True)
-class OwnWeight:
-    """One file that a user brings along.
-
-    file: the name it must have in the cache. convert: the name that `weights convert` makes it
-    by, or "" where the file is read as it was published.
-    """
+class ManualWeight:
+    """One file that users download themselves."""
 
     name: str
     purpose: str
-    file: str
+    file: str  # its name in the cache
     licence: str
-    home: str
-    convert: str = ""
+    home: str  # where it is published
+    convert: str = ""  # the kind for `weights convert`; "": the file is read as published
 
     @property
     def path(self) -> Path:
@@ -28,22 +24,22 @@ class OwnWeight:
         return cache_dir("weights") / self.name / self.file
 
 
-_OWN = (
-    OwnWeight(
+_MANUAL = (
+    ManualWeight(
         "wav2vec2-base",
         "speech features of `vasa1` and `base256`",
         "model.safetensors",
         "Apache-2.0",
         "model.safetensors of facebook/wav2vec2-base-960h on Hugging Face",
     ),
-    OwnWeight(
+    ManualWeight(
         "wav2vec2-large",
         "speech features with audio.variant=large",
         "model.safetensors",
         "Apache-2.0",
         "model.safetensors of facebook/wav2vec2-large-960h-lv60-self on Hugging Face",
     ),
-    OwnWeight(
+    ManualWeight(
         "vgg19",
         "the perceptual loss as in the paper",
         "vgg19.safetensors",
@@ -51,7 +47,7 @@ _OWN = (
         "torchvision's vgg19-dcbb9e9d.pth",
         "vgg19",
     ),
-    OwnWeight(
+    ManualWeight(
         "vggface",
         "the loss of face features as in MegaPortraits",
         "vggface.safetensors",
@@ -59,7 +55,7 @@ _OWN = (
         "vgg_face_dag.pth, VGG-16 of Parkhi et al. 2015 for PyTorch (Oxford's VGG group)",
         "vggface",
     ),
-    OwnWeight(
+    ManualWeight(
         "arcface-r50",
         "the identity losses",
         "arcface-r50.safetensors",
@@ -67,7 +63,7 @@ _OWN = (
         "backbone.pth of insightface's arcface_torch, iresnet50",
         "arcface-r50",
     ),
-    OwnWeight(
+    ManualWeight(
         "arcface-r100",
         "the identity losses",
         "arcface-r100.safetensors",
@@ -78,17 +74,17 @@ _OWN = (
 )
 
 
-def own_weights() -> tuple[OwnWeight, ...]:
-    """Everything that users must bring along."""
-    return _OWN
+def manual_weights() -> tuple[ManualWeight, ...]:
+    """All such weights."""
+    return _MANUAL
 
 
-def find_own(name: str) -> OwnWeight | None:
+def find_manual(name: str) -> ManualWeight | None:
     """The entry called `name`, or None."""
-    return next((own for own in _OWN if own.name == name), None)
+    return next((own for own in _MANUAL if own.name == name), None)
 
 
-def own_path(own: OwnWeight) -> Path:
+def manual_path(own: ManualWeight) -> Path:
     """The file in the cache; UserError, saying where to get it and where to put it, if missing."""
     if own.path.is_file():
         return own.path

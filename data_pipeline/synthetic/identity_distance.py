@@ -1,4 +1,4 @@
-"""How alike people are to dlib's identity network: portraits, their vectors, distances."""
+"""Distances between synthetic identities: dlib embeddings of rendered portraits."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +11,9 @@ from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.typing import ARKIT, Float, UInt8
 
 THRESHOLD = 0.6
-"""dlib's: a larger distance means two people (King 2017)."""
+"""Euclidean distance of dlib embeddings above which two images show two people (King 2017)."""
 SIZE = 256
-"""Pixels of a portrait. Half of that would move its vector by 0.16, and spare a twentieth of the
-time: painting a skin takes the most of it."""
+"""Side of a portrait in pixels; half of it would move embeddings by 0.16."""
 HEADER = "| dlib distance | pairs | 5 % | median | 95 % | above 0.6 |\n|---|---|---|---|---|---|"
 
 Vectors = Float[np.ndarray, "n e"]
@@ -28,16 +27,15 @@ class Portrait(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """Distances of a number of people, in their order: of neighbours, of everyone to whoever is
-    nearest, and of all pairs."""
+    """Distances between n identities in order."""
 
-    consecutive: Float[np.ndarray, " a"]
-    nearest: Float[np.ndarray, " b"]
-    pairs: Float[np.ndarray, " c"]
+    consecutive: Float[np.ndarray, " a"]  # of each to the next, n - 1
+    nearest: Float[np.ndarray, " b"]  # of each to the nearest other, n
+    pairs: Float[np.ndarray, " c"]  # of all pairs, n (n - 1) / 2
 
 
 def portrait(seed: int, assets: Path | None) -> Portrait:
-    """The person of a seed from the front at rest."""
+    """The identity of a seed: frontal, neutral expression."""
     engine = renderer(SIZE, assets)
     engine.load(sample_identity(seed, assets))
     drawn = engine.render(np.zeros(len(ARKIT)), np.zeros(3), np.zeros(3), np.zeros(2))
@@ -45,8 +43,8 @@ def portrait(seed: int, assets: Path | None) -> Portrait:
 
 
 def embedder() -> Callable[[Portrait], Float[np.ndarray, " e"]]:
-    """A function from portraits to dlib's vectors; on the CPU everywhere, so that all machines
-    agree as nearly as they can. Raises UserError where its weights cannot be had."""
+    """A function from a portrait to its dlib embedding (128,), on the CPU so that machines agree.
+    Raises UserError where the weights cannot be had."""
     import jax
 
     from vasa_jax.perception.identity import identity_vectors
@@ -61,7 +59,7 @@ def embedder() -> Callable[[Portrait], Float[np.ndarray, " e"]]:
 
 
 def spread(vectors: Vectors) -> Spread:
-    """The distances of people by their vectors."""
+    """The distances of identities by their embeddings."""
     table = distances(vectors)
     pairs = table[np.triu_indices(len(table), 1)]
     alone = table + np.diag(np.full(len(table), np.inf))

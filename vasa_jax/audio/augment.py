@@ -1,7 +1,7 @@
-"""Other voices, rooms and microphones, of the same speech: what an audio encoder must not hear.
+"""Audio augmentation of speech: channel (level, tilt, band, noise) and speed.
 
-Not from the paper, whose encoder (Wav2Vec2) has heard many speakers. One that learns from some
-hundred voices of a machine knows those voices: it must be told what does not matter.
+Not from the paper, whose Wav2Vec2 was trained on many speakers; an encoder that is trained along
+with the motion model on few voices needs it.
 """
 
 import numpy as np
@@ -9,20 +9,21 @@ import numpy as np
 from vasa_jax.typing import SAMPLE_RATE, SAMPLES_PER_FRAME, Float, Int
 
 GAIN = (-12.0, 6.0)
-"""Decibels, uniform."""
+"""Change of level in dB, uniform."""
 TILT = 4.0
-"""Decibels an octave about 1 kHz, either way: a dull room, a thin microphone."""
+"""Largest tilt of the spectrum about 1 kHz, dB per octave."""
 CUT, CUT_SHARE = (3000.0, 7000.0), 0.2
-"""Hz above which nothing is left, as on a telephone, in this share of the sounds."""
+"""Cut-off of the low-pass filter in Hz, and the share of clips that get one."""
 NOISE, NOISE_SHARE = (5.0, 40.0), 0.5
-"""Decibels of the sound above the noise (white to red), in this share."""
+"""Signal-to-noise ratio in dB, white to red noise, and the share of clips that get it."""
 SPEED = 1.18
-"""Speech is played at most so many times as fast or slowly: pitch and formants go with it."""
+"""Largest factor of playback speed, up or down; pitch and formants change with it."""
 
 
-def other_room(rng: np.random.Generator, wave: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """(n,) float32 in [-1, 1] -> the same, sample for sample in time, through another room and
-    microphone: level, tilt of the spectrum, band, noise. Silence stays silent."""
+def augment_channel(
+    rng: np.random.Generator, wave: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """(n,) samples in [-1, 1] through a random channel; nothing moves in time, silence stays so."""
     spectrum = np.fft.rfft(wave)
     hertz = np.fft.rfftfreq(len(wave), 1 / SAMPLE_RATE)
     audible = np.maximum(hertz, 60.0)
@@ -31,7 +32,7 @@ def other_room(rng: np.random.Generator, wave: Float[np.ndarray, " n"]) -> Float
     cut = rng.uniform(*CUT)
     if rng.random() < CUT_SHARE:
         shape = np.where(hertz > cut, 0.0, shape)
-    # A tilt changes how loud a sound is, each another; the gain alone is to do that.
+    # Level is set by the gain alone: the tilt's own change of level is undone.
     before = np.sqrt(np.square(np.abs(spectrum)).sum())
     after = np.sqrt(np.square(np.abs(spectrum * shape)).sum())
     level = 10 ** (rng.uniform(*GAIN) / 20) * before / max(after, 1e-9)
@@ -45,16 +46,15 @@ def other_room(rng: np.random.Generator, wave: Float[np.ndarray, " n"]) -> Float
     return np.clip(found, -1, 1).astype(np.float32)
 
 
-def other_speaker(
+def augment_speed(
     rng: np.random.Generator,
     wave: Float[np.ndarray, " n"],
     labels: Int[np.ndarray, " t"],
     frames: int,
 ) -> tuple[Float[np.ndarray, " m"], Int[np.ndarray, " f"]]:
-    """A random stretch of `frames` frames of a clip of t, faster and higher or slower and deeper.
+    """A random stretch of a clip at a random speed: (frames * 640,) samples and its frames' labels.
 
-    wave: (t * 640,). labels: one a frame, of its middle. Returns (frames * 640,) float32 and the
-    labels of its frames.
+    wave: (t * 640,). labels: of the middle of each frame.
     """
     total = len(labels)
     speed = min(SPEED ** rng.uniform(-1, 1), total / frames)

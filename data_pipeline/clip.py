@@ -1,7 +1,7 @@
 """A labelled clip, and its file between the steps of the pipeline.
 
 Axes of every label are the camera's: x to the right of the picture, y down, z away from the camera.
-A file is written whole or not at all, so a folder of them is a restartable run's memory.
+Files are written atomically, so that a run which is started again skips those that are there.
 """
 
 from pathlib import Path
@@ -14,55 +14,44 @@ from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT, EMOTIONS, SAMPLES_PER_FRAME, Float, Int
 
 EYE_SPAN = 0.28
-"""Width of a head of log_scale 0: its outer eye corners, seen from the front, are this share of the
-picture's width apart."""
+"""Distance of the outer eye corners of a frontal head of log_scale 0, in widths of the
+picture."""
 LANDMARK_UNIT = 8192
-"""Landmarks are stored as int16, in this part of the picture's width or height."""
+"""Units of stored landmarks (int16) in the picture's width or height."""
 
 
 class Clip(NamedTuple):
     """A talking head of t frames at 25 fps, cropped to a square by one fixed box.
 
-    Whatever is not known is None. frames: JPEG bytes (RGB, size x size). audio: (t * 640,) int16,
-    mono, 16 kHz. masks: PNG bytes (grey, 255 is the person). identity names the person; a data set
-    is split by it.
-
-    rotation (t, 3), translation (t, 3), log_scale (t, 1): head pose in the convention of
-        `vasa_jax.typing.Pose` (R = Rz(roll) Ry(yaw) Rx(pitch), stored pitch, yaw, roll, radians):
-        0 faces the camera. translation: where the middle between the eyes' outer corners lies, x
-        and y in [-1, 1] over the picture, z 0. log_scale: logarithm of the head's apparent size
-        over a head whose outer eye corners would be `EYE_SPAN` apart when seen from the front.
-    gaze: (t, 2) yaw and pitch in radians of the line of sight against the camera's axes: 0, 0 looks
-        into the camera, yaw > 0 to the right of the picture, pitch > 0 up; the direction is
-        (sin yaw cos pitch, -sin pitch, -cos yaw cos pitch).
-    main_gaze: (2,) the clip's main direction. distance: head to camera, exp(-mean log_scale).
-    emotion: (8,) shares in the order of `vasa_jax.typing.EMOTIONS`, the clip's mean.
-    points: (t, 5, 2) face points in ArcFace's order (the eye at the left of the picture, the one at
-        its right, nose tip, mouth corners left and right of the picture), shares of width and
-        height. landmarks: (t, p, 2) further points, likewise, times `LANDMARK_UNIT`, int16.
-    arkit: (t, 52) coefficients in the order of `vasa_jax.typing.ARKIT`.
-    phonemes: (t,) what is spoken in the middle of the frame, an index into
-        `vasa_jax.data_pipeline.phonemes.PHONEMES`, -1 unknown.
-    quality: blind image quality, higher is better, of the clip's worst tenth.
+    Unknown labels are None. Axes and angles are the camera's, see above.
     """
 
     clip_id: str
-    identity: str
+    identity: str  # of the person; datasets are split by it
     size: int
-    frames: list[bytes]
-    audio: Int[np.ndarray, " n"]
-    masks: list[bytes] | None = None
+    frames: list[bytes]  # JPEG, RGB, size x size
+    audio: Int[np.ndarray, " n"]  # (t * 640,) int16, mono, 16 kHz
+    masks: list[bytes] | None = None  # PNG, grey, 255 is the person
+    # Pitch, yaw, roll in radians (`vasa_jax.typing.Pose`); 0 faces the camera.
     rotation: Float[np.ndarray, "t 3"] | None = None
+    # Midpoint of the outer eye corners: x and y in [-1, 1] over the picture, z 0.
     translation: Float[np.ndarray, "t 3"] | None = None
+    # Logarithm of the head's apparent size over that of a head of `EYE_SPAN`.
     log_scale: Float[np.ndarray, "t 1"] | None = None
+    # Yaw (> 0 to the right of the picture) and pitch (> 0 up) of the line of sight in radians; 0, 0
+    # looks into the camera. Direction: (sin yaw cos pitch, -sin pitch, -cos yaw cos pitch).
     gaze: Float[np.ndarray, "t 2"] | None = None
-    main_gaze: Float[np.ndarray, "2"] | None = None
-    distance: Float[np.ndarray, ""] | np.float32 | None = None
-    emotion: Float[np.ndarray, "8"] | None = None
+    main_gaze: Float[np.ndarray, "2"] | None = None  # the clip's main direction
+    distance: Float[np.ndarray, ""] | np.float32 | None = None  # exp(-mean log_scale)
+    emotion: Float[np.ndarray, "8"] | None = None  # mean shares of `vasa_jax.typing.EMOTIONS`
+    # Fractions of width and height, in ArcFace's order: eye at the left of the picture, eye at its
+    # right, nose tip, mouth corners left and right of the picture.
     points: Float[np.ndarray, "t 5 2"] | None = None
-    landmarks: Int[np.ndarray, "t p 2"] | None = None
-    arkit: Float[np.ndarray, "t 52"] | None = None
+    landmarks: Int[np.ndarray, "t p 2"] | None = None  # fractions times `LANDMARK_UNIT`, int16
+    arkit: Float[np.ndarray, "t 52"] | None = None  # in the order of `vasa_jax.typing.ARKIT`
+    # In the middle of each frame, index into `data_pipeline.phonemes.PHONEMES`; -1 unknown.
     phonemes: Int[np.ndarray, " t"] | None = None
+    # No-reference image quality of the clip's worst tenth of frames; higher is better.
     quality: Float[np.ndarray, ""] | np.float32 | None = None
 
 

@@ -15,28 +15,24 @@ from vasa_jax.typing import ARKIT, Float
 
 
 class SwapGroup(NamedTuple):
-    """i identities x p poses x d dynamics, i, p and d at least 2: one picture each.
+    """i identities x p poses x d dynamics, each at least 2: one picture each; labels as in `Clip`.
 
-    images: JPEG bytes (RGB, size x size) in C order of [identity, pose, dyn]. masks: PNG bytes
-    (grey, 255 is the person), likewise, or None. places: which place of the head at rest is seen
-    where (`loading/correspondence.py`), PNG bytes likewise, or None. identity: their names, all
-    different.
-    Labels as in `Clip`. rotation (i, p, 3), translation (i, p, 3), log_scale (i, p, 1): dynamics do
-    not move the head. points (i, p, d, 5, 2). arkit (d, 52). gaze (p, d, 2): against the camera's
-    axes, so the direction of a dyn in the head turned by the pose. None where unknown.
+    Unknown labels are None. Dynamics do not move the head.
     """
 
     group_id: str
     size: int
-    identity: tuple[str, ...]
-    images: list[bytes]
+    identity: tuple[str, ...]  # names, all different
+    images: list[bytes]  # JPEG (RGB, size x size) in C order of [identity, pose, dyn]
     rotation: Float[np.ndarray, "i p 3"]
     translation: Float[np.ndarray, "i p 3"]
     log_scale: Float[np.ndarray, "i p 1"]
     points: Float[np.ndarray, "i p d 5 2"] | None = None
     arkit: Float[np.ndarray, "d 52"] | None = None
+    # Against the camera: the direction of a dyn in the head, turned by the pose.
     gaze: Float[np.ndarray, "p d 2"] | None = None
-    masks: list[bytes] | None = None
+    masks: list[bytes] | None = None  # PNG (grey, 255 is the person), in the same order
+    # Surface position at rest seen by each pixel (`loading/correspondence.py`), PNG.
     places: list[bytes] | None = None
 
     def counts(self) -> tuple[int, int, int]:

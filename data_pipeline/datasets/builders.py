@@ -24,14 +24,14 @@ NAMES = ("voxceleb2", "video_folder", "synthetic_heads")
 
 
 class Card(NamedTuple):
-    """What a builder says of itself. kinds: the records it can hold; one or both of `CLIPS`,
-    `SWAPS`; two are TFDS configs of that name."""
+    """Description of a TFDS builder."""
 
     name: str
     description: str
     homepage: str
     citation: str
     license: str
+    # Records that it can hold: `CLIPS`, `SWAPS` or both, which are TFDS configs then.
     kinds: tuple[str, ...] = (CLIPS,)
 
 

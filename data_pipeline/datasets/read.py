@@ -15,29 +15,24 @@ VERSIONS = "[0-9]*.[0-9]*.[0-9]*"
 
 
 class Index(NamedTuple):
-    """What is known of the records of a split, in their order, without reading them.
+    """What is known of the records of a split, in their order, without reading them."""
 
-    ids: of the clips or groups. identity: the people in each (one in a clip). frames: of a clip;
-    of a group its three counts. distance: of a clip, None where unknown. has: by field, the number
-    of records that have it. marks: digests of the contents.
-    """
-
-    ids: tuple[str, ...]
-    identity: tuple[tuple[str, ...], ...]
-    frames: tuple[Any, ...]
-    distance: tuple[float | None, ...]
-    has: dict[str, int]
-    marks: tuple[str, ...]
+    ids: tuple[str, ...]  # of the clips or groups
+    identity: tuple[tuple[str, ...], ...]  # the people in each (one in a clip)
+    frames: tuple[Any, ...]  # of a clip; of a group its three counts
+    distance: tuple[float | None, ...]  # of a clip, None where unknown
+    has: dict[str, int]  # by field, the number of records that have it
+    marks: tuple[str, ...]  # digests of the contents
 
 
 class Dataset(NamedTuple):
-    """An opened dataset. kind: "clips" or "swaps". size: of its pictures. splits: by name."""
+    """An opened dataset."""
 
     folder: Path
     name: str
-    kind: str
-    size: int
-    splits: dict[str, Index]
+    kind: str  # "clips" or "swaps"
+    size: int  # of its pictures
+    splits: dict[str, Index]  # by name
 
     def source(self, split: str) -> Any:
         """The records of a split as bytes, by number; safe to read in many processes."""

@@ -15,40 +15,30 @@ FORMAT = 3
 
 
 class PrepareOptions(NamedTuple):
-    """Every choice that changes a prepared clip; all of them enter `digest`.
+    """Every choice that changes a prepared clip; all of them enter `digest`."""
 
-    size: side of the square pictures, pixels. min_seconds, max_seconds: length of a clip.
-    jpeg_quality: of the stored pictures, 1..100.
-    min_face: least mean side of the face's hull in the source, pixels; None is size / 4.
-    shot_threshold: mean change of hue, saturation and value (0..255) that is a cut.
-    detect_every: frames between two searches for all faces.
-    other_face: a second face at least this large beside the first makes several people.
-    margin_jitter: the box's side is drawn in exp(+-x), so that the head's distance varies.
-    max_outside: largest part of the box that may lie outside of the picture.
-    min_quality: least `quality` (100 - BRISQUE of the worst tenth of the frames). On ten real crops
-        of 256 px: 49..80 as they were, 20..30 after a blur of sigma 2, 27..50 as JPEG of quality
-        10, 40..50 with noise of sigma 25; little noise (sigma 10) may raise it.
-    max_lag: frames that the sound may be off the mouth; see `sync.judge`.
-    need_moving_mouth: discard clips whose mouth stays still.
-    min_loudness: least loudness in dB below full scale; quieter clips are silent.
-    seed: of everything random.
-    """
-
-    size: int = 256
+    size: int = 256  # side of the square pictures, pixels
+    # min_seconds, max_seconds: length of a clip.
     min_seconds: float = 1.5
     max_seconds: float = 10.0
-    jpeg_quality: int = 95
+    jpeg_quality: int = 95  # of the stored pictures, 1..100
+    # Least mean side of the face's hull in the source, pixels; None is size / 4.
     min_face: float | None = None
-    shot_threshold: float = 27.0
-    detect_every: int = 12
+    shot_threshold: float = 27.0  # mean change of hue, saturation and value (0..255) that is a cut
+    detect_every: int = 12  # frames between two searches for all faces
+    # A second face at least this large beside the first makes several people.
     other_face: float = 0.5
+    # The box's side is drawn in exp(+-x), so that the head's distance varies.
     margin_jitter: float = 0.15
-    max_outside: float = 0.1
+    max_outside: float = 0.1  # largest part of the box that may lie outside of the picture
+    # Least `quality` (100 - BRISQUE of the worst tenth of the frames). On ten real crops of 256 px:
+    # 49..80 as they were, 20..30 after a blur of sigma 2, 27..50 as JPEG of quality 10, 40..50 with
+    # noise of sigma 25; little noise (sigma 10) may raise it.
     min_quality: float = 30.0
-    max_lag: int = 5
-    need_moving_mouth: bool = False
-    min_loudness: float = -55.0
-    seed: int = 0
+    max_lag: int = 5  # frames that the sound may be off the mouth; see `sync.judge`
+    need_moving_mouth: bool = False  # discard clips whose mouth stays still
+    min_loudness: float = -55.0  # least loudness in dB below full scale; quieter clips are silent
+    seed: int = 0  # of everything random
 
     @property
     def min_frames(self) -> int:

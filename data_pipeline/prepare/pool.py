@@ -10,12 +10,11 @@ from vasa_jax.signals import GRACE, UNWINDING, Ended, end_cleanly
 
 
 class Outcome(NamedTuple):
-    """number: of the job. value: what the function returned, None where it failed. error: the
-    exception it raised, or a `WorkerDied`."""
+    """The outcome of one job."""
 
-    number: int
-    value: Any = None
-    error: Exception | None = None
+    number: int  # of the job
+    value: Any = None  # what the function returned, None where it failed
+    error: Exception | None = None  # the exception it raised, or a `WorkerDied`
 
 
 class WorkerDied(Exception):

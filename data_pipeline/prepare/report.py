@@ -34,22 +34,20 @@ class Discard(NamedTuple):
 
 
 class SourceReport(NamedTuple):
-    """What became of one video. outcome: "made", "skipped" (an earlier run made it), "failed".
-
-    frames: read at 25 fps. notes: what was unusual and was mended. lines: what each step says.
-    seconds: each step took, "all" together. message: why it failed.
-    """
+    """Report of one video."""
 
     name: str
     identity: str
-    outcome: str
-    frames: int = 0
+    outcome: str  # "made", "skipped" (an earlier run made it), "failed"
+    frames: int = 0  # read at 25 fps
     clips: tuple[KeptClip, ...] = ()
     discards: tuple[Discard, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # on what was corrected
+    # By step, for the screen.
     lines: dict[str, str] = {}  # noqa: RUF012 - never written to
+    # By step; "all" is their sum.
     seconds: dict[str, float] = {}  # noqa: RUF012
-    message: str = ""
+    message: str = ""  # why it failed
 
     def one_line(self) -> str:
         """For the screen: what was made of the video, or why nothing was."""
@@ -92,14 +90,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 class Result(NamedTuple):
-    """reports: of every video, in order. splits: of every person who has a clip. dataset: the TFDS
-    folder, None where no clip was left. left_out: by ending, the number of files that were taken
-    for no videos."""
+    """The result of `prepare_folder`."""
 
-    reports: list[SourceReport]
-    splits: dict[str, str]
-    dataset: Path | None
-    left_out: Mapping[str, int] = {}
+    reports: list[SourceReport]  # of every video, in order
+    splits: dict[str, str]  # of every person who has a clip
+    dataset: Path | None  # the TFDS folder, None where no clip was left
+    left_out: Mapping[str, int] = {}  # by ending, the number of files that were taken for no videos
 
     def clips(self, split: str | None = None) -> int:
         return sum(
@@ -110,13 +106,12 @@ class Result(NamedTuple):
 
 
 class StepTotal(NamedTuple):
-    """One row of the table of steps. discarded: frames given up by the step; reasons: stretches
-    per reason; seconds: of all videos that this run worked on."""
+    """One row of the table of steps."""
 
     step: str
-    discarded: int
-    reasons: dict[str, int]
-    seconds: float
+    discarded: int  # frames given up by the step
+    reasons: dict[str, int]  # stretches per reason
+    seconds: float  # of all videos that this run worked on
 
 
 def step_totals(reports: Sequence[SourceReport]) -> list[StepTotal]:

@@ -14,13 +14,11 @@ TOO_SHORT = "too short"
 
 
 class Stretch(NamedTuple):
-    """Frames start..stop (stop excluded) of a video: a clip to be, or a discard with its reason.
-
-    landmarks: (n, 478, 3) pixels of the source of the one face, None for a discard.
-    """
+    """Frames start..stop (stop excluded) of a video: a clip to be, or a discard with its reason."""
 
     start: int
     stop: int
+    # Pixels of the source of the one face, None for a discard.
     landmarks: Float[np.ndarray, "n 478 3"] | None = None
     reason: str = ""
 

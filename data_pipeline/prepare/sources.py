@@ -14,20 +14,19 @@ _VOXCELEB = re.compile(r"id\d{5}")
 
 
 class Source(NamedTuple):
-    """One video. name: its path below the folder, without the ending. identity: the person."""
+    """One video."""
 
     path: Path
-    name: str
-    identity: str
+    name: str  # its path below the folder, without the ending
+    identity: str  # the person
 
 
 class Sources(NamedTuple):
-    """videos: in order of their names. note: one line on files that are left out, or "".
-    left_out: their number by ending."""
+    """The videos of a folder."""
 
-    videos: list[Source]
-    note: str
-    left_out: dict[str, int]
+    videos: list[Source]  # in order of their names
+    note: str  # one line on files that are left out, or ""
+    left_out: dict[str, int]  # their number by ending
 
 
 def find_sources(folder: Path, identity_from: str = "auto") -> Sources:

@@ -26,16 +26,14 @@ _LIPS, _FACE = (13, 14), (10, 152)
 
 
 class Sync(NamedTuple):
-    """lag: frames by which the sound comes after the mouth, at the highest correlation.
-    correlation: there. at_zero: the highest within the allowed lags. chance: standard deviation of
-    the correlation of two unrelated tracks as smooth as these. moving: standard deviation of the
-    mouth's opening, shares of the face's height."""
+    """Synchronisation of audio and mouth in a clip."""
 
-    lag: int
-    correlation: float
-    at_zero: float
+    lag: int  # frames by which the sound comes after the mouth, at the highest correlation
+    correlation: float  # at that lag
+    at_zero: float  # the highest within the allowed lags
+    # Standard deviation of the correlation of two unrelated tracks as smooth as these.
     chance: float
-    moving: float
+    moving: float  # standard deviation of the mouth's opening, shares of the face's height
 
 
 def mouth_opening(landmarks: Float[np.ndarray, "t 478 3"]) -> Float[np.ndarray, " t"]:

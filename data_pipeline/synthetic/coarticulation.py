@@ -46,10 +46,11 @@ _MOUTH = sorted({i for names in GROUPS.values() for name in names for i in chann
 
 
 class Mouth(NamedTuple):
-    """At 100 Hz. arkit: (r, 52), free of the rules. seal, tuck, narrow: (r,) 0 to 1, how far lips
-    must be shut (/p b m/), the lower lip under the teeth (/f v/), the jaw near closed (/s ʃ/)."""
+    """Mouth motion at 100 Hz, and how strongly each rule binds it."""
 
-    arkit: Float[np.ndarray, "r 52"]
+    arkit: Float[np.ndarray, "r 52"]  # before the rules
+    # 0 to 1: how far lips must be shut (/p b m/), the lower lip be under the teeth (/f v/), the jaw
+    # be near closed (/s ʃ/).
     seal: Float[np.ndarray, " r"]
     tuck: Float[np.ndarray, " r"]
     narrow: Float[np.ndarray, " r"]

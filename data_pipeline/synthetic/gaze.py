@@ -26,12 +26,11 @@ _EYE_RANGE = {"side": np.radians(33.0), "up": np.radians(25.0), "down": np.radia
 
 
 class GazePath(NamedTuple):
-    """At 100 Hz. direction: (r, 2) yaw and pitch as in `Clip.gaze`. main: (2,). shift: (r,) bool,
-    true while a saccade of more than 2 degrees lasts."""
+    """Gaze at 100 Hz."""
 
-    direction: Float[np.ndarray, "r 2"]
+    direction: Float[np.ndarray, "r 2"]  # yaw and pitch as in `Clip.gaze`
     main: Float[np.ndarray, "2"]
-    shift: np.ndarray
+    shift: np.ndarray  # bool, true while a saccade of more than 2 degrees lasts
 
 
 def main_direction(rng: np.random.Generator) -> Float[np.ndarray, "2"]:

@@ -34,22 +34,19 @@ _WHITE = (1.0, 1.0, 1.0)
 
 
 class Rendered(NamedTuple):
-    """One picture and what is true of it, in the conventions of `vasa_jax.data_pipeline.clip.Clip`.
+    """A rendered image and its labels, in the conventions of `Clip`."""
 
-    image: sRGB. mask: 255 where the person is, grey at edges. gaze: the line of sight as drawn:
-    as asked for, unless the eyes would have to turn further in the head than eyes can.
-    landmarks: shares of width and height, in the order of `anchors.find_anchors`.
-    places: as `Scene.places` gives them, mesh units; None unless asked for.
-    """
-
-    image: UInt8[np.ndarray, "s s 3"]
-    mask: UInt8[np.ndarray, "s s"]
+    image: UInt8[np.ndarray, "s s 3"]  # sRGB
+    mask: UInt8[np.ndarray, "s s"]  # 255 where the person is, grey at edges
     rotation: Float[np.ndarray, "3"]
     translation: Float[np.ndarray, "3"]
     log_scale: Float[np.ndarray, "1"]
     points: Float[np.ndarray, "5 2"]
+    # Shares of width and height, in the order of `anchors.find_anchors`.
     landmarks: Float[np.ndarray, "p 2"]
+    # As rendered: the requested one within the eyes' range of rotation.
     gaze: Float[np.ndarray, "2"]
+    # As `Scene.places` gives them, mesh units; None unless asked for.
     places: Float[np.ndarray, "p p 4"] | None = None
 
 

@@ -53,13 +53,12 @@ EVEN = np.ones(3)
 
 
 class HeadPath(NamedTuple):
-    """At 100 Hz. rotation: (r, 3) and offset: (r, 3) as in `MotionTrack`. accents: (k,) seconds;
-    strength: (k,) of `emphasis`."""
+    """Head motion at 100 Hz, as in `MotionTrack`."""
 
     rotation: Float[np.ndarray, "r 3"]
     offset: Float[np.ndarray, "r 3"]
-    accents: Float[np.ndarray, " k"]
-    strength: Float[np.ndarray, " k"]
+    accents: Float[np.ndarray, " k"]  # seconds
+    strength: Float[np.ndarray, " k"]  # of `emphasis`
 
 
 def melody(prosody: Prosody) -> Float[np.ndarray, "r 4"]:

@@ -23,20 +23,18 @@ from vasa_jax.typing import Float
 
 
 class Style(NamedTuple):
-    """How this clip is performed. emotion: (8,); main_gaze: (2,) radians; rest: (3,) pitch, yaw,
-    roll; lean: head widths towards (-) or away from the camera; lively, articulation, blinking:
-    factors; manner: (3,) factors of the head's pitch, yaw and roll in speech; skew: how much
-    stronger the left half of the face moves."""
+    """Style of a clip's motion."""
 
     emotion: Float[np.ndarray, "8"]
-    main_gaze: Float[np.ndarray, "2"]
-    rest: Float[np.ndarray, "3"]
-    lean: float
+    main_gaze: Float[np.ndarray, "2"]  # radians
+    rest: Float[np.ndarray, "3"]  # pitch, yaw, roll
+    lean: float  # head widths towards (-) or away from the camera
+    # lively, articulation, blinking: factors.
     lively: float
-    manner: Float[np.ndarray, "3"]
+    manner: Float[np.ndarray, "3"]  # factors of the head's pitch, yaw and roll in speech
     articulation: float
     blinking: float
-    skew: float
+    skew: float  # how much stronger the left half of the face moves
 
 
 def draw_style(rng: np.random.Generator) -> Style:

@@ -19,39 +19,36 @@ FORMAT = 7
 
 
 class Plan(NamedTuple):
-    """One corpus. minutes: of all clips together, at least. seconds: of a clip, at most. speech:
-    sound files to speak instead of Kokoro, none for Kokoro; recognise: whether their phonemes are
-    recognised to move the mouth. swaps: groups of exact swaps, swap_people people in swap_poses
-    poses with swap_dynamics expressions each (all 2 or more). swap_looks: whether people of a group
-    have one skin and hair on their different heads, which are drawn several times as fast: for
-    encoders, which lack people before they lack skins.
-    places: whether groups tell which place of the head is seen where.
-    held_out_voices: whether people outside of train speak with voices that train never hears.
-    mixed_voices: whether most people of train speak with a mixture of two of train's voices, so
-    that there are as many voices as people.
-    any_faces: whether people may look alike to an identity network; cast: else the seed of
-    everyone's face, settled by `identity_selection.select_identities`."""
+    """A synthetic corpus."""
 
     seed: int
     identities: int
-    minutes: float
+    minutes: float  # of all clips together, at least
     size: int = 256
-    seconds: float = 6.0
+    seconds: float = 6.0  # of a clip, at most
     assets: Path | None = None
-    speech: tuple[Path, ...] = ()
-    recognise: bool = False
+    speech: tuple[Path, ...] = ()  # sound files to speak instead of Kokoro, none for Kokoro
+    recognise: bool = False  # whether their phonemes are recognised to move the mouth
+    # Groups of exact swaps, swap_people people in swap_poses poses with swap_dynamics expressions
+    # each (all 2 or more).
     swaps: int = 0
     swap_people: int = 2
     swap_poses: int = 2
     swap_dynamics: int = 9
+    # Whether people of a group have one skin and hair on their different heads, which are drawn
+    # several times as fast: for encoders, which lack people before they lack skins.
     swap_looks: bool = False
-    places: bool = False
+    places: bool = False  # whether groups tell which place of the head is seen where
     val_share: float = 0.1
     test_share: float = 0.1
+    # Whether people outside of train speak with voices that train never hears.
     held_out_voices: bool = True
+    # Whether most people of train speak with a mixture of two of train's voices, so that there are
+    # as many voices as people.
     mixed_voices: bool = False
     jpeg_quality: int = 92
-    any_faces: bool = False
+    any_faces: bool = False  # whether people may look alike to an identity network
+    # Else the seed of everyone's face, settled by `identity_selection.select_identities`.
     cast: tuple[int, ...] = ()
 
     @property
@@ -66,10 +63,10 @@ class Plan(NamedTuple):
 
 
 class ClipJob(NamedTuple):
-    """One clip to make. person: number of the identity; clip: of this person's clip."""
+    """One clip to make."""
 
-    person: int
-    clip: int
+    person: int  # number of the identity
+    clip: int  # of this person's clip
     split: str
 
 

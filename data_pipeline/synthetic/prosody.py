@@ -16,14 +16,13 @@ _VOICED = 0.45
 
 
 class Prosody(NamedTuple):
-    """At 100 Hz. loudness: (r,) dB, smoothed over 40 ms. speaking: (r,) 0 to 1, where a voice is
-    heard. pitch: (r,) semitones from the clip's median, carried over unvoiced stretches; voiced:
-    (r,) whether it was measured there."""
+    """Prosody at 100 Hz."""
 
-    loudness: Float[np.ndarray, " r"]
-    speaking: Float[np.ndarray, " r"]
+    loudness: Float[np.ndarray, " r"]  # dB, smoothed over 40 ms
+    speaking: Float[np.ndarray, " r"]  # 0 to 1, where a voice is heard
+    # Semitones from the clip's median, carried over unvoiced stretches.
     pitch: Float[np.ndarray, " r"]
-    voiced: Float[np.ndarray, " r"]
+    voiced: Float[np.ndarray, " r"]  # whether it was measured there
 
 
 def analyse(waveform: Float[np.ndarray, " n"]) -> Prosody:

@@ -49,15 +49,13 @@ class Spans(NamedTuple):
 
 
 class SpeechClip(NamedTuple):
-    """Speech of t frames at 25 fps. waveform: (t * 640,) float32, mono, 16 kHz, in [-1, 1].
-    spans: what is said when, over the whole clip; None when it is not known. exact: whether that
-    is the truth, or was only recognised."""
+    """Speech of t frames at 25 fps."""
 
-    waveform: Float[np.ndarray, " n"]
-    spans: Spans | None
+    waveform: Float[np.ndarray, " n"]  # float32, mono, 16 kHz, in [-1, 1]
+    spans: Spans | None  # what is said when, over the whole clip; None when it is not known
     voice: str = ""
     text: str = ""
-    exact: bool = True
+    exact: bool = True  # whether that is the truth, or was only recognised
 
     @property
     def frames(self) -> int:

@@ -105,16 +105,15 @@ and s, t 0.06 on protrusion (Cohen & Massaro 1993); l n t d k g never shape the 
 
 
 class Pose(NamedTuple):
-    """One held shape. name: of `SHAPES`; target: (52,); weights: (4,) of `DOMINANCE`; phoneme:
-    index of the span it comes from; vowel: whether loudness opens it further."""
+    """One held shape."""
 
-    name: str
+    name: str  # of `SHAPES`
     target: Float[np.ndarray, "52"]
-    weights: Float[np.ndarray, "4"]
+    weights: Float[np.ndarray, "4"]  # of `DOMINANCE`
     start: float
     end: float
-    span: int
-    vowel: bool
+    span: int  # index of the span of its phoneme
+    vowel: bool  # whether loudness opens it further
 
 
 def channels(name: str) -> list[int]:

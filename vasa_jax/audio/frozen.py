@@ -26,10 +26,10 @@ STORE = "audio_features"
 
 
 class FrozenEncoder(NamedTuple):
-    """identity: names what decides about the features: weights, chunks, precision. encode: 16 kHz
-    samples of a whole clip (n,) -> its features at 25 Hz (ceil(n / 640), a), float32."""
+    """A frozen audio encoder."""
 
-    identity: str
+    identity: str  # names what decides about the features: weights, chunks, precision
+    # 16 kHz samples of a whole clip (n,) -> its features at 25 Hz (ceil(n / 640), a), float32.
     encode: Callable[[Float[np.ndarray, " n"]], Float[np.ndarray, "t a"]]
 
 

@@ -42,18 +42,15 @@ def log_mel(waveform: Waveform, bins: int) -> Float[Array, "b t m"]:
 
 
 class MelEncoder(nn.Module):
-    """Log-mel -> stacked hops -> residual Conv1d blocks -> features at 25 Hz.
+    """Log-mel -> stacked hops -> residual Conv1d blocks -> features at 25 Hz."""
 
-    dim: width of the features. bins: mel bands. width, blocks, kernel: of the residual blocks.
-    dtype: compute type; the spectrogram and the norms stay in float32.
-    """
-
-    dim: int
-    bins: int = 80
+    dim: int  # width of the features
+    bins: int = 80  # mel bands
+    # width, blocks, kernel: of the residual blocks.
     width: int = 192
     blocks: int = 6
     kernel: int = 3
-    dtype: DTypeLike = jnp.float32
+    dtype: DTypeLike = jnp.float32  # compute type; the spectrogram and the norms stay in float32
 
     sets_level = False
 

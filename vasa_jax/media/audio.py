@@ -14,21 +14,15 @@ __all__ = ["MIN_SECONDS", "AudioClip", "open_audio"]
 
 
 class AudioClip(NamedTuple):
-    """One audio track, ready for the audio encoders.
+    """One audio track, ready for the audio encoders."""
 
-    waveform: (n,) float32 mono at 16 kHz in [-1, 1], n = round(seconds * 16000); sample 0 is
-        time 0 of the presentation. An array, or a `StoredSound` that is read in slices.
-    seconds: true length of the track in the source.
-    path: the source file.
-    rate: sampling rate of the source, Hz.
-    channels: channels of the source.
-    """
-
+    # Float32 mono at 16 kHz in [-1, 1], n = round(seconds * 16000); sample 0 is time 0 of the
+    # presentation. An array, or a `StoredSound` that is read in slices.
     waveform: Float[np.ndarray, " n"] | StoredSound
-    seconds: float
+    seconds: float  # true length of the track in the source
     path: Path
-    rate: int
-    channels: int
+    rate: int  # sampling rate of the source, Hz
+    channels: int  # of the source
 
 
 def open_audio(path: str | os.PathLike, *, stored: bool = False) -> AudioClip:

@@ -29,14 +29,10 @@ _STEPS = 65_535
 
 
 class Colours(NamedTuple):
-    """How a frame's numbers are to be read: H.273 codes that `to_srgb` knows.
+    """How a frame's numbers are to be read: H.273 codes that `to_srgb` knows."""
 
-    transfer: 16 (PQ), 18 (HLG) or 0 for that of sRGB. primaries: 9 (BT.2020), 12 (Display P3) or 0
-    for sRGB's.
-    """
-
-    transfer: int
-    primaries: int
+    transfer: int  # 16 (PQ), 18 (HLG) or 0 for that of sRGB
+    primaries: int  # 9 (BT.2020), 12 (Display P3) or 0 for sRGB's
 
     @property
     def name(self) -> str:

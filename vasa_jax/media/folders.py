@@ -26,10 +26,10 @@ SOUNDS = tuple(_SOUNDS.split())
 
 
 class Found(NamedTuple):
-    """files: those that were looked for, in order. left_out: how many others there are, by their
-    ending in lower case, or by what keeps them out."""
+    """Files below a folder."""
 
-    files: list[Path]
+    files: list[Path]  # in order
+    # Number of other files by their ending in lower case, or by the reason.
     left_out: dict[str, int]
 
     def note(self, what: str) -> str:

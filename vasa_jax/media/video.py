@@ -33,21 +33,15 @@ _TICK_SECONDS = 0.002
 
 
 class VideoInfo(NamedTuple):
-    """What a player shows: size after rotation and pixel aspect, and the source's own timing.
+    """What a player shows: size after rotation and pixel aspect, and the source's own timing."""
 
-    width, height: pixels as `read_video` gives them.
-    fps: average frame rate of the source (not 25).
-    frames: number of frames in the source: stated by the file, else from its length.
-    seconds: length of the picture track.
-    has_audio: whether there is an audio track.
-    """
-
+    # width, height: pixels as `read_video` gives them.
     width: int
     height: int
-    fps: float
-    frames: int
-    seconds: float
-    has_audio: bool
+    fps: float  # average frame rate of the source (not 25)
+    frames: int  # number of frames in the source: stated by the file, else from its length
+    seconds: float  # length of the picture track
+    has_audio: bool  # whether there is an audio track
 
 
 class _Reader:

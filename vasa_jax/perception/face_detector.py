@@ -38,16 +38,12 @@ EYE_CORNERS = (33, 263)
 
 
 class Face(NamedTuple):
-    """One face in photo pixels (x right, y down, 0 at the left or top edge).
+    """One face in photo pixels (x right, y down, 0 at the left or top edge)."""
 
-    box: BlazeFace's box (x, y, w, h): from the brows to the chin, ear to ear.
-    score: BlazeFace's confidence in [0, 1].
-    landmarks: MediaPipe's canonical mesh (468) and irises (10); z in pixels, towards the camera
-    negative, of no defined origin.
-    """
-
-    box: Box
-    score: float
+    box: Box  # BlazeFace's box (x, y, w, h): from the brows to the chin, ear to ear
+    score: float  # BlazeFace's confidence in [0, 1]
+    # MediaPipe's canonical mesh (468) and irises (10); z in pixels, towards the camera negative, of
+    # no defined origin.
     landmarks: Float[np.ndarray, "478 3"]
 
 

@@ -13,17 +13,13 @@ SAME_FACE = 0.3
 
 
 class Seen(NamedTuple):
-    """What one frame shows.
+    """What one frame shows."""
 
-    landmarks: (478, 3) pixels of the followed face, None without one. people: faces of comparable
-    size, the followed one included, when they were last counted. fresh: the followed face is not
-    the one of the frame before. counted: all faces were searched for in this very frame.
-    """
-
+    # Pixels of the followed face, None without one.
     landmarks: Float[np.ndarray, "478 3"] | None
-    people: int
-    fresh: bool
-    counted: bool
+    people: int  # faces of comparable size, the followed one included, when they were last counted
+    fresh: bool  # the followed face is not the one of the frame before
+    counted: bool  # all faces were searched for in this very frame
 
 
 class FaceTracker:

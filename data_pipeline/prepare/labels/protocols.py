@@ -25,15 +25,12 @@ class HeadPose(NamedTuple):
 
 
 class FaceTrack(NamedTuple):
-    """What a labeller sees: one head in t frames.
+    """What a labeller sees: one head in t frames."""
 
-    frames: (t, h, w, 3) uint8 sRGB, cropped by one box that does not move.
-    landmarks: (t, 478, 3) of `vasa_jax.perception.face_detector`, pixels of the crop, all finite.
-    pose: the head pose; None while the pose itself is being found, and for masks.
-    """
-
-    frames: Frames
+    frames: Frames  # (t, h, w, 3) uint8 sRGB, cropped by one box that does not move
+    # Of `vasa_jax.perception.face_detector`, pixels of the crop, all finite.
     landmarks: Float[np.ndarray, "t 478 3"]
+    # None while the pose itself is being found, and for masks.
     pose: HeadPose | None = None
 
 

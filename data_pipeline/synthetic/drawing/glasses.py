@@ -26,12 +26,13 @@ _OUTLINE, _AROUND, _ALONG = 40, 6, 9
 
 
 class Frame(NamedTuple):
-    """at, normal: (n, 3) mesh axes, neutral head. turn: (n,) share of the head's rotation, all of
-    it. frame, lenses: surfaces of these vertices."""
+    """Geometry of a pair of glasses."""
 
+    # at, normal: (n, 3) mesh axes, neutral head.
     at: Float[np.ndarray, "n 3"]
     normal: Float[np.ndarray, "n 3"]
-    turn: Float[np.ndarray, " n"]
+    turn: Float[np.ndarray, " n"]  # share of the head's rotation, all of it
+    # frame, lenses: surfaces of these vertices.
     frame: Part
     lenses: Part
 

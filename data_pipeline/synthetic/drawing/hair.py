@@ -40,12 +40,13 @@ _THICK = {
 
 
 class Shell(NamedTuple):
-    """at, normal: (n, 3) mesh axes, neutral head. turn: (n,) share of the head's rotation. solid,
-    soft: what is opaque, and what may be seen through; of the shell's own vertices."""
+    """Geometry of painted hair."""
 
+    # at, normal: (n, 3) mesh axes, neutral head.
     at: Float[np.ndarray, "n 3"]
     normal: Float[np.ndarray, "n 3"]
-    turn: Float[np.ndarray, " n"]
+    turn: Float[np.ndarray, " n"]  # share of the head's rotation
+    # solid, soft: what is opaque, and what may be seen through; of the shell's own vertices.
     solid: Part
     soft: Part
 

@@ -63,32 +63,24 @@ _BODY = re.compile(
 
 
 class Part(NamedTuple):
-    """A surface with its own corners (a vertex with two texture coordinates is two corners).
+    """A surface with its own corners (a vertex with two texture coordinates is two corners)."""
 
-    vertex: (c,) the mesh vertex of a corner; uv: (c, 2), origin at the bottom left;
-    triangles: (f, 3) of corners.
-    """
-
-    vertex: Int[np.ndarray, " c"]
-    uv: Float[np.ndarray, "c 2"]
-    triangles: Int[np.ndarray, "f 3"]
+    vertex: Int[np.ndarray, " c"]  # the mesh vertex of a corner
+    uv: Float[np.ndarray, "c 2"]  # origin at the bottom left
+    triangles: Int[np.ndarray, "f 3"]  # of corners
 
 
 class Mesh(NamedTuple):
-    """rest: (v, 3). kept: (v,) number of each vertex in base.obj. parts: by group name.
-
-    arkit: (v * 3, 52) displacement by coefficient. turn: (v,) share of the head's rotation that a
-    vertex follows. targets: name to (vertices, displacements), the shapes of faces.
-    joints: name to the vertices whose middle the joint is.
-    """
+    """The head mesh and its shapes."""
 
     rest: Float[np.ndarray, "v 3"]
-    kept: Int[np.ndarray, " v"]
-    parts: dict[str, Part]
-    arkit: Float[np.ndarray, "v3 52"]
-    turn: Float[np.ndarray, " v"]
+    kept: Int[np.ndarray, " v"]  # number of each vertex in base.obj
+    parts: dict[str, Part]  # by group name
+    arkit: Float[np.ndarray, "v3 52"]  # displacement by coefficient
+    turn: Float[np.ndarray, " v"]  # share of the head's rotation that a vertex follows
+    # Name to (vertices, displacements), the shapes of faces.
     targets: dict[str, tuple[np.ndarray, np.ndarray]]
-    joints: dict[str, np.ndarray]
+    joints: dict[str, np.ndarray]  # name to the vertices whose middle the joint is
 
 
 @lru_cache(maxsize=1)

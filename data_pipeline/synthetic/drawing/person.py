@@ -37,24 +37,19 @@ EYES_MOST = np.radians([32.0, 24.0])
 
 
 class Posed(NamedTuple):
-    """A moment in camera axes but before the head is put before the camera.
+    """Posed geometry in camera axes, with the head at the origin."""
 
-    vertices, normals: of the mesh, of the proxies in turn, of the painted hair, of the glasses.
-    rotation: of the head, as labelled; turn: of its mesh.
-    eyes: line of sight in the head, in the camera's axes of a head that faces the camera.
-    gaze: as drawn. middle: between the outer eye corners. mouth: the gap between the lips.
-    creases: depths of this person's wrinkles.
-    """
-
+    # vertices, normals: of the mesh, of the proxies in turn, of the painted hair, of the glasses.
     vertices: Float[np.ndarray, "n 3"]
     normals: Float[np.ndarray, "n 3"]
-    rotation: Float[np.ndarray, "3 3"]
-    turn: Float[np.ndarray, "3 3"]
+    rotation: Float[np.ndarray, "3 3"]  # of the head, as labelled
+    turn: Float[np.ndarray, "3 3"]  # of its mesh
+    # Line of sight in the head, in the camera's axes of a head that faces the camera.
     eyes: Float[np.ndarray, "3"]
-    gaze: Float[np.ndarray, "2"]
-    middle: Float[np.ndarray, "3"]
-    mouth: Opening
-    creases: Float[np.ndarray, " k"]
+    gaze: Float[np.ndarray, "2"]  # as drawn
+    middle: Float[np.ndarray, "3"]  # between the outer eye corners
+    mouth: Opening  # the gap between the lips
+    creases: Float[np.ndarray, " k"]  # depths of this person's wrinkles
 
 
 class Person:

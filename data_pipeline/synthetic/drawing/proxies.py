@@ -12,18 +12,15 @@ from vasa_jax.typing import Float, Int
 
 
 class Proxy(NamedTuple):
-    """A surface whose vertex is a weighted mean of three mesh vertices plus an offset.
+    """A surface whose vertex is a weighted mean of three mesh vertices plus an offset."""
 
-    at: (n, 3) of the kept mesh; by: (n, 3); offset: (n, 3) mesh units at rest; scale: for each axis
-    two kept vertices and their distance at rest. part: its own corners. picture: its texture.
-    """
-
-    at: Int[np.ndarray, "n 3"]
+    at: Int[np.ndarray, "n 3"]  # of the kept mesh
     by: Float[np.ndarray, "n 3"]
-    offset: Float[np.ndarray, "n 3"]
+    offset: Float[np.ndarray, "n 3"]  # mesh units at rest
+    # For each axis two kept vertices and their distance at rest.
     scale: tuple[tuple[int, int, float], ...]
-    part: Part
-    picture: Path
+    part: Part  # its own corners
+    picture: Path  # its texture
 
 
 def read_proxy(folder: Path, kept: Int[np.ndarray, " v"]) -> Proxy | None:

@@ -19,12 +19,12 @@ _NEAR, _FAR = 0.5, 200.0
 
 
 class _Surface(NamedTuple):
-    """rows: of the posed vertices that it shows; for an eyeball, its number in `balls`. at_rest:
-    what `places` draws, from the places in the buffer `rest`."""
+    """A surface as OpenGL holds it."""
 
+    # Of the posed vertices that it shows; for an eyeball, its number in `balls`.
     rows: Int[np.ndarray, " c"]
     array: Any
-    at_rest: Any
+    at_rest: Any  # what `places` draws, from the places in the buffer `rest`
     rest: Any
     buffer: Any
     program: Any
@@ -33,13 +33,12 @@ class _Surface(NamedTuple):
 
 
 class Ball(NamedTuple):
-    """Where an eyeball is: centre in camera axes, radius, and the turn of the head. rest: centre
-    in the axes of `Scene.places`."""
+    """Where an eyeball is: centre in camera axes, radius, and the turn of the head."""
 
     centre: Float[np.ndarray, "3"]
     radius: float
     turn: Float[np.ndarray, "3 3"]
-    rest: Float[np.ndarray, "3"]
+    rest: Float[np.ndarray, "3"]  # centre in the axes of `Scene.places`
 
 
 class Scene:

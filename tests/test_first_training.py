@@ -14,7 +14,7 @@ import vasa_jax
 from tests import needs
 from tests.assets import PORTRAIT, SPEECH, write_wav
 from tests.commands_of_docs import blocks
-from tests.data_pipeline.prepare.conftest import write_video
+from tests.data_pipeline.prepare.helpers import write_video
 from vasa_jax.bundle import load_bundle
 from vasa_jax.cli import build_parser
 from vasa_jax.media.audio import open_audio

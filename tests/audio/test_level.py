@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.assets import SPEECH, hum
-from tests.audio.networks import GROUP
+from tests.audio.helpers import GROUP
 from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.audio.level import TYPICAL, LevelMeter, at_speech_level, speech_gain
 from vasa_jax.audio.wav2vec2 import Wav2Vec2Encoder

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.audio.networks import (
+from tests.audio.helpers import (
     GROUP,
     LAYER,
     WHISPER,

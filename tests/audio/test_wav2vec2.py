@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.audio.networks import GROUP, LAYER, arrays_of, states, torch_wav2vec2, voice
+from tests.audio.helpers import GROUP, LAYER, arrays_of, states, torch_wav2vec2, voice
 from vasa_jax.audio.wav2vec2 import VARIANTS, Wav2Vec2, Wav2Vec2Encoder, Wav2Vec2Shape, normalise
 from vasa_jax.audio.weights import abstract_params, wav2vec2_params
 from vasa_jax.errors import UserError

@@ -11,7 +11,7 @@ import torch
 from safetensors.numpy import save_file
 
 from tests import needs
-from tests.audio.networks import (
+from tests.audio.helpers import (
     GROUP,
     WHISPER,
     arrays_of,

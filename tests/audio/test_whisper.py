@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.audio.networks import WHISPER, arrays_of, states, torch_whisper, voice
+from tests.audio.helpers import WHISPER, arrays_of, states, torch_whisper, voice
 from vasa_jax.audio.weights import abstract_params, whisper_params
 from vasa_jax.audio.whisper import VARIANTS, WhisperEncoder, WhisperShape, WhisperTransformer
 from vasa_jax.errors import UserError

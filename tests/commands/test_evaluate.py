@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_clip
+from tests.data_pipeline.helpers import make_clip
 from tests.evaluation.helpers import mean_difference, write_held_out
 from vasa_jax import cli
 from vasa_jax.data_pipeline.clip import write_clip

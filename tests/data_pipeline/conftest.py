@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.data_pipeline.loaders import SIZE, dataset_of
-from tests.data_pipeline.made import make_clip, make_group
+from tests.data_pipeline.helpers import make_clip, make_group
+from tests.data_pipeline.loading.helpers import SIZE, dataset_of
 from vasa_jax.data_pipeline.datasets.write import write_swaps
 
 

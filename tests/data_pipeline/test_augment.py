@@ -6,7 +6,7 @@ from scipy.interpolate import RBFInterpolator
 from scipy.spatial.transform import Rotation
 from skimage.color import rgb2yiq, yiq2rgb
 
-from tests.data_pipeline.made import picture
+from tests.data_pipeline.helpers import picture
 from vasa_jax.data_pipeline import augment
 from vasa_jax.data_pipeline.augment_flip import (
     SWAPPED_ARKIT,

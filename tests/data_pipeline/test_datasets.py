@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import needs
-from tests.data_pipeline.made import make_clip, make_group
+from tests.data_pipeline.helpers import make_clip, make_group
 from vasa_jax.data_pipeline.clip import read_clip, write_clip
 from vasa_jax.data_pipeline.datasets import builders, read, write
 from vasa_jax.data_pipeline.datasets.read import find_dataset, open_dataset

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_clip
+from tests.data_pipeline.helpers import make_clip
 from vasa_jax import cli
 from vasa_jax.bundle import save_bundle
 from vasa_jax.config import get_config

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from tests.data_pipeline.made import make_clip as make_labelled_clip
-from tests.data_pipeline.made import write_groups
+from tests.data_pipeline.helpers import make_clip as make_labelled_clip
+from tests.data_pipeline.helpers import write_groups
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.evaluation.types import EvalClip, FaceMeasurements, MetricNetworks, Swaps
 from vasa_jax.motion.stats import MotionStats

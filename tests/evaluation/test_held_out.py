@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.data_pipeline.made import make_clip
+from tests.data_pipeline.helpers import make_clip
 from tests.evaluation.helpers import write_held_out
 from vasa_jax.data_pipeline.datasets.write import write_dataset, write_swaps
 from vasa_jax.data_pipeline.phonemes import INDEX

@@ -8,11 +8,11 @@ import wave
 import av
 import numpy as np
 import pytest
-from conftest import grey_ramp, speech, write_audio, write_clip
 from scipy.io import wavfile
 from scipy.signal import correlate, resample_poly
 
 from tests.assets import hum, write_wav
+from tests.media.helpers import grey_ramp, speech, write_audio, write_clip
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.soundtrack import downmix_matrix

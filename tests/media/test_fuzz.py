@@ -5,12 +5,12 @@ import os
 
 import numpy as np
 import pytest
-from conftest import grey_ramp, speech, write_audio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import wavfile
 
+from tests.media.helpers import grey_ramp, speech, write_audio
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.image import read_image

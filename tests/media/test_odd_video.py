@@ -5,8 +5,8 @@ import struct
 import av
 import numpy as np
 import pytest
-from conftest import grey_ramp, speech, write_clip
 
+from tests.media.helpers import grey_ramp, speech, write_clip
 from vasa_jax.data_pipeline.prepare.probe import probe_stream
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio

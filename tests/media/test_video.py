@@ -8,10 +8,10 @@ import sys
 import av
 import numpy as np
 import pytest
-from conftest import grey_ramp, speech, write_audio, write_clip
 from scipy.io import wavfile
 from scipy.signal import correlate
 
+from tests.media.helpers import grey_ramp, speech, write_audio, write_clip
 from vasa_jax.errors import UserError
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.soundtrack import Soundtrack

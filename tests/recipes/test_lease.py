@@ -16,7 +16,7 @@ import pytest
 from recipes.demo.lease import bundle, drawing, output, parts, predict, start, train
 from recipes.demo.lease.clock import LAST, Clock, ends_of, rate_at
 from recipes.demo.lease.drawing import Drawing, Job, plans_of
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.helpers import make_group
 from vasa_jax.bundle import load_bundle, save_bundle
 from vasa_jax.data_pipeline.synthetic.plan import swap_jobs
 from vasa_jax.errors import UserError

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from recipes.demo.sanity_check import encoder_figures, generator_figures, measure
-from tests.data_pipeline.made import write_groups
+from tests.data_pipeline.helpers import write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups

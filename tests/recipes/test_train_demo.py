@@ -8,8 +8,8 @@ import pytest
 from recipes.demo import config as recipe
 from recipes.demo import motion, train
 from recipes.demo.data import tracks
-from tests.data_pipeline.made import make_group
-from tests.data_pipeline.synthetic.talk import chatter
+from tests.data_pipeline.helpers import make_group
+from tests.data_pipeline.synthetic.helpers import chatter
 from tests.recipes.data.test_tracks import STANCE
 from vasa_jax.bundle import load_bundle
 from vasa_jax.config import get_config

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.audio.networks import GROUP, voice
+from tests.audio.helpers import GROUP, voice
 from vasa_jax.audio import build_audio_encoder, encode_clip, wav2vec2
 from vasa_jax.audio.frozen import FrozenEncoder
 from vasa_jax.config import NAMES, get_config

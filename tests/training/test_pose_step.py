@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from recipes.demo.data.pose_images import PoseImages
-from tests.data_pipeline.made import make_group, write_groups
+from tests.data_pipeline.helpers import make_group, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.face.model import FaceModel

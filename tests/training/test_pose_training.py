@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import jpeg, make_clip
+from tests.data_pipeline.helpers import jpeg, make_clip
 from vasa_jax import cli
 from vasa_jax.bundle import abstract_params
 from vasa_jax.config import get_config

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.audio.networks import (
+from tests.audio.helpers import (
     GROUP,
     WHISPER,
     arrays_of,

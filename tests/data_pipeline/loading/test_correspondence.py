@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import seen_places
+from tests.data_pipeline.helpers import seen_places
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places, encode_places
 from vasa_jax.errors import UserError
 

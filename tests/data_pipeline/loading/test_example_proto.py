@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_clip
+from tests.data_pipeline.helpers import make_clip
 from vasa_jax.data_pipeline.clip import write_clip
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.datasets.write import write_dataset

@@ -8,8 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.loaders import CONFIG, SIZE, content, dataset_of, same, shrunk, take
-from tests.data_pipeline.made import jpeg, make_clip, picture, png
+from tests.data_pipeline.helpers import jpeg, make_clip, picture, png
+from tests.data_pipeline.loading.helpers import (
+    CONFIG,
+    SIZE,
+    content,
+    dataset_of,
+    same,
+    shrunk,
+    take,
+)
 from vasa_jax.data_pipeline.datasets.read import open_dataset
 from vasa_jax.data_pipeline.loading import transforms
 from vasa_jax.data_pipeline.loading.loaders import (

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.data_pipeline.loaders import CONFIG, SIZE, dataset_of
+from tests.data_pipeline.loading.helpers import CONFIG, SIZE, dataset_of
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.loaders import (
     FaceLoader,

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_clip, make_group
+from tests.data_pipeline.helpers import make_clip, make_group
 from tests.training.toys import ToyBatch, toy_task
 from vasa_jax import cli
 from vasa_jax.config import get_config

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.data_pipeline.made import make_group, with_jaw
+from tests.data_pipeline.helpers import make_group, with_jaw
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb

@@ -4,8 +4,8 @@ import cv2
 import jax
 import numpy as np
 
-from tests.data_pipeline.loaders import CONFIG, SIZE, content, same, shrunk, take
-from tests.data_pipeline.made import make_group, picture, with_jaw
+from tests.data_pipeline.helpers import make_group, picture, with_jaw
+from tests.data_pipeline.loading.helpers import CONFIG, SIZE, content, same, shrunk, take
 from vasa_jax.data_pipeline.datasets.write import write_swaps
 from vasa_jax.data_pipeline.loading.loaders import (
     SwapLoader,

@@ -56,7 +56,7 @@ def test_the_table_of_a_clip_with_known_errors(tmp_path, capsys):
     labels["masks"] = [encode_png(wrong)] * 3
     clip = Clip("a", "b", 320, [jpeg, jpeg, grey], np.zeros(3 * 640, np.int16), **labels)
     write_clip(tmp_path / "a.npz", clip)
-    matte = "mask=tests.data_pipeline.prepare.plain_labels:Left"
+    matte = "mask=tests.data_pipeline.prepare.helpers:Left"
     assert accuracy.main([str(tmp_path), "--labeller", matte]) == 0
     table = capsys.readouterr().out
     assert "3 frames, no face found in 1." in table

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from tests.data_pipeline.prepare.conftest import write_video
+from tests.data_pipeline.prepare.helpers import write_video
 from vasa_jax.data_pipeline.prepare import crop, sound, sync
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
 from vasa_jax.data_pipeline.prepare.probe import frame_rate, probe_stream

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import needs
-from tests.data_pipeline.prepare.conftest import PLAIN, plain, turn, wobble, write_video
+from tests.data_pipeline.prepare.helpers import PLAIN, plain, turn, wobble, write_video
 from vasa_jax.cli import main
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.clip import read_clip

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import needs
-from tests.data_pipeline.synthetic.talk import KOKORO, chatter
+from tests.data_pipeline.synthetic.helpers import KOKORO, chatter
 from vasa_jax.cli import main
 from vasa_jax.data_pipeline.clip import read_clip
 from vasa_jax.data_pipeline.loading.correspondence import decode_places

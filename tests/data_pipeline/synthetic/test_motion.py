@@ -5,7 +5,7 @@ import pytest
 import scipy.ndimage
 
 from tests.assets import SPEECH
-from tests.data_pipeline.synthetic.talk import chatter, talk
+from tests.data_pipeline.synthetic.helpers import chatter, talk
 from vasa_jax.data_pipeline.synthetic.blinks import (
     IDLE_RATE,
     LEAST_GAP,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests import needs
-from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro
+from tests.data_pipeline.synthetic.helpers import chatter, needs_kokoro
 from vasa_jax.data_pipeline.phonemes import PHONEMES
 from vasa_jax.data_pipeline.synthetic.coarticulation import articulate, enforce
 from vasa_jax.data_pipeline.synthetic.performance import perform

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from tests.data_pipeline.synthetic.talk import needs_kokoro
+from tests.data_pipeline.synthetic.helpers import needs_kokoro
 from vasa_jax.data_pipeline.phonemes import LETTERS, PHONEMES, VOWELS
 from vasa_jax.data_pipeline.synthetic.prosody import RATE, analyse
 from vasa_jax.data_pipeline.synthetic.resample import to_16k

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.data_pipeline.synthetic.talk import chatter, needs_kokoro, spans_from, talk
+from tests.data_pipeline.synthetic.helpers import chatter, needs_kokoro, spans_from, talk
 from vasa_jax.data_pipeline.phonemes import INDEX, PAUSE, PHONEMES
 from vasa_jax.data_pipeline.synthetic.audio_to_mouth import mouth_from_audio
 from vasa_jax.data_pipeline.synthetic.coarticulation import CLOSE, JAW, articulate, enforce

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from recipes.demo.data.dyn_codes import eyes_of, group_codes, main
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.helpers import make_group
 from vasa_jax.angles import gaze_angles, gaze_directions
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb

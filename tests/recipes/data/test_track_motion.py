@@ -7,7 +7,7 @@ import pytest
 from recipes.demo.data import track_speech, tracks
 from recipes.demo.data.track_motion import main, write_motion
 from recipes.demo.stages.phoneme_pretrain import pretrain
-from tests.data_pipeline.synthetic.talk import chatter
+from tests.data_pipeline.synthetic.helpers import chatter
 from tests.recipes.data.test_tracks import STANCE
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic.performance import perform

@@ -7,7 +7,7 @@ import pytest
 
 from recipes.demo.data import tracks
 from tests import needs
-from tests.data_pipeline.synthetic.talk import chatter
+from tests.data_pipeline.synthetic.helpers import chatter
 from vasa_jax.data_pipeline.main_gaze import main_gaze
 from vasa_jax.data_pipeline.synthetic import clipmaker
 from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity

@@ -5,7 +5,7 @@ import pytest
 
 from recipes.demo.on_device.filling import rows_of, to_arrays
 from recipes.demo.on_device.pool import group_struct
-from tests.data_pipeline.made import make_group, with_jaw
+from tests.data_pipeline.helpers import make_group, with_jaw
 from vasa_jax.data_pipeline.loading.correspondence import correspond, decode_places
 from vasa_jax.data_pipeline.loading.image_codec import decode_grey, decode_rgb
 from vasa_jax.data_pipeline.loading.pairs import PLAIN

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recipes.demo.on_device import image_ops
-from tests.data_pipeline.made import picture
+from tests.data_pipeline.helpers import picture
 from vasa_jax.data_pipeline import augment, augment_flip
 from vasa_jax.data_pipeline.loading import image_codec as host
 from vasa_jax.typing import ARKIT

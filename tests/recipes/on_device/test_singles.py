@@ -14,7 +14,7 @@ from recipes.demo.on_device.filling import to_arrays
 from recipes.demo.on_device.labels import sample_cells
 from recipes.demo.on_device.pool import group_struct
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_struct
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.helpers import make_group
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading import pose_examples as host_heads
 from vasa_jax.training.pose_step import pose_struct

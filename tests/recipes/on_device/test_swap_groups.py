@@ -10,7 +10,7 @@ import pytest
 from recipes.demo.on_device.filling import to_arrays
 from recipes.demo.on_device.pool import group_struct
 from recipes.demo.on_device.swap_groups import sample_augmentations, sample_swaps, transfers_of
-from tests.data_pipeline.made import make_group
+from tests.data_pipeline.helpers import make_group
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.batches import swap_batch
 from vasa_jax.data_pipeline.loading.image_codec import shrink

@@ -7,7 +7,7 @@ import pytest
 
 from recipes.demo.data.face_crops import WARP, FaceCrops, cut, smooth_warp
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
-from tests.data_pipeline.made import picture, write_groups
+from tests.data_pipeline.helpers import picture, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.errors import UserError

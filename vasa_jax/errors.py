@@ -28,7 +28,7 @@ EXTRAS = {
 
 
 class UserError(Exception):
-    """A mistake in what the user gave us: the message says what is wrong, why, and how to mend it.
+    """A mistake in the user's input: the message says what is wrong, why, and how to mend it.
 
     The command line prints it as one line and exits with code 2; library users may catch it.
     """

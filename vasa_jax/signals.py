@@ -111,7 +111,7 @@ def leave_signals_to_parent() -> None:
 
 
 class _Watch:
-    """The thread that hears of signals at once, whatever the main thread does."""
+    """The thread that receives signals at once, whatever the main thread does."""
 
     def __init__(self):
         self._ours, self._theirs = socket.socketpair()

@@ -68,7 +68,7 @@ def _base() -> type:
 
     class LocalInfo(tfds.core.DatasetInfo):
         def initialize_from_bucket(self) -> None:
-            """These datasets lie in no bucket: nothing is asked of the network."""
+            """These datasets lie in no bucket: no request goes to the network."""
 
     # TFDS has no types, so that mypy knows no keywords of its base class.
     class RecordBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):  # type: ignore[call-arg]

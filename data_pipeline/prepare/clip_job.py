@@ -47,10 +47,9 @@ _SAID = (
     ("labels", "distance"),
     ("masks", "person"),
 )
-"""The facts of its clips that a step tells of."""
+"""Clip facts that each step prints."""
 LEAST_COVERED = 0.5
-"""A mask that leaves out more of a face than this took something else for the person, and image
-losses would see nothing of the face. Of 36 real portraits the least was 0.99."""
+"""Least share of face landmarks inside a valid person mask; real portraits have 0.99 or more."""
 
 
 def prepare_source(

@@ -24,8 +24,7 @@ _LAY = {
 LOOKED_AT = 10
 """Frames decoded for the notes on the picture."""
 COMBED = 0.012
-"""Largest `comb_share` of a progressive picture: 72 photos, drawings and video frames
-gave 0.0105 at most; a face that moved by 2 px between its fields gave 0.03."""
+"""Largest `comb_share` of a progressive frame; interlaced ones have 0.03 and more."""
 _COMB_STEP = 12
 _SAME_RATE = 0.005
 """Measured and stated rates that differ by less, relatively, are one rate."""

@@ -15,7 +15,7 @@ from vasa_jax.typing import Float
 LAGS = 15
 """Lags looked at, in frames to either side."""
 CLEAR = 0.4
-"""A correlation below this says nothing: honest clips with closed lips or music stay below."""
+"""Correlations below this are inconclusive (closed lips, music)."""
 AHEAD = 0.15
 """By how much the peak must exceed the best correlation at allowed lags."""
 SIGMAS = 3.5

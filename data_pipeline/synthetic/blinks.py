@@ -6,19 +6,16 @@ from vasa_jax.data_pipeline.synthetic.prosody import RATE, Prosody, smooth
 from vasa_jax.typing import Float
 
 TALKING_RATE, IDLE_RATE = 30.0, 17.0
-"""Blinks a minute. Bentivoglio et al. 1997 measured 26 in conversation, 17 at rest, 4.5 reading,
-log-normal over people; a median of 35 [20, 60] is read from 22 clips of people who talk."""
+"""Blinks a minute, log-normal over people (Bentivoglio et al. 1997: 26 and 17)."""
 LEAST_GAP = 0.8
 SNAPPED = 0.75
-"""Share of blinks moved to what is heard: people blink at pauses and at the ends of what they say
-(Nakano & Kitazawa 2010), else after stress."""
+"""Share of blinks moved to pauses (Nakano & Kitazawa 2010) or to stressed syllables."""
 _NEAR_PAUSE, _NEAR_ACCENT = 0.8, 0.5
 """Seconds within which a pause, or else an accent, draws a blink."""
 _AFTER_ACCENT = 0.2
 _CLOSE, _SHUT, _OPEN = 0.08, 0.045, 0.17
-"""Seconds. Closing takes about 90 ms and opening 240 (Trutoiu et al. 2011); a frame at 25 fps
-always falls into the closed part. A lid is more than half shut for 0.16 s, in the median of the
-clips above for 0.145."""
+"""Seconds (Trutoiu et al. 2011: closing 90 ms, opening 240); a frame at 25 fps always meets the
+closed part."""
 
 
 def blink_times(

@@ -64,7 +64,7 @@ def make_clip(job: ClipJob, plan: Plan) -> Clip:
 
 
 def say(job: ClipJob, plan: Plan, sex: float) -> SpeechClip:
-    """What is said in a clip. A person keeps one voice, of their own sex, for all clips."""
+    """The speech of a clip. An identity keeps one voice, of its own sex, in all clips."""
     if plan.speech:
         return borrow(job, plan)
     held_out = plan.held_out_voices and job.split != "train"

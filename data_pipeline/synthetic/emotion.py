@@ -37,14 +37,11 @@ FACES: dict[str, dict[str, float]] = {
 what open presets use. The jaw is left out: it belongs to speech. Contempt is one-sided (AU 12 and
 14). Names without Left or Right stand for both sides."""
 TALKING_UPPER, TALKING_MOUTH = 0.9, 0.65
-"""Strength while speaking, of brows and eyes, and of the mouth. Two acted clips of MEAD, read by
-MediaPipe's blendshapes while they talk: smiles of 0.38 in the median and 0.77 in a tenth of the
-frames (happy, the strongest of three levels), brows up by 0.65 and 0.61 (surprised, the second)."""
+"""Strength of an emotion while speaking, in brows and eyes, and in the mouth."""
 NEUTRAL_SHARE = 0.3
 
 LIVELIER = {"anger": 1.5, "happiness": 1.6, "sadness": 1.2, "surprise": 1.4, "fear": 1.3}
-"""Head motion of a share of 1, of neutral speech. Measured ratios are larger: 1.7, 1.9 and 1.5 of
-the first three in pitch, and more in yaw and roll (Busso et al. 2007)."""
+"""Head motion relative to neutral speech (Busso et al. 2007 measured more)."""
 FLASHED = 0.4
 """Share of accents, the strongest, at which brows rise."""
 _FLASH = 0.12, 0.4

@@ -22,21 +22,16 @@ VOICE_GAIN = np.radians(
         [0.7, -1.4, -1.0],  # loudness over a second
     ]
 )
-"""Pitch, yaw, roll of the head for one unit of each of `melody`. The head rises with the voice's
-pitch, which explains more of its motion than loudness does (Munhall et al. 2004: 63 and 32 %), and
-drops on stress (Hadar et al. 1983). With phrases and nods, clips of read speech have standard
-deviations of 2.3, 1.6 and 1.4 degrees and angles that change by 0.18 degrees a frame (25 fps); 22
-clips of people who talk 2.7, 2.0, 2.0 and 0.17; Busso et al. 2007 measured 3.3, 0.9, 0.8 degrees in
-neutral speech, 6.4, 2.6, 2.3 in happy speech."""
+"""Pitch, yaw, roll of the head for one unit of each feature of `melody`: the head rises with the
+voice's pitch (Munhall et al. 2004) and drops on stress (Hadar et al. 1983)."""
 PHRASE_GAIN = np.radians([[-1.6, 1.4, 1.0], [0.8, 1.5, -1.0]])
-"""The pose that a phrase is said in, for one unit of pitch and of loudness of its first half
-second."""
+"""Head pose of a phrase for one unit of pitch and of loudness of its first half second."""
 _ONSET = 0.5
 _LEAST_PHRASE = 0.8
 _LEAD = 0.1
 """Seconds by which the head leads a phrase: it does in more than 70 % (Graf et al. 2002)."""
 CHANCE_SD = np.radians([0.9, 0.7, 0.5])
-"""Standard deviation of what a phrase's pose owes to nothing heard."""
+"""Standard deviation of the random part of a phrase's pose."""
 NODDED = 0.55
 """Share of accents strong enough for a nod: Graf et al. 2002 saw one on 42 %, an overshooting one
 on 18 %."""

@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     places: bool = False  # whether groups tell which place of the head is seen where
     val_share: float = 0.1
     test_share: float = 0.1
-    # Whether people outside of train speak with voices that train never hears.
+    # Whether val and test speak with voices that train does not have.
     held_out_voices: bool = True
     # Whether most people of train speak with a mixture of two of train's voices, so that there are
     # as many voices as people.

@@ -19,7 +19,7 @@ class Prosody(NamedTuple):
     """Prosody at 100 Hz."""
 
     loudness: Float[np.ndarray, " r"]  # dB, smoothed over 40 ms
-    speaking: Float[np.ndarray, " r"]  # 0 to 1, where a voice is heard
+    speaking: Float[np.ndarray, " r"]  # 0 to 1, voice activity
     # Semitones from the clip's median, carried over unvoiced stretches.
     pitch: Float[np.ndarray, " r"]
     voiced: Float[np.ndarray, " r"]  # whether it was measured there

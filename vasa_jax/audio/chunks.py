@@ -75,7 +75,7 @@ def encode_clip(
 ) -> Float[np.ndarray, "t a"]:
     """Features at 25 Hz of a whole clip: (n,) float32 samples at 16 kHz -> (ceil(n / 640), dim).
 
-    Quiet and loud recordings are heard at a level that speech is trained on (`level`).
+    Quiet and loud recordings are brought to the level of the training data (`level`).
 
     variables: {"params": its parameters}. Programs are compiled once
     for an encoder, its parameters' shapes and the chunk length, whatever the clip's length.

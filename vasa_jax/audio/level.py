@@ -1,9 +1,7 @@
 """Loudness (ITU-R BS.1770) of speech, and the gain to the level that models are trained on.
 
-People record at any level; a network that was trained on speech of one hears the mouths of another
-wrongly. Loudness is that of ITU-R BS.1770-5: power above a gate, so that pauses do not count, after
-a filter that takes rumble out. Only what the model hears is changed: the sound of a video stays
-what the user gave.
+Recordings have any level, training data one. Loudness is gated (pauses do not count) and
+K-weighted. Only the encoder's input is changed; the output video keeps the original audio.
 """
 
 import math
@@ -24,9 +22,7 @@ __all__ = [
 ]
 
 QUIETEST, LOUDEST = -28.0, -13.0
-"""LUFS. Speech between these is heard as it is: the training's synthetic speech has an RMS of -27
-to -19 dB (`synthetic/utterance.py`), in other rooms up to 6 dB more (`audio/augment.py`).
-Of 31 real recordings 27 lie between."""
+"""Range of loudness, LUFS, that is left as it is: that of the augmented training data."""
 TYPICAL = -23.0
 """LUFS to which all other speech is brought: the middle of the training's, and EBU R 128's."""
 _STEP = SAMPLE_RATE // 10
@@ -86,7 +82,7 @@ class LevelMeter:
 
     @property
     def gain(self) -> float:
-        """What the model must hear the sound multiplied by; 1 for silence."""
+        """Gain of the encoder's input; 1 for silence."""
         return speech_gain(self.loudness)
 
 

@@ -28,9 +28,8 @@ class AudioClip(NamedTuple):
 def open_audio(path: str | os.PathLike, *, stored: bool = False) -> AudioClip:
     """Decode the audio track of an audio or video file to mono 16 kHz.
 
-    Channels are mixed for a model's ears (`EnergyMix`): what two of them hold with opposite signs
-    is not lost, and mute ones do not count. The level is the file's own: what a model hears of it
-    is set where it is heard (`audio/level.py`).
+    Channels are mixed by energy (`EnergyMix`): opposite signs do not cancel, silent channels do not
+    count. The level is the file's own; `audio/level.py` sets that of an encoder's input.
     The whole file is streamed: the cost is 4 bytes per output sample (38 MB for ten minutes), or,
     with `stored`, as much of a temporary file and no memory.
     A file cut in the middle gives what comes before the cut, if that is at least `MIN_SECONDS`

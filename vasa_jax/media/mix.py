@@ -78,7 +78,7 @@ class EnergyMix:
             return self._signs
         if left(none) >= 2 * _LOST * most:
             return none
-        # The same mix upside down sounds the same, but a switch to it would be heard.
+        # The negated mix sounds the same, but a switch to it would be audible.
         return best if best @ (self._signs * weights) >= 0 else -best
 
     def _strongest(self, weights: np.ndarray) -> np.ndarray:

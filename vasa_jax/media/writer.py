@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["VideoWriter", "frame_count"]
 
 _FORMATS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
-# Constant quality is asked for in each encoder's own words. "veryfast": on talking heads at crf 18,
+# Options for constant quality of each encoder. "veryfast": on talking heads at crf 18,
 # files as small as with "medium" and as close (mean error 1.7 to 1.6 of 255), for 0.4 of the time.
 _ENCODERS = {
     "libx264": lambda crf, width: {"crf": str(crf), "preset": "veryfast"} | _steady_x264(width),
@@ -34,7 +34,7 @@ _ENCODERS = {
 }
 _THREADS = 4
 """x264's output depends on its number of threads, so it does not follow the machine."""
-# Not above 48 kHz: the encoder spreads its bits over what nobody hears, and speech suffers.
+# Not above 48 kHz: the encoder would spend bits on inaudible bands at the cost of speech.
 _AAC_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _BT709, _LIMITED = 1, 1
 _USER_ERRNO = {
@@ -255,7 +255,7 @@ class _Sound:
         rate = next((r for r in _AAC_RATES if r >= source.rate), _AAC_RATES[-1])
         self._rate, self._layout = rate, ("mono", "stereo")[channels - 1]
         self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
-        # The format's ceiling is about 6 bits a sample; 4 leaves nothing to be heard at 16 kHz.
+        # AAC's ceiling is about 6 bits a sample; 4 are transparent at 16 kHz.
         self._stream.codec_context.bit_rate = channels * min(96_000, 4 * rate)
         self._blocks = source.blocks(rate, channels)
         self._limit = None if seconds is None else round(seconds * rate)

@@ -26,8 +26,7 @@ LANDMARK_INPUT = 256
 ROI_SCALE = 1.5
 """The landmark network sees the face's box enlarged by this (MediaPipe's value)."""
 MIN_PRESENCE = 0.99
-"""MediaPipe's 0.5 lets flags and coins pass as faces (0.89 to 0.99 seen); the worst of 36 portraits
-and 10 talking heads gave 0.994, most of them 1 - 1e-7."""
+"""Least presence score of a face; MediaPipe's 0.5 accepts flags and coins (up to 0.99)."""
 LARGE_FACE = 0.2
 """A face wider than this part of the long side is a portrait: no search for smaller ones."""
 FINE_LEVELS = (3, 4, 5)

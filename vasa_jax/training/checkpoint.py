@@ -17,7 +17,7 @@ from vasa_jax.training.mesh import path_name
 
 
 class Restored(NamedTuple):
-    """A checkpoint: the state, laid out as asked, and the state of this host's iterator."""
+    """A checkpoint: the training state on its devices, and the state of this host's iterator."""
 
     step: int
     state: Any
@@ -87,7 +87,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, keep: int = 3):
         self.folder = Path(folder).absolute()
-        # Orbax tells of every file it touches through absl's logger.
+        # Orbax logs every file through absl.
         logging.getLogger("absl").setLevel(logging.ERROR)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

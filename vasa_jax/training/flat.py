@@ -57,7 +57,7 @@ def flat_adamw(
 def _where(
     asked: Callable[[Any], Any], params: Any, vector: Float[Array, " n"]
 ) -> Float[Array, " n"]:
-    """The vector of `params` where a tree of bools says so, 0 elsewhere."""
+    """The vector of `params` where a tree of bools is True, 0 elsewhere."""
     runs: list[tuple[bool, int]] = []
     for leaf, kept in zip(jax.tree.leaves(params), jax.tree.leaves(asked(params)), strict=True):
         if runs and runs[-1][0] == kept:

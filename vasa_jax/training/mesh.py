@@ -37,7 +37,7 @@ PARAMETER_AXES = (
 
 
 def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
-    """The mesh that `config` asks for, on `devices` (default: all of them).
+    """The mesh of `config` on `devices` (default: all of them).
 
     Raises UserError when the axes do not fit the number of devices.
     """
@@ -64,7 +64,7 @@ def path_name(path: Sequence[Any]) -> str:
 
 
 def logical_axes(name: str, ndim: int) -> tuple[str | None, ...]:
-    """The logical names of a parameter's axes, by the rules; None where no rule says anything."""
+    """The logical names of a parameter's axes, by `PARAMETER_AXES`; None where no rule matches."""
     for pattern, axes in PARAMETER_AXES:
         if re.search(pattern, name) and ndim >= len(axes):
             return (None,) * (ndim - len(axes)) + axes

@@ -6,7 +6,7 @@ from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
 
 
 class ScaleDistance:
-    """exp(-mean log_scale): stands in for Deep3DFaceRecon's depth (VASA-1 section 3.2).
+    """exp(-mean log_scale), in place of Deep3DFaceRecon's depth (VASA-1 section 3.2).
 
     Under a fixed camera the distance is inversely proportional to the apparent size. A wide skull
     and a near camera cannot be told apart, which holds for Deep3DFaceRecon's depth in part too.

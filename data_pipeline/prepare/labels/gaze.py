@@ -15,10 +15,8 @@ IRIS_DISTANCE = 1.05
 """Centimetres from the eyeball's centre of rotation to the centre of the iris as it is seen: the
 centre lies 13.5 mm behind the cornea (Fry & Hill 1962), the seen iris 3 mm (Le Grand's eye)."""
 EYE_CENTRE = (-0.15, 0.8)
-"""Centimetres from the middle between an eye's corners to its centre of rotation, down and away
-from the camera in the head's axes. Away: the cornea stands 10 mm before the outer corner of the
-mean face and the corners' middle 3 mm. Down: a straight look lies some 1.5 mm above the corners;
-with it the median gaze of 36 real portraits and 62 frames of real speakers is 0.5 degrees up."""
+"""Centimetres from the midpoint of an eye's corners to its centre of rotation, down and away from
+the camera in the head's axes."""
 CLOSED = 0.2
 """An eye whose lids are nearer than this part of its width shows no iris."""
 _LIDS = ((159, 145), (386, 374))

@@ -27,8 +27,8 @@ _CROPPED = 0.015
 """Thickness of cropped hair, mesh units."""
 _CLEARANCE = 1.03
 LIFT = np.radians(8.6)
-"""anny's head at rest hangs by this against MediaPipe's canonical face, the level that real heads
-are measured by (the mean over 24 rendered heads, which differ by 3 degrees): it is lifted to it."""
+"""Pitch of anny's head at rest against MediaPipe's canonical face, which defines pose 0; it is
+removed."""
 _LIFTED = rotation_matrices(np.array([-LIFT, 0.0, 0.0]))
 _LIDS_DOWN = 0.3
 """eyeLookDown of the lids of a lifted head that looks straight ahead."""

@@ -33,7 +33,7 @@ LATTICE = 64
 
 
 class Jitter(NamedTuple):
-    """How far colours may go: each factor is drawn from 1 ± its value, hue from ± (turns)."""
+    """Strength of colour jitter: each factor is drawn from 1 ± its value, hue from ± (turns)."""
 
     brightness: float
     contrast: float

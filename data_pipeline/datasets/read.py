@@ -15,7 +15,7 @@ VERSIONS = "[0-9]*.[0-9]*.[0-9]*"
 
 
 class Index(NamedTuple):
-    """What is known of the records of a split, in their order, without reading them."""
+    """Index of a split: facts of its records in order, without reading them."""
 
     ids: tuple[str, ...]  # of the clips or groups
     identity: tuple[tuple[str, ...], ...]  # the people in each (one in a clip)

@@ -77,7 +77,7 @@ def write_swaps(
 
 
 def check_place(out: Path, builder: str, kind: str = CLIPS) -> None:
-    """Raise UserError where a dataset would take the place of something that is none of ours."""
+    """Raise UserError where a dataset would replace something that vasa-jax did not write."""
     check_ours(_target(Path(out), builder, kind), "dataset of `vasa-jax`", _written_key)
 
 

@@ -21,7 +21,7 @@ from vasa_jax.errors import UserError, require_modules
 
 
 def beam_jobs(flags: str) -> Callable[..., Iterator[Outcome]]:
-    """What takes the place of `pool.run_jobs` in `prepare_folder`.
+    """A replacement of `pool.run_jobs` for `prepare_folder`.
 
     flags: of Beam, as "--runner=FlinkRunner --flink_master=..."; "" is the local DirectRunner.
     Outcomes come when the pipeline has ended. Raises UserError without apache-beam, or where the

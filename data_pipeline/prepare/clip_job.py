@@ -199,7 +199,7 @@ class _Job:
         )
 
     def _seen(self, frames: Iterator[PortraitArray]):
-        """What every frame shows, as `stretches` wants it."""
+        """(whether a shot begins, the tracked face) of every frame, for `stretches`."""
         shots = ShotDetector(self.options.shot_threshold)
         tracker = FaceTracker(self.options.detect_every, self.options.other_face)
         while True:
@@ -349,7 +349,7 @@ def _covered(masks: UInt8[np.ndarray, "t h w"], landmarks: Float[np.ndarray, "t 
 
 
 class _Unreadable(Exception):
-    """The video broke while it was read; what came before stays."""
+    """Decoding failed in the middle of the video; earlier clips are kept."""
 
 
 def _frames(path: Path, facts: StreamInfo) -> Iterator[PortraitArray]:

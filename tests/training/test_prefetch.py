@@ -8,7 +8,7 @@ import pytest
 from tests.training.toys import toy_task
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import train
-from vasa_jax.training.prefetch import Feed
+from vasa_jax.training.prefetch import Prefetcher
 
 
 class Counting:
@@ -36,7 +36,7 @@ class Counting:
 @pytest.mark.parametrize("ahead", [0, 1, 2, 5])
 def test_batches_and_places_are_the_same_however_far_ahead(ahead):
     data = Counting()
-    with Feed(data, lambda x: x * 10, ahead) as feed:
+    with Prefetcher(data, lambda x: x * 10, ahead) as feed:
         for number in range(20):
             assert next(feed) == number * 10
             assert feed.state() == {"next": number + 1}
@@ -44,7 +44,7 @@ def test_batches_and_places_are_the_same_however_far_ahead(ahead):
 
 def test_a_thread_works_ahead_but_no_further_than_told():
     data = Counting()
-    with Feed(data, lambda x: x, 2) as feed:
+    with Prefetcher(data, lambda x: x, 2) as feed:
         next(feed)
         deadline = time.monotonic() + 5
         while data.next < 3 and time.monotonic() < deadline:
@@ -59,7 +59,7 @@ def test_a_thread_works_ahead_but_no_further_than_told():
 @pytest.mark.parametrize("error", [StopIteration, RuntimeError("broken")])
 def test_ends_and_errors_come_in_their_turn_and_stay(ahead, error):
     kind = error if isinstance(error, type) else type(error)
-    with Feed(Counting(3, error), lambda x: x, ahead) as feed:
+    with Prefetcher(Counting(3, error), lambda x: x, ahead) as feed:
         assert [next(feed) for _ in range(3)] == [0, 1, 2]
         for _ in range(2):
             with pytest.raises(kind):
@@ -71,7 +71,10 @@ def test_an_error_of_placing_is_raised_too():
     def refuse(batch):
         raise ValueError(f"no room for {batch}")
 
-    with Feed(Counting(), refuse, 2) as feed, pytest.raises(ValueError, match="no room for 0"):
+    with (
+        Prefetcher(Counting(), refuse, 2) as feed,
+        pytest.raises(ValueError, match="no room for 0"),
+    ):
         next(feed)
 
 

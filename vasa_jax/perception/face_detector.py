@@ -167,14 +167,14 @@ def _hull(landmarks: Float[np.ndarray, "478 3"]) -> Box:
 
 
 def roi_from_candidate(row: Float[np.ndarray, " 17"]) -> Roi:
-    """What the landmark network shall see of a detected face, level by the eyes."""
+    """The landmark network's region of a detected face, level by the eyes."""
     x, y, w, h, right_x, right_y, left_x, left_y = (float(v) for v in row[:8])
     roll = float(np.arctan2(left_y - right_y, left_x - right_x))
     return Roi(x + w / 2, y + h / 2, ROI_SCALE * max(w, h), roll)
 
 
 def roi_from_landmarks(landmarks: Float[np.ndarray, "478 3"]) -> Roi:
-    """What the landmark network shall see next of a face with these landmarks, in pixels."""
+    """The landmark network's region in the next frame, from these landmarks in pixels."""
     points = landmarks[:, :2]
     right, left = points[EYE_CORNERS[0]], points[EYE_CORNERS[1]]
     roll = float(np.arctan2(left[1] - right[1], left[0] - right[0]))

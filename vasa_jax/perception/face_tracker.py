@@ -13,7 +13,7 @@ SAME_FACE = 0.3
 
 
 class Seen(NamedTuple):
-    """What one frame shows."""
+    """The tracked face in one frame."""
 
     # Pixels of the followed face, None without one.
     landmarks: Float[np.ndarray, "478 3"] | None
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 class FaceTracker:
-    """Feed it the frames of a video in turn; `restart` where a shot begins.
+    """Tracks one face through the frames of a video, given in order; `restart` at a new shot.
 
     every: frames between two searches for all faces; between them only the landmark network runs.
     other_face: a face counts from this share of the main one's size.
@@ -53,7 +53,7 @@ class FaceTracker:
         self._age, self._people = 0, 0
 
     def __call__(self, frame: PortraitArray) -> Seen:
-        """What is seen in the next frame, (h, w, 3) uint8 RGB. Raises UserError without weights."""
+        """The face of the next frame, (h, w, 3) uint8 RGB. Raises UserError without weights."""
         previous, followed = self._landmarks, None
         if previous is not None:
             followed = track_landmarks(frame, previous, self._path, self._presence)

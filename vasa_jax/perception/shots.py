@@ -14,7 +14,7 @@ WIDTH = 160
 
 
 class ShotDetector:
-    """Tells of every frame in turn whether a new shot begins with it; the first one does.
+    """Detects for each frame in order whether it begins a new shot; the first one does.
 
     A light that goes on counts as a cut as well: to a tracker it is one.
     """

@@ -53,7 +53,7 @@ class HostJsonSave(ocp.args.CheckpointArgs):
 @ocp.args.register_with_handler(HostJsonHandler, for_restore=True)
 @dataclass
 class HostJsonRestore(ocp.args.CheckpointArgs):
-    """Ask for this host's value."""
+    """A request for this host's value."""
 
 
 MODEL_SECTIONS = {"pose": ("face",), "face": ("face",), "motion": ("audio", "motion")}

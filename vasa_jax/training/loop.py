@@ -19,7 +19,7 @@ from vasa_jax.training.checkpoint import Checkpoints
 from vasa_jax.training.compiling import compiling, guess_of
 from vasa_jax.training.logs import Logs
 from vasa_jax.training.mesh import Layout, make_mesh
-from vasa_jax.training.prefetch import Feed
+from vasa_jax.training.prefetch import Prefetcher
 from vasa_jax.training.program import build_program, init_state, put_batch
 from vasa_jax.training.progress import Progress, Quiet, peak_flops, program_flops
 from vasa_jax.training.task import CheckpointableIterator, Task
@@ -175,7 +175,7 @@ class _Run:
     def __call__(self, state, frozen, data, start):
         task, every = self.task, self.task.train
         compiled, pending, step = None, None, start
-        feed = Feed(data, partial(put_batch, task, self.program))
+        feed = Prefetcher(data, partial(put_batch, task, self.program))
         with feed, _Interrupt() as interrupt:
             while step < self.total and not interrupt.seen:
                 batch = self._next(feed, step)

@@ -19,8 +19,8 @@ class _Ready(NamedTuple):
     error: BaseException | None = None
 
 
-class Feed:
-    """Takes batches from an iterator, puts each on the devices, and knows the place after it.
+class Prefetcher:
+    """Batches of an iterator, placed on the devices ahead, with the iterator's place after each.
 
     data: an iterator of batches. place(batch): puts it on the devices. ahead: batches that a thread
     makes and places before they are asked for; 0: none, everything happens in `next`. The default
@@ -35,12 +35,12 @@ class Feed:
         ahead = getattr(data, "ahead", 0) if ahead is None else ahead
         self._thread = None
         if ahead:
-            # One more waits in the thread's hands.
+            # The thread holds one more.
             self._queue: queue.Queue[_Ready] = queue.Queue(maxsize=max(1, ahead - 1))
             self._stop = threading.Event()
             self._thread = threading.Thread(target=self._run, name="vasa-jax-feed", daemon=True)
 
-    def __enter__(self) -> "Feed":
+    def __enter__(self) -> "Prefetcher":
         if self._thread is not None:
             self._thread.start()
         return self

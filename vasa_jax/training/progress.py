@@ -18,7 +18,7 @@ PEAK_BF16 = {
 
 @runtime_checkable
 class Progress(Protocol):
-    """Receives what happens in a run."""
+    """Receiver of a run's messages and metrics."""
 
     def note(self, text: str) -> None:
         """One line that the user should see."""
@@ -31,7 +31,7 @@ class Progress(Protocol):
 
 
 class Quiet:
-    """Says nothing."""
+    """Prints nothing."""
 
     def note(self, text: str) -> None:
         del text

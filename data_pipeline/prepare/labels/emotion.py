@@ -74,7 +74,7 @@ def face_chip(
 
 
 class FaceExpression:
-    """Mean class shares of the clip's frames. Stands in for HSEmotion (VASA-1 section 3.2).
+    """Mean class shares of the clip's frames. VASA-1 section 3.2 uses HSEmotion.
 
     The network knows seven of the eight `EMOTIONS`: contempt stays 0.
     """

@@ -37,7 +37,7 @@ def through_blinks(
 
 
 class IrisGaze:
-    """A ball of known size turning behind the lids, both eyes' mean. Stands in for L2CS-Net.
+    """Gaze of a geometric eyeball model, both eyes' mean. VASA-1 uses L2CS-Net.
 
     Where the head is and how it is turned says where the centre of each ball is seen; the iris
     lies `IRIS_DISTANCE` from there, so its shift in the picture is the sine of the line of sight.

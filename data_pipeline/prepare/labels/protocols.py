@@ -25,7 +25,7 @@ class HeadPose(NamedTuple):
 
 
 class FaceTrack(NamedTuple):
-    """What a labeller sees: one head in t frames."""
+    """Input of a labeller: one head in t frames."""
 
     frames: Frames  # (t, h, w, 3) uint8 sRGB, cropped by one box that does not move
     # Of `vasa_jax.perception.face_detector`, pixels of the crop, all finite.

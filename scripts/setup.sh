@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes .venv with what `make` asks for: `scripts/setup.sh run` or `scripts/setup.sh dev`; `all` adds
-# the extras that some tests need.
+# Makes .venv for `make`: `scripts/setup.sh run` has the base install, `dev` the extras data, hub and
+# train and the tools of development, `all` also the extras beam and phonemes, which some tests need.
 # Each stage leaves a stamp, so a second run does nothing until pyproject.toml changes.
 set -eu
 cd "$(dirname "$0")/.."

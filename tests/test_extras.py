@@ -88,6 +88,24 @@ def test_a_command_names_the_extra_that_it_lacks(words, extras, dataset, tmp_pat
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize(
+    ("module", "code", "words"),
+    [("moderngl", 2, "error: needs moderngl"), ("nothing", 1, "nothing")],
+)
+def test_a_module_that_is_run_by_name_names_the_extra_too(module, code, words):
+    """As `python -m vasa_jax.data_pipeline.synthetic.calibration`; other modules are our fault."""
+    hide = f"import sys; sys.modules[{module!r}] = None; from vasa_jax.signals import exit_with; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{hide}exit_with(lambda: __import__({module!r}))"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == code
+    assert words in done.stderr
+    assert ("Traceback" in done.stderr) == (code == 1)
+
+
 @pytest.fixture
 def base_install(monkeypatch):
     """This process, without what the base install lacks."""
@@ -103,7 +121,7 @@ def test_only_these_files_of_the_library_import_what_an_extra_brings():
         for line in path.read_text().splitlines()
         if (words := re.match(r"\s*(?:import|from) (\w+)", line)) and words[1] in EXTRAS
     }
-    assert found == {"bundle_places.py", "evaluation/sheets.py", "training/logs.py"}
+    assert found == {"bundle_places.py", "evaluation/contact_sheets.py", "training/logs.py"}
 
 
 @pytest.mark.slow

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from vasa_jax.config import apply_overrides, get_config
+from vasa_jax.extensions.build import build_motion_model, init_motion_model
 from vasa_jax.motion.conditions import null_conditions
-from vasa_jax.motion.dit import build, init_params
 from vasa_jax.motion.guidance import stack_branches
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_window
 
@@ -90,17 +90,21 @@ def main():
     args = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
     torch.set_num_threads(os.cpu_count())
-    overrides = ["precision=f32", "motion.prior=false", f"diffusion.steps={args.steps}"]
+    overrides = [
+        "precision=f32",
+        "motion.extensions.residual_prior=false",
+        f"diffusion.steps={args.steps}",
+    ]
     config = apply_overrides(get_config(args.config), overrides)
     rng = np.random.default_rng(0)
 
     # Random weights by numpy: compiling their initialisers takes long, and speed does not depend
     # on their distribution.
-    shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
+    shapes = jax.eval_shape(partial(init_motion_model, config), jax.random.key(0))
     params = jax.tree.map(
         lambda s: jnp.asarray(rng.standard_normal(s.shape) / s.shape[0] ** 0.5, jnp.float32), shapes
     )
-    network, conditions = LinenNetwork(build(config)), random_window(config, rng)
+    network, conditions = LinenNetwork(build_motion_model(config)), random_window(config, rng)
     plan, weights = make_plan(config.diffusion)
     stacked = stack_branches(conditions, plan.branches)
     twin = TorchMotionTransformer(config.motion, config.face.motion_dim, config.audio.dim)

@@ -62,7 +62,7 @@ def measure(config, stage, shape):
     """One row: the step of a stage on one mesh."""
     from vasa_jax.benchmark.training_benchmarks import training_task
     from vasa_jax.compile_cache import QUICK_COMPILE
-    from vasa_jax.config_text import apply_overrides
+    from vasa_jax.config.overrides import apply_overrides
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.program import build_program
 

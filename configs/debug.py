@@ -5,17 +5,19 @@ from vasa_jax.config import (
     Config,
     DiffusionConfig,
     FaceConfig,
+    FaceLossConfig,
+    FaceTrainConfig,
     InferenceConfig,
     MeshConfig,
     MotionConfig,
-    TrainConfig,
+    MotionTrainConfig,
+    PoseTrainConfig,
 )
-from vasa_jax.loss_config import (
+from vasa_jax.config.losses import (
     AdversarialLoss,
     ConsistencyLoss,
     CrossIdentityLoss,
     FaceFeatureLoss,
-    FaceLossConfig,
     PerceptualLoss,
 )
 
@@ -59,21 +61,25 @@ def config() -> Config:
         motion=MotionConfig(layers=2, width=32, heads=2, ffn_multiple=2, window=20, context=5),
         diffusion=DiffusionConfig(timesteps=100, steps=4),
         inference=InferenceConfig(decode_batch=16, windows_per_call=4),
-        train_pose=TrainConfig(
+        train_pose=PoseTrainConfig(
             steps=20,
             batch=8,
             learning_rate=3e-3,
+            final_learning_rate=1e-6,
+            warmup=0,
             beta1=0.9,
+            weight_decay=1e-2,
+            clip=0.0,
             ema=0.99,
             log_every=5,
             sample_every=20,
             save_every=10,
             keep=2,
         ),
-        train_face=TrainConfig(
+        train_face=FaceTrainConfig(
             steps=20, batch=4, ema=0.99, log_every=5, sample_every=20, save_every=10, keep=2
         ),
-        train_motion=TrainConfig(
+        train_motion=MotionTrainConfig(
             steps=20,
             batch=8,
             learning_rate=1e-3,

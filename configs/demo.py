@@ -6,7 +6,16 @@ volume is a quarter of the networks' picture, whatever that is: the same paramet
 first (`scripts/train_demo.sh`).
 """
 
-from vasa_jax.config import AudioConfig, Config, DiffusionConfig, FaceConfig, MotionConfig
+from vasa_jax.config import (
+    AudioConfig,
+    Config,
+    DiffusionConfig,
+    FaceConfig,
+    FaceExtensions,
+    MotionConfig,
+    MotionExtensions,
+    MotionTrainConfig,
+)
 
 
 def config() -> Config:
@@ -14,7 +23,6 @@ def config() -> Config:
         name="demo",
         face=FaceConfig(
             image_size=256,
-            network_size=128,
             appearance_stem=16,
             appearance_widths=(16, 48),
             appearance_blocks_3d=1,
@@ -26,26 +34,34 @@ def config() -> Config:
             motion_width=32,
             motion_depths=(2, 2, 2, 2),
             motion_image_size=160,
-            pose_mirrored=True,
             dyn_dim=64,
-            dyn_crop=112,
             embed_channels=128,
             warp_widths=(64, 48, 32),
-            warp_size=16,
             canonical_widths=(16, 16, 32),
             decoder_width=96,
             decoder_blocks=2,
             decoder_widths=(48, 16),
-            compose=True,
-            compose_context=32,
-            compose_plate=True,
-            decoder_dyn=True,
-            dyn_maps=32,
             norm_groups=8,
+            extensions=FaceExtensions(
+                pose_flip_average=True,
+                dyn_crop=112,
+                warp_size=16,
+                blendshape_maps=32,
+                decoder_embed=True,
+                compositing=True,
+                network_size=128,
+                portrait_features=32,
+                background=True,
+            ),
         ),
-        audio=AudioConfig(encoder="mel", variant="", dim=192, augment=True),
-        motion=MotionConfig(layers=6, width=256, prior=True),
-        # Velocity: heads of few frames of training shake, and jump where windows meet, without it.
-        diffusion=DiffusionConfig(steps=25, velocity_weight=10.0, rest_share=0.4),
+        audio=AudioConfig(encoder="mel", variant="", dim=192),
+        motion=MotionConfig(
+            layers=6,
+            width=256,
+            extensions=MotionExtensions(residual_prior=True, neutral_start=0.4),
+        ),
+        diffusion=DiffusionConfig(steps=25),
+        # Without a loss on velocity heads shake and jump where windows meet.
+        train_motion=MotionTrainConfig(velocity_weight=10.0, augment_audio=True),
         precision="f32",
     )

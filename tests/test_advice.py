@@ -13,7 +13,7 @@ import vasa_jax
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.cli import build_parser
 from vasa_jax.config import NAMES, Config, get_config
-from vasa_jax.config_text import apply_overrides, to_dict
+from vasa_jax.config.overrides import apply_overrides, to_dict
 from vasa_jax.data_pipeline.loading.sizes import check_size
 from vasa_jax.data_pipeline.prepare.options import PrepareOptions, check_options
 from vasa_jax.errors import UserError
@@ -142,9 +142,9 @@ def _build(config: Config) -> None:
 
 
 TRIGGERS = [
-    ("demo", ["face.compose=false"]),
+    ("demo", ["face.extensions.compositing=false"]),
     ("demo", ["diffusion.guidance_context=1"]),
-    ("vasa1", ["audio.augment=true"]),
+    ("vasa1", ["train_motion.augment_audio=true"]),
     ("vasa1", ["audio.dim=100"]),
     ("base256", ["audio.encoder=whisper", "audio.variant=tiny.en"]),
     ("debug", ["motion.attention_backend=cudnn"]),
@@ -176,19 +176,22 @@ def _advised(name, overrides):
 
 
 def test_losses_can_be_switched_off_as_their_errors_say():
+    from vasa_jax.extensions import face_patches, transfer_losses
     from vasa_jax.face import losses
 
-    tree = ast.parse(Path(losses.__file__).read_text())
-    found = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    calls = [call for call in found if getattr(call.func, "id", "") == "_need"]
+    trees = [
+        ast.parse(Path(m.__file__).read_text()) for m in (losses, transfer_losses, face_patches)
+    ]
+    found = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call))
+    calls = [call for call in found if getattr(call.func, "id", "") == "need"]
     tried = set()
     for call in calls:
         key = _text(call.args[1])
         leaf = _text(call.args[3]) if len(call.args) > 3 else ".weight"
-        for name in ("eyes", "mouth") if key == "…" else ("flow", "shares"):
+        for name in ("eyes", "mouth") if key == "…" else ("flow", "blend_masks"):
             full = name if key == "…" else key.replace("…", name)
             with pytest.raises(UserError) as caught:
-                losses._need(None, full, "something", leaf)
+                losses.need(None, full, "something", leaf)
             (override,) = re.findall(r"--set (\S+)", str(caught.value))
             assert _accepts(get_config("demo"), override), override
             tried.add(override)

@@ -13,7 +13,7 @@ from tests.assets import PORTRAIT, hum, write_float_wav, write_wav
 from vasa_jax import cli
 from vasa_jax.bundle import init_bundle, save_bundle
 from vasa_jax.config import get_config
-from vasa_jax.config_text import apply_overrides
+from vasa_jax.config.overrides import apply_overrides
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vasa_jax.config import NAMES, Config, from_dict, get_config
-from vasa_jax.config_text import to_dict
+from vasa_jax.config.overrides import to_dict
 from vasa_jax.errors import UserError
 
 
@@ -26,7 +26,7 @@ def test_named_configs_are_hashable_values_that_survive_json(name):
     [
         ("face.dyn_dim=32", lambda c: c.face.dyn_dim == 32),
         ("diffusion.eta=0.5", lambda c: c.diffusion.eta == 0.5),
-        ("face.freeze_pose=true", lambda c: c.face.freeze_pose is True),
+        ("train_face.freeze_pose=true", lambda c: c.train_face.freeze_pose is True),
         ("face.decoder_widths=8,4", lambda c: c.face.decoder_widths == (8, 4)),
         ("precision=bf16", lambda c: c.precision == "bf16"),
         (" motion.heads = 4 ", lambda c: c.motion.heads == 4),
@@ -44,7 +44,7 @@ def test_overrides_are_read_as_the_type_of_their_key(text, read):
         ("face.dyn_dim=many", "not a whole number"),
         ("face.dyn_dim=1.5", "not a whole number"),
         ("diffusion.eta=nan", "not a finite number"),
-        ("face.freeze_pose=maybe", "not true or false"),
+        ("train_face.freeze_pose=maybe", "not true or false"),
         ("face=3", "names a whole section"),
         ("precision.bits=3", "has no key"),
         ("face.dyn_dim", "not of the form"),
@@ -69,20 +69,20 @@ def test_a_bad_override_gets_one_line_that_says_why(text, words):
 def test_the_order_of_overrides_does_not_matter():
     """Half of them alone would be refused: only the whole has to fit together."""
     plain = [
-        "face.compose=false",
-        "face.compose_plate=false",
-        "face.compose_context=0",
-        "face.network_size=0",
+        "face.extensions.compositing=false",
+        "face.extensions.background=false",
+        "face.extensions.portrait_features=0",
+        "face.extensions.network_size=0",
         "audio.encoder=wav2vec2",
         "audio.variant=base",
         "audio.dim=768",
-        "audio.augment=false",
+        "train_motion.augment_audio=false",
     ]
     configs = [get_config("demo", order) for order in (plain, plain[::-1])]
     assert configs[0] == configs[1]
-    assert not configs[0].face.compose
+    assert not configs[0].face.extensions.compositing
     assert get_config("debug", ["motion.layers=1", "motion.layers=3"]).motion.layers == 3
-    with pytest.raises(UserError, match="compose"):
+    with pytest.raises(UserError, match=r"needs face\.extensions\.compositing"):
         get_config("demo", plain[:1])
 
 

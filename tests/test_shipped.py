@@ -11,8 +11,8 @@ import pytest
 from vasa_jax import bundle, bundle_places
 from vasa_jax.config import get_config
 from vasa_jax.evaluation.image_metrics import psnr
-from vasa_jax.face.label_code import SCALE, label_code
-from vasa_jax.face.model import FaceModel
+from vasa_jax.extensions.arkit_code import SCALE, label_code
+from vasa_jax.extensions.build import build_face_model
 from vasa_jax.inference.generate import load_portrait
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
@@ -44,7 +44,7 @@ def test_demo_loads_trained_weights_of_its_own_size(shipped):
 def drawn(shipped):
     """The example portrait, and how the model draws it in other motions."""
     config = shipped.config.face
-    model, params = FaceModel(config), {"params": shipped.params["face"]}
+    model, params = build_face_model(config), {"params": shipped.params["face"]}
     photo = load_portrait(PORTRAIT, Picture(), config.image_size, Reporter("quiet")).crop.image
     portrait = jnp.asarray(photo, jnp.float32)[None] / 255
     own = jax.jit(lambda x: model.apply(params, x, method="encode_motion"))(portrait)

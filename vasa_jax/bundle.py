@@ -20,14 +20,13 @@ from vasa_jax.audio import build_audio_encoder
 from vasa_jax.bundle_places import FILES, resolve_folder
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import DEFAULT_NAME, Config, from_dict, get_config
-from vasa_jax.config_text import apply_overrides, to_dict
+from vasa_jax.config.overrides import apply_overrides, to_dict
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.build import build_face_model, build_motion_model, init_motion_model
 from vasa_jax.face.model import FaceModel
 from vasa_jax.media.files import PendingFolder
 from vasa_jax.media.places import check_ours
 from vasa_jax.motion.dit import MotionTransformer
-from vasa_jax.motion.dit import build as build_motion
-from vasa_jax.motion.dit import init_params as init_motion
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
@@ -61,9 +60,9 @@ class Bundle(NamedTuple):
 def build_networks(config: Config, *, folded: bool = False) -> Networks:
     """The Linen modules of a config; `folded`: weight standardisation is in the parameters."""
     return Networks(
-        face=FaceModel(config.face, dtype=config.dtype, folded=folded),
+        face=build_face_model(config.face, config.dtype, folded),
         audio=build_audio_encoder(config.audio, config.dtype),
-        motion=build_motion(config),
+        motion=build_motion_model(config),
     )
 
 
@@ -75,7 +74,7 @@ def _init(config: Config, key: jax.Array) -> dict:
     return {
         "face": networks.face.init(keys[0], image, image)["params"],
         "audio": networks.audio.init(keys[1], wave)["params"],
-        "motion": init_motion(config, keys[2])["params"],
+        "motion": init_motion_model(config, keys[2])["params"],
     }
 
 

@@ -8,7 +8,7 @@ accord, and jaxtyping never checks them while JAX rebuilds them with tracers or 
 Axis letters: b batch, h w d space, c channels, t time (25 fps frames), n samples (16 kHz).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Int8, Key, UInt, UInt8
@@ -112,23 +112,11 @@ class Motion(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What stays: the canonical appearance volume V_app and the identity code z_id.
-
-    pose: the portrait's own, where a talking head is to stay. Under `face.compose` also the
-    portrait, and where in its posed volume every canonical voxel was read, (b, d, h, w, 3); under
-    `face.compose_context` what is seen in the portrait, (b, h, w, c). Under `face.compose_plate`
-    its plate (`face/plate.py`), and logits of the person's being in a cell of it, (b, i, j, 1).
-    Under `face.compose_mouth` the mouth's middle in the picture and, at rest, in the canonical cube
-    (`face/mouth.py`), (b, 2) each.
-    """
+    """What stays: the canonical appearance volume V_app and the identity code z_id."""
 
     volume: Volume
     identity: Float[Array, "b s s c"]
     pose: Pose | None = None
-    portrait: Image | None = None
-    places: Grid | None = None
-    context: Float[Array, "b h w k"] | None = None
-    plate: Image | None = None
-    person: Float[Array, "b i j 1"] | None = None
-    mouth_seen: Float[Array, "b 2"] | None = None
-    mouth: Float[Array, "b 2"] | None = None
+    """The portrait's own."""
+    extension: Any = None
+    """What an extension keeps of the portrait (`vasa_jax.extensions.face_model`)."""

@@ -27,11 +27,11 @@ from vasa_jax.benchmark.environment import environment
 from vasa_jax.benchmark.subject import BenchmarkModel, random_params
 from vasa_jax.bundle import build_networks
 from vasa_jax.config import get_config
+from vasa_jax.extensions.residual_prior import PARAMETER as PRIOR
 from vasa_jax.face.conv import Style, fold_weight_standardisation
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.sampling import identity_grid, sample_volume
 from vasa_jax.inference.programs import narrow
-from vasa_jax.motion.dit import PRIOR
 from vasa_jax.motion.guidance import stack_branches
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_window
 

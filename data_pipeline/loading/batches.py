@@ -9,8 +9,8 @@ import numpy as np
 
 from vasa_jax.data_pipeline.loading.pairs import POSE
 from vasa_jax.data_pipeline.loading.transfer_examples import PICTURES, TARGETS
-from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
-from vasa_jax.face.exact import from_swaps
+from vasa_jax.extensions.transfer_targets import Rendered, SwapBatch, from_swaps
+from vasa_jax.face.batch import FaceBatch
 from vasa_jax.typing import Pose
 
 KNOWN = {"points": (5, 2), "gaze": (2,), "arkit": (52,)}

@@ -25,8 +25,8 @@ from vasa_jax.data_pipeline.loading.stream import Stream
 from vasa_jax.data_pipeline.loading.transfer_examples import PICTURES
 from vasa_jax.data_pipeline.loading.transforms import KINDS, ExampleTransform
 from vasa_jax.errors import UserError, require_modules
-from vasa_jax.face.batch import FaceBatch, SwapBatch
-from vasa_jax.face.exact import from_swaps
+from vasa_jax.extensions.transfer_targets import SwapBatch, from_swaps
+from vasa_jax.face.batch import FaceBatch
 from vasa_jax.training.pose_step import PoseBatch, pose_struct
 from vasa_jax.typing import Pose
 

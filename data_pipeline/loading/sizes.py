@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vasa_jax.config import Config
-from vasa_jax.config_text import apply_overrides
+from vasa_jax.config.overrides import apply_overrides
 from vasa_jax.data_pipeline.prepare.options import SIZES
 from vasa_jax.errors import UserError
 

@@ -23,8 +23,8 @@ from vasa_jax.data_pipeline.loading.transfer_examples import (
 )
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.transfer_targets import from_swaps
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.face.exact import from_swaps
 
 LABELS = {"points": "points", "gaze": "gaze", "arkit": "arkit", "masks": "mask"}
 """Fields that a group may lack, and their names in a batch."""
@@ -56,14 +56,14 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
         size = config.train_face.batch if batch is None else batch
         super().__init__(folder, size, seed, 1, threads)
         # Flows are found by places, which not every group has.
-        self._flows = config.face_losses.exact.flow + config.face_losses.exact.shares > 0
+        self._flows = config.face_losses.transfer.flow + config.face_losses.transfer.blend_masks > 0
         if self._flows:
             self._groups = [group for group in self._groups if group.places is not None]
         if not self._groups:
             raise UserError(
                 f"{folder}: none of its groups tells which place of a head is seen "
-                "where; make them anew, or --set face_losses.exact.flow=0 --set "
-                "face_losses.exact.shares=0"
+                "where; make them anew, or --set face_losses.transfer.flow=0 --set "
+                "face_losses.transfer.blend_masks=0"
             )
         self._pixels, self._how = config.face.image_size, Augment() if augment is None else augment
         names = sorted({name for group in self._groups for name in group.identity})

@@ -57,7 +57,7 @@ def stages(steps: int, size: int) -> tuple[Stage, ...]:
         "exact.shares=0",
     )
     # The encoders need pixels to read a face from; the generator need not draw as many.
-    drawn = (f"face.network_size={size}",)
+    drawn = (f"face.extensions.network_size={size}",)
     without = (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0")
     return (
         Stage("swaps", 2 * size, steps, 4, 5e-4, POSE + LABELS + targets, drawn, own=0.0),

@@ -58,7 +58,7 @@ EVERYTHING = (
     "adversarial.scales=1",
     "adversarial.widths=32,64,128,256",
 )
-FROZEN = ("face.freeze_pose=true", "face.freeze_dyn=true")
+FROZEN = ("train_face.freeze_pose=true", "train_face.freeze_dyn=true")
 GENERATOR = (
     "appearance",
     "identity",

@@ -17,7 +17,7 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
     """
     from recipes.demo.data.blendshape_maps import blendshape_maps, mean_front
     from vasa_jax.config import get_config
-    from vasa_jax.face.compose import SURFACE_SIZE
+    from vasa_jax.extensions.compositing.decoder import PRIOR_SIZE
     from vasa_jax.media.files import write_whole
 
     plans = _plans(corpus, assets)
@@ -26,9 +26,9 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
         for part, found in _draw_groups(data / name, plan).items():
             files[part] += found
     if not (data / MAPS).exists():
-        maps = blendshape_maps(24, get_config(CONFIG, SETTINGS).face.dyn_maps)
+        maps = blendshape_maps(24, get_config(CONFIG, SETTINGS).face.extensions.blendshape_maps)
         content = io.BytesIO()
-        np.savez(content, displacements=maps, front=mean_front(24, SURFACE_SIZE))
+        np.savez(content, displacements=maps, front=mean_front(24, PRIOR_SIZE))
         write_whole(data / MAPS, "maps of z_dyn", content.getvalue())
     # train/ comes last: where it is, the corpus is whole.
     for part, found in files.items():

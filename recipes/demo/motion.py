@@ -53,7 +53,7 @@ def make_clips(data: Path, work: Path, plan: MotionPlan, tell: Callable[[str], N
     from recipes.demo.data.track_motion import write_motion
     from recipes.demo.data.tracks import make_tracks
     from vasa_jax.data_pipeline.synthetic.plan import Plan
-    from vasa_jax.face.label_code import label_read_in
+    from vasa_jax.extensions.arkit_code import label_read_in
 
     tracks, fresh = data / "tracks", data / "tracks.new"
     if not tracks.is_dir():

@@ -14,10 +14,10 @@ import numpy as np
 
 from vasa_jax.config import Config
 from vasa_jax.evaluation.image_metrics import psnr
+from vasa_jax.extensions.arkit_code import batch_motions
+from vasa_jax.extensions.build import build_face_model
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.forward import bind, decode_each
-from vasa_jax.face.label_code import batch_motions
-from vasa_jax.face.model import FaceModel
 from vasa_jax.typing import ARKIT, Float, Image, Motion
 
 LEAST_SPREAD = 0.02
@@ -94,7 +94,7 @@ def measure(
     """The figures of encoders (read) and generator (draw) on held-out swaps.
 
     params: of a trainer's state: "face", and heads. The generator is driven by exact codes where
-    `face_losses.exact.codes` is on. run_encode, run_transfers: `encode` and `transfers` of the
+    `train_face.arkit_code` is on. run_encode, run_transfers: `encode` and `transfers` of the
     config, where they are compiled already.
     """
     face, whole = params["face"], jax.tree.map(_join, *batches)
@@ -118,7 +118,7 @@ def measure(
 
 def encode(config: Config, face: Mapping[str, Any], image: Image) -> Motion:
     """Motion of images; without "dyn" in `face`, the head pose and a zero z_dyn."""
-    model = FaceModel(config.face, config.dtype)
+    model = build_face_model(config.face, config.dtype)
     if "dyn" in face:
         motion: Any = model.apply({"params": face}, image, method="encode_motion")
         return motion
@@ -128,7 +128,7 @@ def encode(config: Config, face: Mapping[str, Any], image: Image) -> Motion:
 
 def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict[str, Image]:
     """The four outputs of every example by name, as `generator_figures` takes them."""
-    run = bind(FaceModel(config.face, config.dtype), {"params": face})
+    run = bind(build_face_model(config.face, config.dtype), {"params": face})
     a, b = batch_motions(config, batch, run.encode_motion)
     mixed = {
         "itself": a,

@@ -49,7 +49,7 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
     from vasa_jax.data_pipeline.loading.pairs import Augment
     from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
-    from vasa_jax.face.label_code import fold_read_outs
+    from vasa_jax.extensions.arkit_code import fold_read_outs
     from vasa_jax.params import flatten, save_safetensors
     from vasa_jax.perception.loss_networks import loss_networks
     from vasa_jax.training.loop import train
@@ -104,8 +104,8 @@ def _known_maps(face: dict, file: Path) -> dict:
     """The maps of z_dyn and the front of the head, begun with the head model's."""
     import numpy as np
 
-    from vasa_jax.face.dyn_maps import from_displacements
-    from vasa_jax.face.label_code import SCALE
+    from vasa_jax.extensions.arkit_code import SCALE
+    from vasa_jax.extensions.blendshape_maps import from_displacements
 
     with np.load(file) as stored:
         known, front = stored["displacements"], stored["front"]

@@ -11,7 +11,7 @@ def test_parameters_do_not_depend_on_the_picture_size():
     from vasa_jax.bundle import abstract_params
 
     config = get_config("demo")
-    other = get_config("demo", ["face.image_size=512", "face.network_size=0"])
+    other = get_config("demo", ["face.image_size=512", "face.extensions.network_size=0"])
     assert abstract_params(config)["face"] == abstract_params(other)["face"]
 
 

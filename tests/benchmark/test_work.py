@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vasa_jax.benchmark.work import Work, count_jaxpr, count_work, work_by_kind
 from vasa_jax.config import get_config
+from vasa_jax.extensions.build import build_motion_model, init_motion_model
 from vasa_jax.face.sampling import sample_volume
-from vasa_jax.motion.dit import build, init_params
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_windows
 
 f32 = lambda *shape: jax.ShapeDtypeStruct(shape, jnp.float32)  # noqa: E731
@@ -99,8 +99,8 @@ def test_a_window_is_its_steps_times_one_evaluation():
     from vasa_jax.motion.sampler import initial_carry
 
     config = get_config("vasa1")
-    params = jax.eval_shape(lambda key: init_params(config, key), jax.random.key(0))
-    network, (plan, weights) = LinenNetwork(build(config)), make_plan(config.diffusion)
+    params = jax.eval_shape(lambda key: init_motion_model(config, key), jax.random.key(0))
+    network, (plan, weights) = LinenNetwork(build_motion_model(config)), make_plan(config.diffusion)
     inputs = jax.eval_shape(lambda: window_inputs(config, 1))
     carry = jax.eval_shape(lambda: initial_carry(1, 10, config.face.motion_dim, 768))
     keys = jax.random.split(jax.random.key(0), 1)

@@ -27,14 +27,14 @@ def test_torch_decoder_is_ours(name):
         if name == "debug"
         else [
             "face.image_size=64",
-            "face.network_size=0",
+            "face.extensions.network_size=0",
             "face.decoder_blocks=1",
             "face.warp_widths=32,16",
             "face.volume_depth=4",
-            "face.compose_context=0",
-            "face.compose_plate=false",
-            "face.compose=false",
-            "face.decoder_dyn=false",
+            "face.extensions.portrait_features=0",
+            "face.extensions.background=false",
+            "face.extensions.compositing=false",
+            "face.extensions.decoder_embed=false",
         ]
     )
     face = get_config(name, overrides).face

@@ -20,7 +20,7 @@ from vasa_jax.evaluation.answers import (
     summary,
     table,
 )
-from vasa_jax.face.label_code import label_code
+from vasa_jax.extensions.arkit_code import label_code
 from vasa_jax.perception.face_statistics import CHIN, FOREHEAD, INNER_LIPS, LOWER_LIP, UPPER_LIP
 from vasa_jax.typing import ARKIT, POSE_DIM
 

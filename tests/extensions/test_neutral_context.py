@@ -108,7 +108,7 @@ def test_sound_before_a_neutral_start_is_silence():
 
 
 def test_a_model_that_learnt_it_begins_with_the_portraits_head(debug_bundle, source):
-    config = get_config("debug", ["diffusion.rest_share=0.5"])
+    config = get_config("debug", ["motion.extensions.neutral_start=0.5"])
     pipeline = Pipeline(debug_bundle._replace(config=config))
     features = np.random.default_rng(4).standard_normal((30, 32)).astype(np.float32)
     free, begun = (

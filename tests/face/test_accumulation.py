@@ -7,19 +7,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.face.toy import NETWORKS, SIZE, Toy, variables
+from tests.face.toy import NETWORKS, SIZE, Toy, outputs_of, variables
 from vasa_jax.config import apply_overrides, get_config
-from vasa_jax.face import batch as face_batch
-from vasa_jax.face import forward, losses
-from vasa_jax.face.compose import Composed
-from vasa_jax.loss_config import (
+from vasa_jax.config.extensions import TransferLoss
+from vasa_jax.config.losses import (
     AdversarialLoss,
     ArkitLabelLoss,
-    ExactLoss,
     FaceLossConfig,
     GazeLabelLoss,
     PoseLabelLoss,
 )
+from vasa_jax.extensions.objective import objective_terms
+from vasa_jax.face import batch as face_batch
+from vasa_jax.face import forward
 from vasa_jax.means import add_up, counts_of, uniform, weighted
 
 B = 8
@@ -30,7 +30,14 @@ CONFIG = dataclasses.replace(
     pose=PoseLabelLoss(weight=1.0),
     gaze=GazeLabelLoss(weight=1.0),
     arkit=ArkitLabelLoss(weight=1.0),
-    exact=ExactLoss(weight=1.0, moved=1.0, drawn=1.0, choice=1.0, flow=1.0, shares=1.0),
+    transfer=TransferLoss(
+        weight=1.0,
+        motion_weighted=1.0,
+        decoded=1.0,
+        layer_assignment=1.0,
+        flow=1.0,
+        blend_masks=1.0,
+    ),
 )
 
 
@@ -71,31 +78,25 @@ LAYERS, SHARES = draws(SIZE, SIZE, 3, 3), draws(SIZE, SIZE, 3)
 
 def outputs(params, batch):
     """The toy's, with what read-outs and a composing decoder would say."""
-    out = forward.forward(CONFIG, forward.bind(Toy(), {"params": params}), batch)
+    out = outputs_of(CONFIG, forward.bind(Toy(), {"params": params}), batch)
 
-    def part(made):
-        one = made.picture
-        strength = one.mean((1, 2))[:, :1, None, None]
-        return Composed(
-            one,
-            made.drawn,
-            layers=one[..., None, :] + 0.1 * LAYERS,
-            shares=SHARES * strength,
+    def composited(made):
+        strength = made.image.mean((1, 2))[:, :1, None, None]
+        parts = made.parts._replace(
+            layers=made.image[..., None, :] + 0.1 * LAYERS,
+            blend_logits=SHARES * strength,
             flow=SHARES[..., :2] * strength,
         )
+        return made._replace(parts=parts)
 
     source, driver = out.source_motion.dyn, out.driver_motion.dyn
-    return out._replace(
-        parts=tuple(part(made) for made in out.parts),
-        source_gaze=source[:, :2],
-        driver_gaze=driver[:, :2],
-        source_arkit=source @ READ,
-        driver_arkit=driver @ READ,
-    )
+    readings = {"gaze": (source[:, :2], driver[:, :2]), "arkit": (source @ READ, driver @ READ)}
+    out = out._replace(decoded={name: composited(made) for name, made in out.decoded.items()})
+    return out, readings
 
 
 def terms(params, batch):
-    return losses.face_terms(CONFIG, batch, outputs(params, batch), NETWORKS)
+    return objective_terms(CONFIG, batch, *outputs(params, batch), NETWORKS)
 
 
 def parts(count):
@@ -125,7 +126,7 @@ def counts():
     """Those of the whole batch, known from the data alone: nothing is drawn."""
     silent = jax.eval_shape(outputs, variables(Toy())["params"], BATCH)
     silent = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), silent)
-    return counts_of(losses.face_terms(CONFIG, BATCH, silent, NETWORKS))
+    return counts_of(objective_terms(CONFIG, BATCH, *silent, NETWORKS))
 
 
 @pytest.mark.parametrize("count", [2, 4])

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
+from vasa_jax.config.losses import PerceptualLoss
 from vasa_jax.face import image_losses as il
-from vasa_jax.loss_config import PerceptualLoss
 from vasa_jax.perception.vgg import VGG
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from vasa_jax.config.losses import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
 from vasa_jax.face import latent_losses as ll
-from vasa_jax.loss_config import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
 from vasa_jax.typing import Pose
 
 RNG = np.random.default_rng(0)

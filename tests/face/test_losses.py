@@ -14,19 +14,20 @@ from tests.face.toy import (
     SIZE,
     B,
     Toy,
+    face_loss,
     moved,
     only,
+    outputs_of,
     value_and_grad,
     variables,
 )
 from vasa_jax.config import get_config
+from vasa_jax.config.losses import FaceLossConfig
 from vasa_jax.errors import UserError
 from vasa_jax.face import batch as face_batch
 from vasa_jax.face import forward, losses
-from vasa_jax.face.compose import Composed
 from vasa_jax.face.discriminator import Discriminator
-from vasa_jax.face.model import FaceModel
-from vasa_jax.loss_config import FaceLossConfig
+from vasa_jax.face.model import Decoded, FaceModel
 from vasa_jax.typing import Motion, Pose, Source
 
 
@@ -74,7 +75,7 @@ def test_total_is_the_weighted_sum_and_everything_is_named():
         ("contrast", {"dyn_head", "pose_head", "appearance", "paint"}),
         ("consistency", {"dyn_head", "pose_head", "appearance", "paint"}),
         ("pose", {"pose_head"}),
-        ("exact", {"dyn_head", "pose_head", "appearance", "paint"}),
+        ("transfer", {"dyn_head", "pose_head", "appearance", "paint"}),
     ],
 )
 def test_each_loss_moves_its_parts(name, parts):
@@ -83,8 +84,8 @@ def test_each_loss_moves_its_parts(name, parts):
 
 
 def test_zero_weights_draw_nothing_extra():
-    out = forward.forward(only(pixel=1.0), forward.bind(Toy(), variables(Toy())), BATCH)
-    assert out.itself is out.cross is out.consist_a is out.dyn_cross is None
+    out = outputs_of(only(pixel=1.0), forward.bind(Toy(), variables(Toy())), BATCH)
+    assert out.reconstructed is out.cross_driven is out.consistency_a is out.dyn_cross is None
 
 
 def test_consistency_vanishes_only_for_factored_models():
@@ -104,13 +105,14 @@ def test_consistency_vanishes_only_for_factored_models():
 def test_decoding_in_a_loop_changes_no_loss_and_no_gradient():
     config = dataclasses.replace(CONFIG, self_drive=FaceLossConfig().self_drive)
     config = dataclasses.replace(
-        config, exact=dataclasses.replace(config.exact, weight=1.0, perceptual=0.0, drawn=1.0)
+        config,
+        transfer=dataclasses.replace(config.transfer, weight=1.0, perceptual=0.0, decoded=1.0),
     )
     toy, params = Toy(entangled=True), variables(Toy(entangled=True))["params"]
 
     def loss(params, scan):
-        out = forward.forward(config, forward.bind(toy, {"params": params}), BATCH, scan=scan)
-        return losses.face_loss(config, BATCH, out, NETWORKS)
+        out = outputs_of(config, forward.bind(toy, {"params": params}), BATCH, scan=scan)
+        return face_loss(config, BATCH, out, NETWORKS)
 
     run = jax.jit(jax.value_and_grad(loss, has_aux=True), static_argnums=1)
     (one, terms), grads = run(params, False)
@@ -128,13 +130,13 @@ def test_known_motion_takes_the_encoders_place():
     face = forward.bind(toy, variables(toy))
     known = tuple(face.encode_motion(x) for x in (BATCH.driver, BATCH.source))
     blind = face._replace(encode_motion=None)
-    out = forward.forward(only(pixel=1.0), blind, BATCH, known)
+    out = outputs_of(only(pixel=1.0), blind, BATCH, known)
     want = face.decode(face.encode_source(BATCH.source, known[0]), known[1])
-    np.testing.assert_allclose(out.same, want, rtol=1e-6)
+    np.testing.assert_allclose(out.driven, want, rtol=1e-6)
 
 
 def test_same_person_makes_no_cross_pair():
-    assert forward.strangers(jnp.asarray([0, 2, 0, 1])).tolist() == [0, 1, 0, 1]
+    assert forward.different_identity_mask(jnp.asarray([0, 2, 0, 1])).tolist() == [0, 1, 0, 1]
     batch = BATCH._replace(identity=jnp.zeros(B, jnp.int32))
     (total, _), grads = value_and_grad(only(contrast=1.0, cross_identity=1.0), batch)
     assert float(total) == 0
@@ -149,14 +151,14 @@ def test_cross_pairs_carry_the_right_motion():
         ),
         encode_source=lambda x, m: Source(x[:, None], x[:, :1, :1]),
         # The drawn image shows its motion in the first pixel, its person in the second.
-        decode_parts=lambda s, m: Composed(*2 * (s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn),)),
+        decode_parts=lambda s, m: Decoded(s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn)),
     )
     batch = BATCH._replace(driver_view=None, source_view=None)
-    out = forward.forward(CONFIG, face, batch)
+    out = outputs_of(CONFIG, face, batch)
     z = batch.driver[:, 0, 0, :1]
     np.testing.assert_array_equal(out.dyn_same, z)
     np.testing.assert_array_equal(forward.partner(out.dyn_cross, back=True), z)
-    np.testing.assert_array_equal(out.cross[:, 1, 1], batch.source[:, 1, 1])
+    np.testing.assert_array_equal(out.cross_driven[:, 1, 1], batch.source[:, 1, 1])
 
 
 def test_late_losses_start_late():
@@ -170,14 +172,14 @@ def test_background_is_not_drawn():
     mask = jnp.zeros((B, SIZE, SIZE, 1)).at[:, 8:24, 8:24].set(1.0)
     batch = BATCH._replace(driver_mask=mask, source_mask=mask)
     config = only(pixel=1.0, perceptual=1.0, face_features=1.0, eyes=1.0, mouth=1.0)
-    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), batch)
+    out = outputs_of(config, forward.bind(Toy(), variables(Toy())), batch)
 
     def loss(same, masked):
         new = dataclasses.replace(config, masked=masked)
-        return losses.face_loss(new, batch, out._replace(same=same), NETWORKS)[0]
+        return face_loss(new, batch, out._replace(driven=same), NETWORKS)[0]
 
     grad = jax.jit(jax.grad(loss), static_argnums=1)
-    inside, everywhere = grad(out.same, True), grad(out.same, False)
+    inside, everywhere = grad(out.driven, True), grad(out.driven, False)
     assert jnp.abs(inside * (1 - mask)).max() == 0
     assert jnp.abs(inside * mask).max() > 0
     assert jnp.abs(everywhere * (1 - mask)).max() > 0
@@ -186,7 +188,7 @@ def test_background_is_not_drawn():
 def test_adversarial_terms_reach_the_drawn_image():
     model = Discriminator(1, (4, 4))
     spectral = jax.jit(model.init)(jax.random.key(0), BATCH.driver)
-    networks = NETWORKS._replace(judge=lambda x: model.apply(spectral, x))
+    networks = NETWORKS._replace(discriminator=lambda x: model.apply(spectral, x))
     off = only(pixel=1.0)
     config = dataclasses.replace(
         off,
@@ -200,17 +202,17 @@ def test_adversarial_terms_reach_the_drawn_image():
     assert "paint" in moved(grads)
     (early, m), _ = value_and_grad(config, networks=networks, step=9)
     assert float(early) == pytest.approx(float(m["loss/pixel"]), rel=1e-6)
-    real, fake = losses.judged_pair(config, BATCH, BATCH.source)
+    real, fake = losses.discriminator_inputs(config, BATCH, BATCH.source)
     assert jnp.abs(real * (1 - BATCH.driver_mask)).max() == 0
     assert jnp.abs(fake * (1 - BATCH.driver_mask)).max() == 0
 
 
 def test_what_is_missing_is_named():
-    out = forward.forward(CONFIG, forward.bind(Toy(), variables(Toy())), BATCH)
+    out = outputs_of(CONFIG, forward.bind(Toy(), variables(Toy())), BATCH)
 
     def fail(match, batch=BATCH, networks=NETWORKS, config=CONFIG):
         with pytest.raises(UserError, match=match):
-            losses.face_loss(config, batch, out, networks)
+            face_loss(config, batch, out, networks)
 
     fail("perceptual.weight=0", networks=forward.FaceNetworks())
     fail("driver_points", BATCH._replace(driver_points=None))
@@ -219,7 +221,6 @@ def test_what_is_missing_is_named():
         "a discriminator",
         config=dataclasses.replace(only(), adversarial=FaceLossConfig().adversarial),
     )
-    fail("gaze head", config=only(gaze=1.0))
 
 
 def test_pictures_and_faces_have_a_network_each():
@@ -231,12 +232,12 @@ def test_pictures_and_faces_have_a_network_each():
         return (images[:, ::2], images[:, :, ::4] * 3.0)
 
     config = only(perceptual=1.0, face_features=1.0)
-    out = forward.forward(config, forward.bind(Toy(), variables(Toy())), BATCH)
+    out = outputs_of(config, forward.bind(Toy(), variables(Toy())), BATCH)
     both = NETWORKS._replace(face=face)
-    _, metrics = losses.face_loss(config, BATCH, out, both)
-    _, plain = losses.face_loss(config, BATCH, out, NETWORKS)
+    _, metrics = face_loss(config, BATCH, out, both)
+    _, plain = face_loss(config, BATCH, out, NETWORKS)
     assert seen == 2 * [((B, SIZE, SIZE, 3), (B, 5, 2))]
-    same, driver = (x * BATCH.driver_mask for x in (out.same, BATCH.driver))
+    same, driver = (x * BATCH.driver_mask for x in (out.driven, BATCH.driver))
     want = np.mean(
         [
             jnp.abs(a - b).mean()
@@ -249,7 +250,7 @@ def test_pictures_and_faces_have_a_network_each():
     assert abs(float(plain["loss/face_features"]) - want) > 1e-4
     np.testing.assert_allclose(metrics["loss/perceptual"], plain["loss/perceptual"], rtol=1e-6)
     # Without an identity network too, where no identity loss asks for one.
-    losses.face_loss(config, BATCH, out, both._replace(identity=None))
+    face_loss(config, BATCH, out, both._replace(identity=None))
 
 
 def test_a_bare_batch_is_enough_for_reconstruction():
@@ -273,15 +274,15 @@ def test_random_batch_has_the_shapes_of_the_fake_one():
 def test_the_real_model_fits_at_full_size():
     """Shapes only: FaceModel, all losses and the discriminator at 512 px."""
     config = get_config("vasa1")
-    model, judge = FaceModel(config.face), Discriminator()
+    model, discriminator = FaceModel(config.face), Discriminator()
     fake = face_batch.fake(config, 2)
     params = jax.eval_shape(model.init, jax.random.key(0), fake.source, fake.driver)
-    spectral = jax.eval_shape(judge.init, jax.random.key(0), fake.source)
+    spectral = jax.eval_shape(discriminator.init, jax.random.key(0), fake.source)
 
     def loss(params, spectral, batch):
-        out = forward.forward(config.face_losses, forward.bind(model, params), batch)
-        networks = NETWORKS._replace(judge=lambda x: judge.apply(spectral, x))
-        return losses.face_loss(config.face_losses, batch, out, networks, jnp.zeros((), int))
+        out = outputs_of(config.face_losses, forward.bind(model, params), batch)
+        networks = NETWORKS._replace(discriminator=lambda x: discriminator.apply(spectral, x))
+        return face_loss(config.face_losses, batch, out, networks, jnp.zeros((), int))
 
     total, metrics = jax.eval_shape(loss, params, spectral, fake)
     assert total.shape == ()

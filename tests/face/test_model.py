@@ -8,16 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vasa_jax.config import FaceConfig, get_config
+from vasa_jax.config import FaceExtensions, get_config
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.build import build_face_model, parameter_table
 from vasa_jax.face.conv import fold_weight_standardisation
-from vasa_jax.face.model import FaceModel, parameter_table
 from vasa_jax.face.pose import mirror_pose, motion_to_vector, vector_to_motion
-from vasa_jax.face.warp import INITIAL_DELTA, WarpGenerator
+from vasa_jax.face.warp import INITIAL_DELTA
 from vasa_jax.typing import Motion, Pose
 
 CONFIG = get_config("debug").face
-MODEL = FaceModel(CONFIG)
+MODEL = build_face_model(CONFIG)
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 """Compiling takes nearly all of the time here: no optimisation makes it three times shorter."""
 
@@ -128,22 +128,6 @@ def test_warps_start_near_the_identity_but_not_on_it(params):
     assert float(jnp.abs(first - second).max()) > 1e-3
 
 
-def test_coarse_fields_are_enlarged_as_torch_does(params):
-    torch = pytest.importorskip("torch")
-    few = CONFIG.volume_size // 2
-    codes = jax.random.normal(
-        jax.random.key(0), (2, 1, CONFIG.embed_size, CONFIG.embed_size, CONFIG.embed_channels)
-    )
-    weights = {"params": params["params"]["warp_driver"]}
-    small = dataclasses.replace(CONFIG, image_size=CONFIG.image_size // 2)
-    coarse = dataclasses.replace(CONFIG, warp_size=few)
-    field, found = (WarpGenerator(c).apply(weights, *codes) for c in (small, coarse))
-    want = torch.nn.functional.interpolate(
-        torch.from_numpy(np.array(field[0])).permute(0, 3, 1, 2), scale_factor=2, mode="bilinear"
-    ).permute(0, 2, 3, 1)
-    np.testing.assert_allclose(found[0], want, atol=1e-6)
-
-
 def test_the_picture_answers_to_each_part_of_the_motion_at_the_start(params):
     source, motion = ENCODE_SOURCE(params, images(0)), ENCODE_MOTION(params, images(1))
     vector = motion_to_vector(motion)
@@ -191,10 +175,13 @@ def test_a_mirrored_reading_of_the_pose_belongs_to_both_pictures(params):
     image = images(5)
     plain, twice = (
         [
-            FaceModel(config).apply(awake(params), seen, method="encode_pose")
+            build_face_model(config).apply(awake(params), seen, method="encode_pose")
             for seen in (image, image[:, :, ::-1])
         ]
-        for config in (CONFIG, dataclasses.replace(CONFIG, pose_mirrored=True))
+        for config in (
+            CONFIG,
+            dataclasses.replace(CONFIG, extensions=FaceExtensions(pose_flip_average=True)),
+        )
     )
     back = [mirror_pose(pose) for pose in (plain[1], twice[1])]
     assert np.abs(plain[0].rotation - back[0].rotation).max() > 1e-3
@@ -206,7 +193,7 @@ def test_a_mirrored_reading_of_the_pose_belongs_to_both_pictures(params):
 
 def test_folded_parameters_give_the_same_picture(params):
     folded = fold_weight_standardisation(params)
-    out = run("__call__", FaceModel(CONFIG, folded=True))(folded, images(0), images(1))
+    out = run("__call__", build_face_model(CONFIG, folded=True))(folded, images(0), images(1))
     np.testing.assert_allclose(out, CALL(params, images(0), images(1)), atol=1e-5)
     changed = [
         jax.tree_util.keystr(path)
@@ -231,14 +218,14 @@ def test_folded_parameters_give_the_same_picture(params):
 
 def test_bfloat16_is_close_to_float32(params):
     exact = CALL(params, images(0), images(1))
-    low = run("__call__", FaceModel(CONFIG, jnp.bfloat16))(params, images(0), images(1))
+    low = run("__call__", build_face_model(CONFIG, jnp.bfloat16))(params, images(0), images(1))
     assert low.dtype == jnp.float32
     assert float(jnp.abs(low - exact).mean()) < 0.02
     assert float(jnp.abs(low - exact).mean()) < 0.2 * float(exact.std())
 
 
 def test_bfloat16_keeps_float32_parameters_and_gradients():
-    model = FaceModel(CONFIG, jnp.bfloat16)
+    model = build_face_model(CONFIG, jnp.bfloat16)
     shapes = jax.eval_shape(model.init, jax.random.key(0), images(0), images(1))
     assert {x.dtype for x in jax.tree.leaves(shapes)} == {jnp.dtype("float32")}
 
@@ -284,7 +271,7 @@ def test_parameter_budget_of_the_smaller_sizes(name, low, high):
 
 def abstract(name, dtype=jnp.float32):
     face = get_config(name).face
-    model = FaceModel(face, dtype)
+    model = build_face_model(face, dtype)
     image = jax.ShapeDtypeStruct((2, face.image_size, face.image_size, 3), jnp.float32)
     params = jax.eval_shape(model.init, jax.random.key(0), image, image)
 
@@ -334,20 +321,24 @@ def test_arithmetic_of_one_frame_stays_in_budget(name, budget):
         ({"canonical_widths": (8, 16)}, "canonical_widths"),
         ({"volume_depth": 6}, "volume_depth"),
         ({"warp_widths": (8,)}, "volume_size"),
-        ({"warp_size": 5}, "warp_size"),
         ({"volume_depth": 64}, "volume_depth"),
-        ({"network_size": 32}, "compose"),
-        ({"network_size": 40, "compose": True}, "network_size=40"),
-        ({"image_size": 68, "network_size": 32, "compose": True}, "multiple of 8"),
+        ({"extensions": FaceExtensions(warp_size=5)}, "warp_size"),
+        (
+            {"extensions": FaceExtensions(compositing=True, network_size=40)},
+            "network_size=40",
+        ),
+        (
+            {
+                "image_size": 68,
+                "extensions": FaceExtensions(compositing=True, network_size=32),
+            },
+            "multiple of 8",
+        ),
     ],
 )
 def test_impossible_sizes_are_refused_in_one_line(change, words):
     with pytest.raises(UserError, match=words):
         dataclasses.replace(CONFIG, **change)
-
-
-def test_the_default_config_is_the_paper():
-    assert get_config("vasa1").face == FaceConfig()
 
 
 def test_pose_is_a_plain_pytree():

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import apply_overrides, get_config
+from vasa_jax.config.losses import FaceLossConfig
+from vasa_jax.extensions.compositing.blend import CompositeOutput
+from vasa_jax.extensions.objective import objective_terms, run_face_model
 from vasa_jax.face import batch as face_batch
-from vasa_jax.face import forward, losses
-from vasa_jax.face.compose import Composed
-from vasa_jax.loss_config import FaceLossConfig
+from vasa_jax.face import forward
+from vasa_jax.face.model import Decoded
+from vasa_jax.means import add_up
 from vasa_jax.perception.align import Alignment
 from vasa_jax.perception.identity import IdentityNetwork
 from vasa_jax.typing import Motion, Pose, Source
@@ -27,7 +30,6 @@ IDENTITY = IdentityNetwork(
 NETWORKS = forward.FaceNetworks(
     vgg=lambda x: tuple(nn.avg_pool(x, (n, n), (n, n)) for n in (1, 2, 4, 8, 16)),
     identity=IDENTITY,
-    judge=None,
 )
 CONFIG = dataclasses.replace(
     FaceLossConfig(),
@@ -81,7 +83,7 @@ class Toy(nn.Module):
 
     def decode_parts(self, source, motion):
         picture = self.decode(source, motion)
-        return Composed(picture, 1 - nn.avg_pool(picture, (2, 2), (2, 2)))
+        return Decoded(picture, CompositeOutput(1 - nn.avg_pool(picture, (2, 2), (2, 2))))
 
     def __call__(self, image):
         motion = self.encode_motion(image)
@@ -92,13 +94,26 @@ def variables(toy):
     return toy.init(jax.random.key(0), BATCH.source)
 
 
+def outputs_of(config, face, batch, motions=None, scan=False):
+    if motions is None:
+        motions = tuple(face.encode_motion(view) for view in batch.views)
+    return run_face_model(config, face, batch, motions, scan)
+
+
+def face_loss(config, batch, outputs, networks, step=None, readings=None):
+    """The total and each loss by name."""
+    terms = objective_terms(config, batch, outputs, readings or {}, networks, step)
+    total, values = add_up(terms)
+    return total, {f"loss/{name}": value for name, value in values.items()} | {"loss/total": total}
+
+
 def value_and_grad(config, batch=BATCH, toy=None, networks=NETWORKS, step=None):
     toy = toy or Toy(entangled=True)
 
     def loss(params):
         face = forward.bind(toy, {"params": params})
-        out = forward.forward(config, face, batch)
-        return losses.face_loss(config, batch, out, networks, step)
+        out = outputs_of(config, face, batch)
+        return face_loss(config, batch, out, networks, step)
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))(variables(toy)["params"])
 

@@ -27,7 +27,7 @@ def waveform():
 @pytest.fixture(scope="module")
 def resting(debug_bundle):
     """As if trained on clips that begin with a portrait at rest."""
-    config = get_config("debug", ["diffusion.rest_share=0.5"])
+    config = get_config("debug", ["motion.extensions.neutral_start=0.5"])
     return Pipeline(debug_bundle._replace(config=config))
 
 

@@ -11,16 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from vasa_jax.config import get_config
+from vasa_jax.extensions.build import init_motion_model
+from vasa_jax.means import add_up
 from vasa_jax.motion.conditions import CONDITION_NAMES, null_conditions
-from vasa_jax.motion.dit import init_params
+from vasa_jax.motion.diffusion import Schedule, q_sample, x0_terms
 
 
 @functools.cache
 def debug_params(config, seed=0):
     """Random parameters of usual size, no bias zero; drawn by numpy, since compiling the 60 random
-    draws of `init_params` takes longer than any test."""
+    draws of `init_motion_model` takes longer than any test."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(partial(init_params, config), jax.random.key(0))
+    shapes = jax.eval_shape(partial(init_motion_model, config), jax.random.key(0))
 
     def draw(path, leaf):
         kind = path[-1].key
@@ -79,3 +81,14 @@ def noisy(config, batch=2, seed=3):
 
 def leaf_names(tree):
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def training_loss(denoise, config, key, x0, valid):
+    """E || x0 - H(x_t, t, C) ||^2 with t uniform over all steps (VASA-1, 3.2), for a network that
+    is called as `denoise(x_t, t)`."""
+    key_t, key_noise = jax.random.split(key)
+    t = jax.random.randint(key_t, (x0.shape[0],), 0, config.diffusion.timesteps)
+    noise = jax.random.normal(key_noise, x0.shape, jnp.float32)
+    schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
+    x_t = q_sample(schedule, x0, t, noise)
+    return add_up(x0_terms(denoise(x_t, t), x0, valid, config.train_motion))[0]

@@ -6,13 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from motion_toys import debug_config, debug_params, random_conditions
+from motion_toys import debug_config, debug_params, random_conditions, training_loss
 
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.build import build_motion_model
 from vasa_jax.motion.conditions import CONDITION_NAMES, drop_conditions, null_conditions, without
 from vasa_jax.motion.continuity import boundary_jump_ratio
-from vasa_jax.motion.diffusion import training_loss
-from vasa_jax.motion.dit import build
 from vasa_jax.motion.stats import fit_stats
 
 
@@ -20,7 +19,7 @@ def test_drop_rates_and_tail():
     config, batch = debug_config(), 8000
     conditions = random_conditions(config, batch)
     dropped = jax.jit(drop_conditions, static_argnums=2)(
-        jax.random.key(0), conditions, config.diffusion
+        jax.random.key(0), conditions, config.train_motion
     )
     for name in CONDITION_NAMES:
         rate = 1 - float(getattr(dropped, f"has_{name}").mean())
@@ -35,15 +34,17 @@ def test_drop_rates_and_tail():
 
 def test_drops_are_independent_and_never_bring_back():
     config = debug_config()
-    dropped = drop_conditions(jax.random.key(1), random_conditions(config, 8000), config.diffusion)
+    dropped = drop_conditions(
+        jax.random.key(1), random_conditions(config, 8000), config.train_motion
+    )
     flags = np.stack([getattr(dropped, f"has_{name}") for name in CONDITION_NAMES])
     correlation = np.corrcoef(flags) - np.eye(len(flags))
     assert np.abs(correlation).max() < 0.05
-    absent = drop_conditions(jax.random.key(1), null_conditions(config, 64), config.diffusion)
+    absent = drop_conditions(jax.random.key(1), null_conditions(config, 64), config.train_motion)
     assert not any(bool(getattr(absent, f"has_{n}").any()) for n in CONDITION_NAMES)
     assert not absent.audio_valid.any()
     keep = dataclasses.replace(
-        config.diffusion, drop_condition=0.0, drop_context=0.0, drop_tail=0.0
+        config.train_motion, drop_condition=0.0, drop_context=0.0, drop_tail=0.0
     )
     full = random_conditions(config, 64)
     kept = drop_conditions(jax.random.key(1), full, keep)
@@ -62,7 +63,7 @@ def test_without_clears_one_flag():
 def test_frames_after_the_end_do_not_reach_the_loss():
     """Neither what pads the motion nor what pads the audio changes the loss or its gradient."""
     config = debug_config()
-    params, model = debug_params(config), build(config)
+    params, model = debug_params(config), build_motion_model(config)
     valid = jnp.broadcast_to(jnp.arange(20) < 12, (3, 20))
     conditions = random_conditions(config, 3)._replace(audio_valid=valid)
     x0 = jax.random.normal(jax.random.key(0), (3, 20, config.face.motion_dim))
@@ -73,7 +74,7 @@ def test_frames_after_the_end_do_not_reach_the_loss():
         def denoise(x_t, t):
             return model.apply(p, x_t, t, conditions._replace(audio=audio), valid)
 
-        return training_loss(denoise, config.diffusion, jax.random.key(1), x0, valid)[0]
+        return training_loss(denoise, config, jax.random.key(1), x0, valid)
 
     base = loss(params, x0, conditions.audio)
     padded = loss(params, x0.at[:, 12:].set(50.0), conditions.audio.at[:, 12:].set(-50.0))

@@ -9,9 +9,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DPMSolverMultistepScheduler
 
-from vasa_jax.config import DiffusionConfig, get_config
-from vasa_jax.config_text import apply_overrides
+from vasa_jax.config import MotionTrainConfig, get_config
+from vasa_jax.config.overrides import apply_overrides
 from vasa_jax.errors import UserError
+from vasa_jax.means import add_up
 from vasa_jax.motion.diffusion import (
     DDIM,
     DPMSolver2M,
@@ -20,8 +21,7 @@ from vasa_jax.motion.diffusion import (
     q_sample,
     spaced_timesteps,
     step,
-    training_loss,
-    x0_loss,
+    x0_terms,
 )
 
 SHAPE = (2, 6, 4)
@@ -185,13 +185,19 @@ def test_make_sampler_reads_the_config():
     other = dataclasses.replace(config, sampler="dpmpp2m", spacing="leading")
     assert make_sampler(other) == DPMSolver2M(spacing="leading")
     assert make_sampler(dataclasses.replace(config, eta=0.5)) == DDIM(eta=0.5)
-    for text in ("sampler=euler", "spacing=even", "schedule=sigmoid", "eta=2", "drop_tail=1.5"):
+    for text in ("sampler=euler", "spacing=even", "schedule=sigmoid", "eta=2"):
         with pytest.raises(UserError, match=text.split("=")[0]):
             apply_overrides(get_config("debug"), [f"diffusion.{text}"])
+    with pytest.raises(UserError, match="drop_tail"):
+        get_config("debug", ["train_motion.drop_tail=1.5"])
+
+
+def x0_loss(*arguments):
+    return add_up(x0_terms(*arguments))
 
 
 def test_loss_parts_against_torch():
-    config = DiffusionConfig(velocity_weight=0.5, smoothness_weight=0.1)
+    config = MotionTrainConfig(velocity_weight=0.5, smoothness_weight=0.1)
     prediction, target = start(1), start(2)
     loss, parts = x0_loss(*on_device(prediction, target, np.ones((2, 6), bool)), config)
     p, y = torch.from_numpy(prediction), torch.from_numpy(target)
@@ -206,13 +212,15 @@ def test_loss_parts_against_torch():
         assert float(parts[name]) == pytest.approx(float(value), rel=1e-5)
     total = expected["x0"] + 0.5 * expected["velocity"] + 0.1 * expected["smoothness"]
     assert float(loss) == pytest.approx(float(total), rel=1e-5)
-    plain, parts = x0_loss(*on_device(prediction, target, np.ones((2, 6), bool)), DiffusionConfig())
+    plain, parts = x0_loss(
+        *on_device(prediction, target, np.ones((2, 6), bool)), MotionTrainConfig()
+    )
     assert set(parts) == {"x0"}
     assert float(plain) == pytest.approx(float(expected["x0"]), rel=1e-5)
 
 
 def test_loss_of_a_short_clip_is_the_loss_of_its_frames():
-    config = DiffusionConfig(velocity_weight=0.5, smoothness_weight=0.1)
+    config = MotionTrainConfig(velocity_weight=0.5, smoothness_weight=0.1)
     prediction, target = start(1), start(2)
     valid = np.broadcast_to(np.arange(6) < 4, (2, 6))
     masked, _ = x0_loss(*on_device(prediction, target, valid), config)
@@ -223,7 +231,7 @@ def test_loss_of_a_short_clip_is_the_loss_of_its_frames():
 
 
 def test_differences_count_across_the_start_where_the_network_was_told_of_it():
-    config = DiffusionConfig(velocity_weight=0.5, smoothness_weight=0.1)
+    config = MotionTrainConfig(velocity_weight=0.5, smoothness_weight=0.1)
     prediction, target, before = start(1), start(2), start(3)[:, :3]
     told, valid = np.array([True, False]), np.ones((2, 6), bool)
     _, parts = x0_loss(*on_device(prediction, target, valid), config, *on_device(before, told))
@@ -239,19 +247,3 @@ def test_differences_count_across_the_start_where_the_network_was_told_of_it():
     other[1] = 1e6
     _, same = x0_loss(*on_device(prediction, target, valid), config, *on_device(other, told))
     assert float(same["velocity"]) == float(parts["velocity"])
-
-
-def test_training_loss_draws_every_step_and_the_noise_it_says():
-    config = DiffusionConfig(timesteps=8, steps=4)
-    x0 = np.zeros((4000, 1, 2), np.float32)
-    seen = {}
-
-    def denoise(x_t, t):
-        seen.update(x_t=np.asarray(x_t), t=np.asarray(t))
-        return x_t
-
-    training_loss(denoise, config, jax.random.key(0), jnp.asarray(x0), jnp.ones((4000, 1), bool))
-    assert np.bincount(seen["t"], minlength=8).min() > 400
-    sigma = np.sqrt(1 - Schedule("cosine", 8).alphas_bar)
-    for t in range(8):
-        assert seen["x_t"][seen["t"] == t].std() == pytest.approx(sigma[t], rel=0.1)

@@ -19,11 +19,12 @@ from motion_toys import (
     random_conditions,
 )
 
-from vasa_jax.config import get_config
-from vasa_jax.config_text import apply_overrides
+from vasa_jax.config import MotionExtensions, get_config
+from vasa_jax.config.overrides import apply_overrides
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.build import build_motion_model, init_motion_model
 from vasa_jax.motion.conditions import CONDITION_NAMES
-from vasa_jax.motion.dit import build, init_params, timestep_embedding
+from vasa_jax.motion.dit import timestep_embedding
 
 KEYS = {
     "plain": {},
@@ -35,7 +36,7 @@ KEYS = {
 
 def table(name, *overrides):
     config = apply_overrides(get_config(name), overrides)
-    params = jax.eval_shape(partial(init_params, config), jax.random.key(0))["params"]
+    params = jax.eval_shape(partial(init_motion_model, config), jax.random.key(0))["params"]
     sizes = {}
     for path, leaf in leaf_names(params).items():
         part = path.split("'")[1].split("_")[0]
@@ -73,8 +74,8 @@ def test_bf16_keeps_float32_parameters_and_output():
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
     x_t, t = noisy(config)
     args = (params, x_t, t, random_conditions(config))
-    low = jax.jit(build(config).apply)(*args)
-    full = jax.jit(build(debug_config()).apply)(*args)
+    low = jax.jit(build_motion_model(config).apply)(*args)
+    full = jax.jit(build_motion_model(debug_config()).apply)(*args)
     assert low.dtype == jnp.float32
     error = float(jnp.abs(low - full).max() / jnp.abs(full).max())
     assert 0 < error < 0.05
@@ -93,7 +94,7 @@ def test_parity_with_torch(key):
     params = debug_params(config, 1)
     x_t, t = noisy(config, 4)
     conditions = mixed_conditions(config, 4)
-    ours = jax.jit(build(config).apply)(params, x_t, t, conditions)
+    ours = jax.jit(build_motion_model(config).apply)(params, x_t, t, conditions)
 
     twin = load_torch_twin()
     model = twin.TorchMotionTransformer(config.motion, config.face.motion_dim, config.audio.dim)
@@ -108,8 +109,8 @@ def test_parity_with_torch(key):
 
 @pytest.mark.parametrize("prior", [False, True])
 def test_embed_then_denoise_is_call(prior):
-    config = debug_config(prior=prior)
-    model, params = build(config), debug_params(config)
+    config = debug_config(extensions=MotionExtensions(residual_prior=prior))
+    model, params = build_motion_model(config), debug_params(config)
     x_t, t = noisy(config)
     conditions = random_conditions(config)
     embedded = jax.jit(partial(model.apply, method="embed"))(params, conditions)
@@ -128,7 +129,7 @@ def reach(config, wrt):
 
     def out(audio):
         c = conditions._replace(**{wrt: audio})
-        return build(config).apply(params, x_t, t, c)[0].sum(-1)
+        return build_motion_model(config).apply(params, x_t, t, c)[0].sum(-1)
 
     return np.abs(jax.jit(jax.jacrev(out))(getattr(conditions, wrt))).sum((1, 3))
 
@@ -158,7 +159,7 @@ def test_adaln_has_no_time_token_but_knows_the_time():
         params = debug_params(config)
         assert ("type_time" in params["params"]) == (key == "token")
         _, state = jax.eval_shape(
-            partial(build(config).apply, capture_intermediates=True),
+            partial(build_motion_model(config).apply, capture_intermediates=True),
             params,
             x_t,
             t,
@@ -166,7 +167,7 @@ def test_adaln_has_no_time_token_but_knows_the_time():
         )
         first = state["intermediates"]["blocks_0"]["norm_attention"]["__call__"][0]
         assert first.shape[1] == count
-        apply = jax.jit(build(config).apply)
+        apply = jax.jit(build_motion_model(config).apply)
         early = apply(params, x_t, jnp.array([5]), random_conditions(config, 1))
         late = apply(params, x_t, jnp.array([90]), random_conditions(config, 1))
         assert float(jnp.abs(early - late).max()) > 1e-3
@@ -175,7 +176,7 @@ def test_adaln_has_no_time_token_but_knows_the_time():
 def test_cudnn_in_float32_is_refused_in_one_line():
     config = debug_config(attention_backend="cudnn")
     with pytest.raises(UserError, match="bf16"):
-        jax.eval_shape(partial(init_params, config), jax.random.key(0))
+        jax.eval_shape(partial(init_motion_model, config), jax.random.key(0))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_an_absent_condition_is_ignored_and_a_present_one_is_not(name):
     fields = ("motion_context", "audio_context") if name == "context" else (name,)
     one, other = random_conditions(config, seed=0), random_conditions(config, seed=7)
     swapped = one._replace(**{f: getattr(other, f) for f in fields})
-    apply = jax.jit(build(config).apply)
+    apply = jax.jit(build_motion_model(config).apply)
 
     def change(flag):
         flags = {f"has_{name}": jnp.full(2, flag)}
@@ -211,7 +212,7 @@ def test_audio_past_its_end_is_ignored():
     x_t, t = noisy(config)
     valid = jnp.broadcast_to(jnp.arange(20) < 13, (2, 20))
     one = random_conditions(config)._replace(audio_valid=valid)
-    apply = jax.jit(build(config).apply)
+    apply = jax.jit(build_motion_model(config).apply)
     base = apply(params, x_t, t, one)
     late = apply(params, x_t, t, one._replace(audio=one.audio.at[:, 13:].set(9.0)))
     early = apply(params, x_t, t, one._replace(audio=one.audio.at[:, 12].set(9.0)))
@@ -228,7 +229,7 @@ def test_gradient_reaches_every_parameter(key):
     @jax.jit
     def gradient(conditions):
         def loss(p):
-            return jnp.sum(build(config).apply(p, x_t, t, conditions) ** 2)
+            return jnp.sum(build_motion_model(config).apply(p, x_t, t, conditions) ** 2)
 
         return jax.grad(loss)(params)
 

@@ -7,13 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from motion_toys import debug_config
+from motion_toys import debug_config, training_loss
 
+from vasa_jax.extensions.build import build_motion_model, init_motion_model
 from vasa_jax.motion.clips import ClipControls, sample_clips
 from vasa_jax.motion.conditions import drop_conditions, null_conditions, without
 from vasa_jax.motion.continuity import boundary_jump_ratio
-from vasa_jax.motion.diffusion import training_loss
-from vasa_jax.motion.dit import build, init_params
 from vasa_jax.motion.sampler import LinenNetwork, make_plan
 from vasa_jax.motion.stats import fit_stats
 
@@ -47,8 +46,8 @@ def test_follows_held_out_speech_and_gaze_and_needs_them():
     audio, gaze, motion = draw(rng, 400)
     stats = fit_stats(motion.reshape(-1, motion.shape[-1]))
     normal = stats.normalise(motion).astype(np.float32)
-    model = build(CONFIG)
-    params = jax.jit(partial(init_params, CONFIG))(jax.random.key(0))
+    model = build_motion_model(CONFIG)
+    params = jax.jit(partial(init_motion_model, CONFIG))(jax.random.key(0))
     optimiser = optax.adam(optax.cosine_decay_schedule(4e-3, STEPS))
 
     def one(key, params, data):
@@ -69,15 +68,15 @@ def test_follows_held_out_speech_and_gaze_and_needs_them():
             has_gaze=yes,
             audio_valid=jnp.ones((BATCH, W), bool),
         )
-        conditions = drop_conditions(k3, conditions, CONFIG.diffusion)
+        conditions = drop_conditions(k3, conditions, CONFIG.train_motion)
         valid = jnp.ones((BATCH, W), bool)
         return training_loss(
             lambda x_t, t: model.apply(params, x_t, t, conditions),
-            CONFIG.diffusion,
+            CONFIG,
             k4,
             x[:, K:],
             valid,
-        )[0]
+        )
 
     @jax.jit
     def train(params, data, key):

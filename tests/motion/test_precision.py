@@ -9,11 +9,12 @@ import pytest
 from motion_toys import debug_params, noisy, random_conditions
 
 from vasa_jax.config import get_config
+from vasa_jax.extensions.build import build_motion_model
 from vasa_jax.inference.programs import inference_params
-from vasa_jax.motion.dit import FLOAT32_PARTS, build
+from vasa_jax.motion.dit import FLOAT32_PARTS
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_window
 
-CONFIG = get_config("debug", ["precision=bf16", "motion.prior=true"])
+CONFIG = get_config("debug", ["precision=bf16", "motion.extensions.residual_prior=true"])
 
 
 def equations(jaxpr, name):
@@ -32,7 +33,7 @@ def equations(jaxpr, name):
 def test_x0_is_not_rounded(adaln):
     config = get_config("debug", ["precision=bf16", *["motion.time_conditioning=adaln"] * adaln])
     params, (x_t, t) = debug_params(config), noisy(config, 4)
-    x0 = jax.jit(build(config).apply)(params, x_t, t, random_conditions(config, 4))
+    x0 = jax.jit(build_motion_model(config).apply)(params, x_t, t, random_conditions(config, 4))
     assert x0.dtype == jnp.float32
     kept = x0 == x0.astype(jnp.bfloat16).astype(jnp.float32)
     assert kept.mean() < 0.05  # of float32 numbers one in 65,536 has no more digits
@@ -41,9 +42,9 @@ def test_x0_is_not_rounded(adaln):
 def test_a_small_change_of_motion_is_seen():
     """Of 2^-12: lost if what goes in, or the residual path, had bf16's eight bits."""
     params, (x_t, t) = debug_params(CONFIG), noisy(CONFIG, 4)
-    apply = partial(jax.jit(build(CONFIG).apply), params)
+    apply = partial(jax.jit(build_motion_model(CONFIG).apply), params)
     one, two = (apply(x, t, random_conditions(CONFIG, 4)) for x in (x_t, x_t * (1 + 2**-12)))
-    full = build(get_config("debug", ["motion.prior=true"]))
+    full = build_motion_model(get_config("debug", ["motion.extensions.residual_prior=true"]))
     far = np.subtract(
         *(
             jax.jit(full.apply)(params, x, t, random_conditions(CONFIG, 4))
@@ -56,7 +57,7 @@ def test_a_small_change_of_motion_is_seen():
 def test_tokens_stay_float32_and_attention_does_not():
     params, (x_t, t) = debug_params(CONFIG), noisy(CONFIG, 2)
     _, state = jax.eval_shape(
-        partial(build(CONFIG).apply, capture_intermediates=True),
+        partial(build_motion_model(CONFIG).apply, capture_intermediates=True),
         params,
         x_t,
         t,
@@ -71,7 +72,7 @@ def test_tokens_stay_float32_and_attention_does_not():
 
 
 def test_the_samplers_state_is_float32():
-    network, (plan, weights) = LinenNetwork(build(CONFIG)), make_plan(CONFIG.diffusion)
+    network, (plan, weights) = LinenNetwork(build_motion_model(CONFIG)), make_plan(CONFIG.diffusion)
     keys = jax.random.split(jax.random.key(0), 2)
     arguments = debug_params(CONFIG), random_conditions(CONFIG, 2), keys, weights
     with jax.default_matmul_precision("default"):  # tests have all of it at its highest

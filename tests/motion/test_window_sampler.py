@@ -11,6 +11,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from motion_toys import debug_config, debug_params
 
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.build import build_motion_model
 from vasa_jax.motion.clips import (
     ClipControls,
     ClipSampling,
@@ -20,7 +21,6 @@ from vasa_jax.motion.clips import (
     sample_clips,
 )
 from vasa_jax.motion.conditions import Conditions
-from vasa_jax.motion.dit import build
 from vasa_jax.motion.sampler import (
     LinenNetwork,
     initial_carry,
@@ -28,6 +28,7 @@ from vasa_jax.motion.sampler import (
     sample_windows,
 )
 from vasa_jax.motion.stats import MotionStats
+from vasa_jax.motion.target import MotionTarget
 from vasa_jax.typing import POSE_DIM
 
 CONFIG = debug_config(window=8, context=3, layers=1)
@@ -38,15 +39,15 @@ STATS = MotionStats(
 CALLS: list = []
 
 
-class NoPrior:
+class PlainTarget:
     """x0 is the motion itself."""
 
-    def prior(self, params, conditions):
-        return None
+    def target(self, params, conditions):
+        return MotionTarget()
 
 
 @dataclass(frozen=True)
-class KnowsTheAnswer(NoPrior):
+class KnowsTheAnswer(PlainTarget):
     """x0 is written in the first M audio channels; counts the examples of each evaluation."""
 
     def embed(self, params, conditions):
@@ -58,7 +59,7 @@ class KnowsTheAnswer(NoPrior):
 
 
 @dataclass(frozen=True)
-class Continues(NoPrior):
+class Continues(PlainTarget):
     """Counts on from X_pre's last frame (0 without context), to see the carry."""
 
     def embed(self, params, conditions):
@@ -75,7 +76,7 @@ def plan_of(**changes):
 
 
 def network():
-    return LinenNetwork(build(CONFIG)), debug_params(CONFIG)
+    return LinenNetwork(build_motion_model(CONFIG)), debug_params(CONFIG)
 
 
 def speech(frames, seed=0):
@@ -195,7 +196,7 @@ def test_scan_equals_a_plain_python_loop(changes):
 
 
 @dataclass(frozen=True)
-class Mixes(NoPrior):
+class Mixes(PlainTarget):
     """A smooth function of everything: noisy motion, step, context and audio."""
 
     def embed(self, params, conditions):

@@ -20,7 +20,7 @@ from tests.data_pipeline.helpers import make_group
 from vasa_jax.bundle import load_bundle, save_bundle
 from vasa_jax.data_pipeline.synthetic.plan import swap_jobs
 from vasa_jax.errors import UserError
-from vasa_jax.face.label_code import SCALE, eyes_in_head, fold_read_outs, label_code
+from vasa_jax.extensions.arkit_code import SCALE, eyes_in_head, fold_read_outs, label_code
 from vasa_jax.typing import ARKIT
 
 ROOT = Path(__file__).parents[2]

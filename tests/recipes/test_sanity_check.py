@@ -9,7 +9,7 @@ from tests.data_pipeline.helpers import write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
-from vasa_jax.face.model import FaceModel
+from vasa_jax.extensions.build import build_face_model
 from vasa_jax.typing import Motion, Pose
 
 SIZE = 64
@@ -66,7 +66,7 @@ def test_a_copy_of_the_source_has_no_sensitivity_and_the_truth_has_one(batch):
 def test_a_model_goes_through_both(batch):
     config = get_config("debug")
     image = np.zeros((1, SIZE, SIZE, 3), np.float32)
-    face = jax.jit(FaceModel(config.face).init)(jax.random.key(0), image, image)["params"]
+    face = jax.jit(build_face_model(config.face).init)(jax.random.key(0), image, image)["params"]
     found = measure(config, {"face": face}, [batch, batch])
     want = np.degrees(
         np.abs(np.concatenate([batch.source_pose.rotation, batch.driver_pose.rotation])).mean()

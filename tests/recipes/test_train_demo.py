@@ -16,12 +16,12 @@ from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan
-from vasa_jax.face.label_code import SCALE
-from vasa_jax.face.model import parameter_table
+from vasa_jax.extensions.arkit_code import SCALE
+from vasa_jax.extensions.build import parameter_table
 from vasa_jax.params import flatten, load_safetensors
 
 SIZE = 64
-SETTINGS = ("face.dyn_crop=32", "face.dyn_dim=56")
+SETTINGS = ("face.extensions.dyn_crop=32", "face.dyn_dim=56")
 PLAN = Plan(seed=3, identities=4, minutes=1, seconds=3.0, any_faces=True)
 
 

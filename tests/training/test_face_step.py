@@ -9,8 +9,7 @@ import pytest
 from checks import distance, gatherable, gathered_shapes, one_step, prepare, relative_error
 
 from vasa_jax.config import get_config
-from vasa_jax.errors import UserError
-from vasa_jax.loss_config import (
+from vasa_jax.config.losses import (
     AdversarialLoss,
     ConsistencyLoss,
     ContrastLoss,
@@ -18,6 +17,7 @@ from vasa_jax.loss_config import (
     RegionLoss,
     SelfLoss,
 )
+from vasa_jax.errors import UserError
 from vasa_jax.training.face_step import face_batch_struct, face_task
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device

@@ -30,9 +30,11 @@ def small(name):
     """A named config with networks of debug's size."""
     config = get_config(name)
     audio = dataclasses.replace(
-        DEBUG.audio, encoder=config.audio.encoder, augment=config.audio.augment, variant="tiny"
+        DEBUG.audio,
+        encoder=config.audio.encoder,
+        variant="tiny",
     )
-    motion = dataclasses.replace(DEBUG.motion, prior=config.motion.prior)
+    motion = dataclasses.replace(DEBUG.motion, extensions=config.motion.extensions)
     return dataclasses.replace(DEBUG, audio=audio, motion=motion, diffusion=config.diffusion)
 
 
@@ -96,7 +98,7 @@ def test_the_first_window_is_one_that_training_shows(case, monkeypatch):
         for motion, audio, known in rows
     ]
     if not carry.has_context[0]:
-        assert config.diffusion.drop_context > 0
+        assert config.train_motion.drop_context > 0
         assert not all(known for *_, known in rows)  # and where a clip begins
         return
     np.testing.assert_allclose(held(np.asarray(carry.motion_context[0])), 0, atol=1e-5)
@@ -107,15 +109,15 @@ def test_the_first_window_is_one_that_training_shows(case, monkeypatch):
 
 
 def test_the_demo_begins_with_its_portrait_and_the_papers_model_with_nothing():
-    shares = {name: get_config(name).diffusion.rest_share for name in NAMES}
+    shares = {name: get_config(name).motion.extensions.neutral_start for name in NAMES}
     assert shares["demo"] > 0
     assert shares["vasa1"] == shares["base256"] == 0
 
 
 def test_ready_batches_that_show_no_such_start_are_refused(tmp_path):
-    config = get_config("debug", ["diffusion.rest_share=0.5"])
+    config = get_config("debug", ["motion.extensions.neutral_start=0.5"])
     batch = next(FakeBatches(motion_batch_struct(config, 8)))._asdict()
     batch = {k: v for k, v in batch.items() if v is not None and k != "rests"}
     np.savez(tmp_path / "0.npz", **batch)
-    with pytest.raises(UserError, match=r"'rests'.*rest_share=0"):
+    with pytest.raises(UserError, match=r"'rests'.*neutral_start=0"):
         run(config, "motion", tmp_path / "work", tmp_path, steps=1)

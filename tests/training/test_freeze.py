@@ -9,18 +9,19 @@ import pytest
 
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import get_config
-from vasa_jax.face.batch import random as random_batch
-from vasa_jax.face.forward import FaceNetworks, forward
-from vasa_jax.face.losses import face_loss
-from vasa_jax.face.model import FaceModel
-from vasa_jax.face.pose import motion_to_vector
-from vasa_jax.loss_config import (
+from vasa_jax.config.losses import (
     AdversarialLoss,
     ConsistencyLoss,
     PixelLoss,
     RegionLoss,
     SelfLoss,
 )
+from vasa_jax.extensions.build import build_face_model
+from vasa_jax.face.batch import random as random_batch
+from vasa_jax.face.forward import FaceNetworks, forward
+from vasa_jax.face.losses import face_terms
+from vasa_jax.face.pose import motion_to_vector
+from vasa_jax.means import add_up
 from vasa_jax.training.face_step import face_functions
 
 SIDE = 32
@@ -40,13 +41,14 @@ CONTRAST = replace(
 
 
 def frozen(*nets):
-    return replace(CONFIG, face=replace(CONFIG.face, **{f"freeze_{n}": True for n in nets}))
+    held = {f"freeze_{n}": True for n in nets}
+    return replace(CONFIG, train_face=replace(CONFIG.train_face, **held))
 
 
 @pytest.fixture(scope="module")
 def params():
     image = jnp.zeros((1, SIDE, SIDE, 3))
-    init = jax.jit(FaceModel(CONFIG.face).init, compiler_options=QUICK_COMPILE)
+    init = jax.jit(build_face_model(CONFIG.face).init, compiler_options=QUICK_COMPILE)
     face = init(jax.random.key(0), image, image)["params"]
     # The pose head starts at zero, and nothing would flow through it.
     kernel = face["pose"]["head"]["kernel"]
@@ -93,7 +95,7 @@ def test_contrast_moves_the_generator_under_a_frozen_encoder(params):
     def gradients(config):
         def loss(params):
             outputs = forward(CONTRAST, face_functions(config, params), batch)
-            return face_loss(CONTRAST, batch, outputs, FaceNetworks())[0]
+            return add_up(face_terms(CONTRAST, batch, outputs, FaceNetworks()))[0]
 
         return jax.jit(jax.grad(loss), compiler_options=QUICK_COMPILE)(params)["face"]
 

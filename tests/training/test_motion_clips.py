@@ -120,7 +120,7 @@ def test_resume_anywhere(folder, taken):
 
 
 def test_sound_is_changed_in_training_alone_and_resumes(folder):
-    config = get_config("debug", ["audio.augment=true"])
+    config = get_config("debug", ["train_motion.augment_audio=true"])
     plain, changed = clips(folder, 3), MotionClips(folder, config, 3)
     for _ in range(3):
         a, b = next(plain), next(changed)
@@ -132,7 +132,7 @@ def test_sound_is_changed_in_training_alone_and_resumes(folder):
         same(next(resumed), next(changed))
     same(next(MotionClips(folder, config, 3, split="val")), next(clips(folder, 3)))
     with pytest.raises(UserError, match=r"audio\.augment=true needs audio\.encoder=mel"):
-        get_config("base256", ["audio.augment=true"])
+        get_config("base256", ["train_motion.augment_audio=true"])
 
 
 def test_windows_after_a_portrait_at_rest(folder):
@@ -142,7 +142,7 @@ def test_windows_after_a_portrait_at_rest(folder):
         stored = dict(np.load(file))
         stored["motion"][:, POSE_DIM:] = rng.normal(1, 1, stored["motion"][:, POSE_DIM:].shape)
         np.savez(file, **stored)
-    config = get_config("debug", ["diffusion.rest_share=1"])
+    config = get_config("debug", ["motion.extensions.neutral_start=1"])
     plain, rested = clips(folder, 6), MotionClips(folder, config, 6)
     for _ in range(3):
         was, now = next(plain), next(rested)
@@ -163,13 +163,13 @@ def test_windows_after_a_portrait_at_rest(folder):
         assert now.rests.all()
         assert not now.heard[:, : K + MARGIN].any()
         np.testing.assert_array_equal(now.heard[:, K + MARGIN :], was.heard[:, K + MARGIN :])
-    some = MotionClips(folder, get_config("debug", ["diffusion.rest_share=0.5"]), 64)
+    some = MotionClips(folder, get_config("debug", ["motion.extensions.neutral_start=0.5"]), 64)
     batch = next(some)
     rests = (batch.motion[:, 0, POSE_DIM:] == some.stats.mean[POSE_DIM:]).all(1)
     assert 0.3 < rests.mean() < 0.7
     np.testing.assert_array_equal(batch.rests, rests)
-    with pytest.raises(UserError, match="rest_share"):
-        get_config("debug", ["diffusion.rest_share=1.5"])
+    with pytest.raises(UserError, match="neutral_start"):
+        get_config("debug", ["motion.extensions.neutral_start=1.5"])
 
 
 def test_hosts_read_disjoint_clips_and_know_the_same_statistics(folder):
@@ -250,7 +250,12 @@ def test_correlations_reach_the_task(folder, monkeypatch):
         return Result(0, True, None)
 
     monkeypatch.setattr("vasa_jax.training.run.train", keep)
-    run(get_config("debug", ["motion.prior=true"]), "motion", folder / "work", folder)
+    run(
+        get_config("debug", ["motion.extensions.residual_prior=true"]),
+        "motion",
+        folder / "work",
+        folder,
+    )
     np.testing.assert_array_equal(given["task"].frozen["correlations"], found)
     run(CONFIG, "motion", folder / "work", folder)
     assert "correlations" not in given["task"].frozen

@@ -7,7 +7,7 @@ import pytest
 from checks import gatherable, gathered_shapes, one_step, relative_error
 
 from vasa_jax.config import get_config
-from vasa_jax.motion.dit import PRIOR
+from vasa_jax.extensions.residual_prior import PARAMETER as PRIOR
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import train
@@ -57,7 +57,11 @@ def ragged(batch):
 @pytest.mark.parametrize("prior", ["false", "true"])
 def test_accumulated_and_rematerialised_are_the_plain_step(prior):
     losses = ("velocity_weight=3", "smoothness_weight=2", "lips_weight=1")
-    more = (*(f"diffusion.{loss}" for loss in losses), f"motion.prior={prior}", "face.dyn_dim=56")
+    more = (
+        *(f"train_motion.{loss}" for loss in losses),
+        f"motion.extensions.residual_prior={prior}",
+        "face.dyn_dim=56",
+    )
     steps = [
         one_step(motion_task(config_of(*more, *settings), optimizer=SGD), 1, change=ragged)
         for settings in (
@@ -111,7 +115,7 @@ def test_statistics_reach_the_state_and_normalise(alone):
 
 
 def test_the_prior_is_measured_and_not_learned():
-    config = config_of("motion.prior=true", "train_motion.warmup=0")
+    config = config_of("motion.extensions.residual_prior=true", "train_motion.warmup=0")
     shape = config.motion.window, config.face.motion_dim
     start, _, end, _ = one_step(motion_task(config, {"correlations": np.full(shape, 0.7)}), 1)
     for state in (start, end):

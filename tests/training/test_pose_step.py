@@ -10,7 +10,7 @@ from recipes.demo.data.pose_images import PoseImages
 from tests.data_pipeline.helpers import make_group, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
-from vasa_jax.face.model import FaceModel
+from vasa_jax.extensions.build import build_face_model
 from vasa_jax.face.pose import pose_matrix
 from vasa_jax.training.loop import train
 from vasa_jax.training.pose_step import pose_task
@@ -102,7 +102,7 @@ def test_it_learns_resumes_and_fits_the_face_model(folder, tmp_path):
     assert all(jax.tree.leaves(same))
     # The face model reads by the same parameters.
     images = jnp.asarray(next(data()).image)
-    model = FaceModel(config.face)
+    model = build_face_model(config.face)
     whole_size = jnp.zeros((1, SIZE, SIZE, 3))
     params = jax.jit(model.init)(jax.random.key(0), whole_size, whole_size)["params"]
     params = {**params, "pose": whole.state.params["face"]["pose"]}

@@ -155,7 +155,7 @@ def test_stage_one_starts_from_the_encoder(trained, tmp_path, monkeypatch):
     ready = bare_batches(tmp_path)
     words = ("face", "--config", "debug", "--data", ready, "--workdir", tmp_path / "w")
     assert command(*words, "--pose", trained, "-q") == 0
-    assert found["config"].face.freeze_pose
+    assert found["config"].train_face.freeze_pose
     pose = pose_parameters(trained, CONFIG)
     fresh = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), abstract_params(CONFIG)["face"])
     begun = found["initial"]({"face": fresh, "gaze": {}})
@@ -171,7 +171,7 @@ def same(a, b):
 def test_export_knows_what_training_froze(tmp_path):
     """A run with a frozen encoder and losses of its own, exported by the plain config; no step is
     taken, for time's sake."""
-    settings = ["face.freeze_pose=true", "face_losses.gaze.weight=1", "train_face.clip=1"]
+    settings = ["train_face.freeze_pose=true", "face_losses.gaze.weight=1", "train_face.clip=1"]
     own = get_config("debug", settings)
     task = make_task(own, "face")
     draw = np.random.default_rng(0)
@@ -202,15 +202,15 @@ def test_z_pose_must_be_tied_to_something(labelled, bare, trained, tmp_path, cap
     fails(["has no head pose labels", "prepare", "train pose", "--pose"], "face", "--data", bare)
     off = ("--set", "face_losses.pose.weight=0")
     fails(["face_losses.pose.weight=0"], "face", "--data", labelled, *off)
-    held = ("--set", "face.freeze_pose=true")
+    held = ("--set", "train_face.freeze_pose=true")
     fails(["nothing has trained"], "face", "--data", labelled, *held)
-    loose = ("--pose", trained, "--set", "face.freeze_pose=false")
+    loose = ("--pose", trained, "--set", "train_face.freeze_pose=false")
     fails(["has no head pose labels"], "face", "--data", bare, *loose)
     fails(["none of its clips has head pose labels"], "pose", "--data", bare)
     fails(["no such folder"], "face", "--data", bare, "--pose", tmp_path / "none")
     fails(["--pose is for `train face`"], "pose", "--data", labelled, "--pose", trained)
     # What is enough: labels, or an encoder, or a run that has begun.
-    plain, frozen = CONFIG, get_config("debug", ["face.freeze_pose=true"])
+    plain, frozen = CONFIG, get_config("debug", ["train_face.freeze_pose=true"])
     check_start(frozen, "face", tmp_path / "w", bare_batches(tmp_path), True)
     (tmp_path / "run" / "checkpoints" / "5").mkdir(parents=True)
     check_start(frozen, "face", tmp_path / "run", bare_batches(tmp_path))
@@ -245,7 +245,7 @@ def test_every_config_has_the_labels_loss():
     for name in ("vasa1", "base256", "demo", "debug"):
         config = get_config(name)
         assert config.face_losses.pose.weight > 0
-        assert not config.face.freeze_pose
+        assert not config.train_face.freeze_pose
         assert pose_task(config).train == config.train_pose
 
 

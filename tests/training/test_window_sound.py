@@ -163,10 +163,15 @@ def test_a_window_alone_sounds_otherwise(frozen):
     assert np.linalg.norm(alone - whole) > 0.1 * np.linalg.norm(whole)
 
 
-def mel_case(bundle, **diffusion):
-    config = dataclasses.replace(
-        DEBUG, audio=MEL, diffusion=dataclasses.replace(DEBUG.diffusion, **diffusion)
-    )
+def starting(config, share):
+    """A config of which a share of the windows starts from a neutral face."""
+    extensions = dataclasses.replace(config.motion.extensions, neutral_start=share)
+    motion = dataclasses.replace(config.motion, extensions=extensions)
+    return dataclasses.replace(config, motion=motion)
+
+
+def mel_case(bundle, neutral_start=0.0):
+    config = starting(dataclasses.replace(DEBUG, audio=MEL), neutral_start)
     network = build_audio_encoder(config.audio)
     params = network.init(jax.random.key(0), jnp.zeros((1, 6400)))["params"]
     rng = np.random.default_rng(0)
@@ -186,7 +191,7 @@ def test_the_trained_encoder_hears_what_inference_hears(debug_bundle, tmp_path):
 
 def test_a_clip_after_a_rest_sounds_as_generated_ones_do(debug_bundle, tmp_path):
     """Context: silence by itself. Window: a clip that begins there."""
-    config, hear, step = mel_case(debug_bundle, rest_share=1.0)
+    config, hear, step = mel_case(debug_bundle, neutral_start=1.0)
     data = MotionClips(extract(tmp_path), config, 6)
     assert data.struct.rests is not None
     for number, first, valid, row in windows(data, step, 4):
@@ -199,8 +204,7 @@ def test_a_clip_after_a_rest_sounds_as_generated_ones_do(debug_bundle, tmp_path)
 
 def test_a_frozen_encoder_hears_silence_before_a_clip(frozen, tmp_path):
     config, file, hear = frozen
-    rests = dataclasses.replace(config.diffusion, rest_share=1.0)
-    config = dataclasses.replace(config, diffusion=rests)
+    config = starting(config, 1.0)
     encoder = load_frozen_encoder(config, file)
     data = MotionClips(extract(tmp_path, encoder), config, 6, encoder=encoder)
     silence = hear(np.zeros(K * 640, np.float32))

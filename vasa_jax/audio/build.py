@@ -7,7 +7,7 @@ from vasa_jax.audio import wav2vec2, whisper
 from vasa_jax.audio.mel import MelEncoder
 from vasa_jax.audio.protocol import AudioEncoder
 from vasa_jax.config import AudioConfig
-from vasa_jax.config_text import nearest
+from vasa_jax.config.overrides import nearest
 from vasa_jax.errors import UserError
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from vasa_jax.bundle import Bundle, abstract_params, load_bundle
 from vasa_jax.bundle_places import resolve_folder
 from vasa_jax.config import Config
-from vasa_jax.config_text import apply_overrides
+from vasa_jax.config.overrides import apply_overrides
 from vasa_jax.inference.programs import inference_params
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.params import flatten, unflatten

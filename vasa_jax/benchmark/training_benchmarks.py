@@ -13,8 +13,8 @@ from vasa_jax.benchmark.case import Case, Ready
 from vasa_jax.benchmark.subject import BenchmarkModel, random_params
 from vasa_jax.benchmark.work import Work, count_jaxpr
 from vasa_jax.config import Config
+from vasa_jax.config.losses import CrossIdentityLoss, FaceFeatureLoss, PerceptualLoss
 from vasa_jax.errors import UserError
-from vasa_jax.loss_config import CrossIdentityLoss, FaceFeatureLoss, PerceptualLoss
 from vasa_jax.perception.dlib_identity import DlibIdentity
 from vasa_jax.perception.vgg import VGG
 from vasa_jax.training.face_step import face_batch_struct, face_task

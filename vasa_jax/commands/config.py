@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.config import NAMES, get_config
-    from vasa_jax.config_text import to_dict
+    from vasa_jax.config.overrides import to_dict
 
     if arguments.action == "list":
         print("\n".join(NAMES))

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="face: head pose encoder out of a "
         "run of `train pose`, or of a bundle; it stays as it is (with --set "
-        "face.freeze_pose=false it goes on learning from labels)",
+        "train_face.freeze_pose=false it goes on learning from labels)",
     )
     parser.add_argument(
         "--workers",
@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.pose is not None and arguments.stage != "face":
         raise UserError("--pose is for `train face`")
-    frozen = [] if arguments.pose is None else ["face.freeze_pose=true"]
+    frozen = [] if arguments.pose is None else ["train_face.freeze_pose=true"]
     config = get_config(arguments.config, [*frozen, *arguments.overrides])
     if arguments.steps is not None and arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps} must be at least 1")

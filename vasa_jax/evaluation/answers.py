@@ -4,7 +4,7 @@
 
 Each portrait is decoded in its own head pose with one ARKit coefficient set and all others 0, and
 measured by the face mesh. For models whose z_dyn holds these coefficients
-(`vasa_jax.face.label_code`).
+(`vasa_jax.extensions.arkit_code`).
 """
 
 import argparse
@@ -18,8 +18,8 @@ import numpy as np
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.model_calls import decode, encode_motion
 from vasa_jax.evaluation.types import Model
-from vasa_jax.face.label_code import SCALE, label_read_in
-from vasa_jax.face.readin import INPUTS
+from vasa_jax.extensions.arkit_code import SCALE, label_read_in
+from vasa_jax.extensions.arkit_regressor import INPUTS
 from vasa_jax.media.files import write_whole
 from vasa_jax.media.folders import find_files
 from vasa_jax.perception.face_statistics import CHIN, FOREHEAD, lip_gap, mouth_inside

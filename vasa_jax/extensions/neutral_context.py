@@ -9,7 +9,7 @@ photo shows. Giving the sampler such a context is not enough: in training clips 
 window have the window's own gaze and emotion, so that a model that saw only those keeps the neutral
 expression that it is given, whatever the controls say.
 
-In training, a share `diffusion.rest_share` of windows follows a neutral, silent context
+In training, a share `motion.extensions.neutral_start` of windows follows a neutral, silent context
 (`blend_from_neutral`, `mute_context`). At inference the first window has that context
 (`initial_context`), and the generated head is moved to the portrait's place and size
 (`anchor_to_portrait`). With a share of 0, as in the paper, none of it runs.
@@ -54,7 +54,7 @@ BLEND_FRAMES = 8
 
 def has_neutral_start(config: Config) -> bool:
     """Whether clips of this model begin with a neutral context and stay at the portrait's head."""
-    return config.diffusion.rest_share > 0
+    return config.motion.extensions.neutral_start > 0
 
 
 class InitialContext(NamedTuple):

@@ -9,10 +9,9 @@ from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.resize import avg_pool2
 from vasa_jax.face.resnet import normalise
-from vasa_jax.face.sampling import from_front
-from vasa_jax.typing import Array, Float, Image, Volume
+from vasa_jax.typing import Array, Float, Image
 
-__all__ = ["AppearanceEncoder", "Context"]
+__all__ = ["AppearanceEncoder"]
 
 
 class AppearanceEncoder(nn.Module):
@@ -41,19 +40,3 @@ class AppearanceEncoder(nn.Module):
         for i in range(c.appearance_blocks_3d):
             x = ResBlock(c.volume_channels, dims=3, style=style, name=f"block3d_{i + 1}")(x)
         return x
-
-
-class Context(nn.Module):
-    """The posed volume as one sees it, from the front: what lies where in the portrait.
-
-    Not from the paper, whose decoder sees nothing but the driven volume: that does not tell it what
-    is beside and behind a head, which stays where it is while the head turns.
-    """
-
-    channels: int
-    style: Style = Style()
-
-    @nn.compact
-    def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 k"]:
-        conv = Conv(self.channels, standardise=False, style=self.style, name="conv")
-        return jax.nn.relu(conv(from_front(volume)))

@@ -74,46 +74,6 @@ class FaceBatch(NamedTuple):
         )
 
 
-class Rendered(NamedTuple):
-    """One picture of an exact swap and its truth, as in `FaceBatch`; None: not in the data set.
-
-    image: (b, h, w, 3) in [0, 1]. arkit: (b, 52) coefficients in the order of `typing.ARKIT`.
-    """
-
-    image: Image
-    pose: Pose
-    mask: Float[Array, "b h w 1"] | None = None
-    points: Float[Array, "b 5 2"] | None = None
-    gaze: Float[Array, "b 2"] | None = None
-    arkit: Float[Array, "b 52"] | None = None
-
-
-class SwapBatch(NamedTuple):
-    """Exact swaps, which only a renderer can give: true targets for transfers between two people.
-
-    source: person A in pose 1 with dynamics 1. driver: person B in pose 2 with dynamics 2.
-    swap: A in pose 2 with dynamics 2, the target of cross-identity transfer. pose_only: A in pose 2
-    with dynamics 1. dyn_only: A in pose 1 with dynamics 2. All three have A's own proportions, so
-    their pose labels say where A's head is. source_identity, driver_identity: (b,) whole numbers.
-    source_view, driver_view, swap_view: as the motion encoder shall see them, as in `FaceBatch`.
-    swap_flow, pose_only_flow, dyn_only_flow: as `FaceBatch`'s.
-    """
-
-    source: Rendered
-    driver: Rendered
-    swap: Rendered
-    pose_only: Rendered
-    dyn_only: Rendered
-    source_identity: Int[Array, " b"]
-    driver_identity: Int[Array, " b"]
-    source_view: Image | None = None
-    driver_view: Image | None = None
-    swap_view: Image | None = None
-    swap_flow: Float[Array, "b s s 4"] | None = None
-    pose_only_flow: Float[Array, "b s s 4"] | None = None
-    dyn_only_flow: Float[Array, "b s s 4"] | None = None
-
-
 # A frontal face that fills the middle of the frame: eyes, nose tip, mouth corners.
 _FRONTAL = np.array([[0.38, 0.42], [0.62, 0.42], [0.5, 0.55], [0.4, 0.68], [0.6, 0.68]])
 

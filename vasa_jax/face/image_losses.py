@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.loss_config import PerceptualLoss
+from vasa_jax.config.losses import PerceptualLoss
 from vasa_jax.means import Means, uniform, weighted
 from vasa_jax.typing import Array, Float, Image
 

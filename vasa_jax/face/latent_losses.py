@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.loss_config import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
+from vasa_jax.config.losses import ArkitLabelLoss, ContrastLoss, PoseLabelLoss
 from vasa_jax.means import Means, weighted
 from vasa_jax.typing import Array, Float, Pose
 

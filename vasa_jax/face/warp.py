@@ -8,12 +8,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vasa_jax.config.face import WARP_SEED_DEPTH, FaceConfig
 from vasa_jax.face.conv import Conv, Style
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.pose import inverse_pose_matrix, move, pose_matrix
 from vasa_jax.face.resize import linear_up2
 from vasa_jax.face.sampling import identity_grid, sample_volume
-from vasa_jax.face_config import WARP_SEED_DEPTH, FaceConfig
 from vasa_jax.typing import Array, Float, Grid, Pose
 
 __all__ = ["WarpGenerator", "canonical_grid", "driven_grid"]
@@ -36,6 +36,8 @@ class WarpGenerator(nn.Module):
 
     config: FaceConfig
     style: Style = Style()
+    size: int | None = None
+    """Height and width of the field, voxels; None: the volume's."""
 
     @nn.compact
     def __call__(self, dyn_map: Float[Array, "b s s e"], identity: Float[Array, "i s s e"]) -> Grid:
@@ -49,16 +51,13 @@ class WarpGenerator(nn.Module):
             x = ResBlock(width, dims=3, style=style, name=f"block_{i + 1}")(x, embed)
             if x.shape[1] < c.volume_depth:
                 x = linear_up2(x, (1,))
-            if x.shape[2] < c.field_size:
+            if x.shape[2] < (self.size or c.volume_size):
                 x = linear_up2(x, (2, 3))
         x = jax.nn.relu(GroupNorm(style, name="norm")(x))
         # The squares of ReLU outputs average one half: hence the factor 2 in the variance.
         init = nn.initializers.variance_scaling(2.0 * INITIAL_DELTA**2, "fan_in", "normal")
         x = Conv(3, dims=3, standardise=False, style=style, kernel_init=init, name="head")(x)
-        x = jnp.tanh(x.astype(jnp.float32))
-        while x.shape[2] < c.volume_size:
-            x = linear_up2(x, (2, 3))
-        return x
+        return jnp.tanh(x.astype(jnp.float32))
 
 
 def canonical_grid(pose: Pose, delta: Grid) -> Grid:

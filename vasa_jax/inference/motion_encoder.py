@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from vasa_jax.bundle import build_networks
 from vasa_jax.config import Config
-from vasa_jax.config_text import to_dict
+from vasa_jax.config.overrides import to_dict
 from vasa_jax.face.conv import fold_weight_standardisation
 from vasa_jax.face.pose import motion_to_vector
 from vasa_jax.params import flatten

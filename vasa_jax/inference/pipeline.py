@@ -18,7 +18,7 @@ import numpy as np
 from vasa_jax.audio.digest import sound_digests
 from vasa_jax.audio.samples import Samples
 from vasa_jax.bundle import Bundle, build_networks
-from vasa_jax.config_text import to_dict
+from vasa_jax.config.overrides import to_dict
 from vasa_jax.extensions.neutral_context import (
     InitialContext,
     PortraitAnchor,

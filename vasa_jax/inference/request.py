@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vasa_jax.config_text import nearest
+from vasa_jax.config.overrides import nearest
 from vasa_jax.errors import UserError
 from vasa_jax.motion.clips import ClipControls
 from vasa_jax.typing import EMOTIONS, Float

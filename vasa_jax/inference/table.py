@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vasa_jax.config_text import nearest
+from vasa_jax.config.overrides import nearest
 from vasa_jax.errors import UserError
 
 __all__ = ["TableRow", "read_table"]

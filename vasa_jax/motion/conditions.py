@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.config import Config, DiffusionConfig
+from vasa_jax.config import Config, MotionTrainConfig
 from vasa_jax.typing import Array, Bool, Float, Key
 
 
@@ -55,7 +55,7 @@ def null_conditions(config: Config, batch: int = 1) -> Conditions:
 
 
 def drop_conditions(
-    key: Key[Array, ""], conditions: Conditions, config: DiffusionConfig
+    key: Key[Array, ""], conditions: Conditions, config: MotionTrainConfig
 ) -> Conditions:
     """Random nulls for training, so that guidance and short audio work (VASA-1 section 3.2).
 

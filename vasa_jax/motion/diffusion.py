@@ -1,22 +1,20 @@
-"""Diffusion with x0 prediction: noise schedules, the training loss and the samplers.
+"""Diffusion with x0 prediction: noise schedules, losses and samplers.
 
 Every sampler here is, per step, the same linear update with its own numbers,
     x' = row.x * x + row.x0 * x0 + row.previous * x0_of_the_last_step + row.noise * n,
 so that a sampler is a table made once in float64, and the loop is one scan over its rows.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.config import DiffusionConfig
-from vasa_jax.means import Means, Term, add_up, weighted
-from vasa_jax.typing import Array, Bool, Float, Int, Key
+from vasa_jax.config import DiffusionConfig, MotionTrainConfig
+from vasa_jax.means import Means, Term, weighted
+from vasa_jax.typing import Array, Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -57,23 +55,11 @@ def q_sample(
     return signal[:, None, None] * x0 + sigma[:, None, None] * noise
 
 
-def x0_loss(
-    prediction: Float[Array, "b w m"],
-    target: Float[Array, "b w m"],
-    valid: Bool[Array, "b w"],
-    config: DiffusionConfig,
-    before: Float[Array, "b k m"] | None = None,
-    has_before: Bool[Array, " b"] | None = None,
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The weighted sum of `x0_terms`, and its parts by name."""
-    return add_up(x0_terms(prediction, target, valid, config, before, has_before))
-
-
 def x0_terms(
     prediction: Float[Array, "b w m"],
     target: Float[Array, "b w m"],
     valid: Bool[Array, "b w"],
-    config: DiffusionConfig,
+    config: MotionTrainConfig,
     before: Float[Array, "b k m"] | None = None,
     has_before: Bool[Array, " b"] | None = None,
 ) -> list[Term]:
@@ -83,9 +69,9 @@ def x0_terms(
     "smoothness", the squared second difference of the prediction (DiffPoseTalk section 3.3). A
     difference counts where all its frames are valid.
 
-    before, has_before: the frames that the network was told come before the window, and whether it
-    was. Differences across the window's start count then too: without them nothing but x0's own
-    error says that a window must go on where the last one ended.
+    before, has_before: the context frames that the network saw, and whether it saw any. Differences
+    across the window's start count then too: without them nothing but x0's own error says that a
+    window must go on where the last one ended.
     """
     terms: list[Term] = [("x0", 1.0, _masked_mean((prediction - target) ** 2, valid))]
 
@@ -93,8 +79,8 @@ def x0_terms(
         if before is None:
             return frames, known
         lead = before[:, -count:]
-        told = jnp.broadcast_to(has_before[:, None], lead.shape[:2])
-        return jnp.concatenate([lead, frames], 1), jnp.concatenate([told, known], 1)
+        seen = jnp.broadcast_to(has_before[:, None], lead.shape[:2])
+        return jnp.concatenate([lead, frames], 1), jnp.concatenate([seen, known], 1)
 
     if config.velocity_weight:
         (ours, known), (truth, _) = led(prediction, valid, 1), led(target, valid, 1)
@@ -112,25 +98,6 @@ def x0_terms(
 def _masked_mean(values, valid) -> Means:
     # Chosen and not multiplied: what is invalid need not be finite after differences.
     return weighted(jnp.where(valid[..., None], values, 0.0), valid[..., None].astype(jnp.float32))
-
-
-def training_loss(
-    denoise: Callable[..., Float[Array, "b w m"]],
-    config: DiffusionConfig,
-    key: Key[Array, ""],
-    x0: Float[Array, "b w m"],
-    valid: Bool[Array, "b w"],
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """E || x0 - H(x_t, t, C) ||^2 with t uniform over all steps (VASA-1 section 3.2).
-
-    `denoise(x_t, t)` is the network with its (already dropped) conditions; give it `valid` as its
-    frame_valid too. x0 is normalised motion; frames with `valid` False count for nothing.
-    """
-    key_t, key_noise = jax.random.split(key)
-    t = jax.random.randint(key_t, (x0.shape[0],), 0, config.timesteps)
-    noise = jax.random.normal(key_noise, x0.shape, jnp.float32)
-    x_t = q_sample(Schedule(config.schedule, config.timesteps), x0, t, noise)
-    return x0_loss(denoise(x_t, t), x0, valid, config)
 
 
 class StepTable(NamedTuple):

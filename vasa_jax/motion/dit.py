@@ -14,21 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.config import Config, MotionConfig
+from vasa_jax.config import MotionConfig
 from vasa_jax.errors import UserError
-from vasa_jax.motion.conditions import Conditions, null_conditions
-from vasa_jax.motion.prior import Prior, default_correlations, prior_of, spread_of
-from vasa_jax.typing import Array, Bool, Float, Int, Key
-
-PRIOR = "prior_spread"
-"""The parameter that `motion.prior` adds."""
+from vasa_jax.motion.conditions import Conditions
+from vasa_jax.motion.target import MotionTarget, Target
+from vasa_jax.typing import Array, Bool, Float, Int
 
 FLOAT32_PARTS = ("motion_embed", "head")
 """Parts of the parameters that are used in float32 whatever the compute type is."""
 
-GAZE_SPREAD = 0.1
-"""Radians: about what lines of sight differ by. Beside inputs that vary by about 1, plain radians
-are hardly heard: 4,700 steps taught eyes a sixth of a command, 3,000 with this most of it."""
+GAZE_SCALE = 0.1
+"""Typical standard deviation of gaze, radians; brings that condition to unit scale."""
 
 _norm = partial(nn.LayerNorm, dtype=jnp.float32)
 
@@ -148,8 +144,7 @@ def _attend(query, key, value, mask, backend):
 
 class MotionTransformer(nn.Module):
     """x0 = H(x_t, t, C). `embed` then `denoise` is `__call__`, split so that a sampler embeds the
-    conditions once per window and not once per step. Where `prior` gives one, x_0 and x_t are
-    residuals (`vasa_jax.motion.prior`)."""
+    conditions once per window and not once per step."""
 
     config: MotionConfig
     motion_dim: int
@@ -178,14 +173,11 @@ class MotionTransformer(nn.Module):
             self.time_modulation = nn.Dense(6 * c.width, dtype=self.dtype)
         self.blocks = [Block(c, self.dtype) for _ in range(c.layers)]
         self.norm_out = _norm()
-        if c.prior:
-            # Measured, not learned; among the parameters, so that it goes where they go.
-            known = default_correlations(c.window, self.motion_dim)
-            self.spread = self.param(PRIOR, lambda key: spread_of(known))
 
-    def prior(self, conditions: Conditions) -> Prior | None:
-        """Of a window's motion; None without `motion.prior`."""
-        return prior_of(self.spread, conditions) if self.config.prior else None
+    def target(self, conditions: Conditions) -> Target:
+        """What x_0 and x_t are of a window's motion: the motion itself."""
+        del conditions
+        return MotionTarget()
 
     def embed(self, conditions: Conditions) -> Float[Array, "b s d"]:
         """The condition tokens [g, d, e, X_pre, A_pre, A] of a window, s = 3 + 2 K + W."""
@@ -196,7 +188,7 @@ class MotionTransformer(nn.Module):
             return jnp.where(present[..., None], value, self.null[name]) + self.type[name]
 
         tokens = [
-            token("gaze", self.gaze_embed(c.gaze / GAZE_SPREAD), c.has_gaze)[:, None],
+            token("gaze", self.gaze_embed(c.gaze / GAZE_SCALE), c.has_gaze)[:, None],
             token("distance", self.distance_embed(c.distance), c.has_distance)[:, None],
             token("emotion", self.emotion_embed(c.emotion), c.has_emotion)[:, None],
             token("motion_context", self.motion_embed(c.motion_context), c.has_context[:, None])
@@ -246,14 +238,3 @@ class MotionTransformer(nn.Module):
     ) -> Float[Array, "b w m"]:
         """H(x_t, t, C): the clean motion x0 of the window, normalised, in float32."""
         return self.denoise(self.embed(conditions), x_t, t, frame_valid)
-
-
-def build(config: Config) -> MotionTransformer:
-    """The motion model that `config` describes."""
-    return MotionTransformer(config.motion, config.face.motion_dim, config.dtype)
-
-
-def init_params(config: Config, key: Key[Array, ""]) -> dict[str, Any]:
-    """Fresh variables {"params": …}; under `jax.eval_shape` it costs no memory."""
-    x_t = jnp.zeros((1, config.motion.window, config.face.motion_dim))
-    return build(config).init(key, x_t, jnp.zeros(1, jnp.int32), null_conditions(config))

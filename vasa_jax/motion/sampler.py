@@ -22,7 +22,7 @@ from vasa_jax.motion.guidance import (
     repeat_branches,
     stack_branches,
 )
-from vasa_jax.motion.prior import Prior
+from vasa_jax.motion.target import Target
 from vasa_jax.typing import Array, Bool, Float, Int, Key, UInt
 
 
@@ -30,8 +30,8 @@ from vasa_jax.typing import Array, Bool, Float, Int, Key, UInt
 class Network(Protocol):
     """A denoiser split in two, hashable because it is a static argument of the program."""
 
-    def prior(self, params: Any, conditions: Conditions) -> Prior | None:
-        """What x_0 and x_t are residuals of; None if they are the motion itself."""
+    def target(self, params: Any, conditions: Conditions) -> Target:
+        """What x_0 and x_t are of a window's motion."""
         ...
 
     def embed(self, params: Any, conditions: Conditions) -> Any:
@@ -49,9 +49,9 @@ class LinenNetwork:
 
     model: nn.Module
 
-    def prior(self, params: Any, conditions: Conditions) -> Prior | None:
-        """From the measured correlations that lie among the parameters."""
-        return self.model.apply(params, conditions, method="prior")
+    def target(self, params: Any, conditions: Conditions) -> Target:
+        """The model's own."""
+        return self.model.apply(params, conditions, method="target")
 
     def embed(self, params: Any, conditions: Conditions) -> Float[Array, "b s d"]:
         """The condition tokens of a window."""
@@ -159,9 +159,9 @@ def sample_window(
     draws_noise = bool(table.noise.any())
     branches = len(plan.branches)
     embedded = network.embed(params, stack_branches(conditions, plan.branches))
-    prior = network.prior(params, conditions)
-    if prior is not None and fixed is not None:
-        fixed = prior.residual(fixed)
+    target = network.target(params, conditions)
+    if fixed is not None:
+        fixed = target.encode(fixed)
 
     def body(state, numbered_row):
         (x, previous), (number, row) = state, numbered_row
@@ -178,7 +178,7 @@ def sample_window(
     rows = jax.tree.map(jnp.asarray, table)
     carry = start, jnp.zeros_like(start)
     (x, _), _ = jax.lax.scan(body, carry, (numbers, rows), unroll=plan.unroll)
-    return x if prior is None else prior.motion(x)
+    return target.decode(x)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

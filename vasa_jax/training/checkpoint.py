@@ -11,7 +11,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from vasa_jax.config import Config
-from vasa_jax.config_text import to_dict
+from vasa_jax.config.overrides import to_dict
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import path_name
 

@@ -5,13 +5,17 @@ import re
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.arkit_code import batch_motions
+from vasa_jax.extensions.build import build_face_model
+from vasa_jax.extensions.face_patches import discriminator_patches
+from vasa_jax.extensions.label_losses import label_heads
+from vasa_jax.extensions.objective import objective_terms, run_face_model
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.batch import fake as fake_batch
 from vasa_jax.face.discriminator import Discriminator
@@ -19,12 +23,9 @@ from vasa_jax.face.forward import (
     FaceFunctions,
     FaceNetworks,
     FaceOutputs,
-    forward,
     needs_partners,
 )
-from vasa_jax.face.label_code import batch_motions
-from vasa_jax.face.losses import discriminator_loss, face_terms, judged_pair
-from vasa_jax.face.model import FaceModel
+from vasa_jax.face.losses import discriminator_inputs, discriminator_loss
 from vasa_jax.means import Counts, add_up, counts_of
 from vasa_jax.perception.align import VGGFACE, aligned_crop
 from vasa_jax.perception.identity import identity_network
@@ -40,35 +41,7 @@ from vasa_jax.training.state import (
     update,
 )
 from vasa_jax.training.task import Task
-from vasa_jax.typing import ARKIT, Array, Float, Image, Key, Motion
-
-
-class GazeHead(nn.Module):
-    """Gaze (yaw, pitch; radians) read linearly off the dynamics code and the head's rotation.
-
-    Trained with the labels' loss so that z_dyn holds gaze; not part of the exported model.
-    """
-
-    @nn.compact
-    def __call__(self, motion: Motion) -> Float[Array, "b 2"]:
-        x = jnp.concatenate([motion.dyn, jax.lax.stop_gradient(motion.pose.rotation)], axis=-1)
-        return nn.Dense(2)(x.astype(jnp.float32))
-
-
-class ArkitHead(nn.Module):
-    """The 52 ARKit coefficients read linearly off the dynamics code; not exported either."""
-
-    @nn.compact
-    def __call__(self, motion: Motion) -> Float[Array, "b 52"]:
-        return nn.Dense(len(ARKIT))(motion.dyn.astype(jnp.float32))
-
-
-HEADS = {"gaze": GazeHead, "arkit": ArkitHead}
-"""Read-outs of the motion encoder, by the section of the losses that trains them."""
-
-
-def _heads(config: Config) -> dict[str, nn.Module]:
-    return {n: head() for n, head in HEADS.items() if getattr(config.face_losses, n).weight}
+from vasa_jax.typing import Array, Float, Image, Key, Motion
 
 
 def face_batch_struct(config: Config, batch: int, fields: tuple[str, ...] = ()) -> FaceBatch:
@@ -91,17 +64,15 @@ def _discriminator(config: Config) -> Discriminator:
 def _frozen(config: Config) -> str:
     """A pattern of the names of the face model's parts whose parameters stay as they are, or "";
     for names alone as for paths that go on after them."""
-    face = config.face
-    held = [name for name in ("pose", "dyn") if getattr(face, f"freeze_{name}")]
-    if face.trained:
-        held.append(f"(?!({'|'.join(face.trained)})(/|$))[^/]*")
+    train = config.train_face
+    held = [name for name in ("pose", "dyn") if getattr(train, f"freeze_{name}")]
     return "|".join(held)
 
 
 def face_optimizer(
     config: Config, rate: Float[Array, ""] | None = None
 ) -> optax.GradientTransformation:
-    """AdamW of the generator; nets that face.freeze_pose and freeze_dyn name stay as they were.
+    """AdamW of the generator; parts that `train_face` freezes stay as they are.
 
     rate: as in `make_optimizer`.
     """
@@ -115,9 +86,9 @@ def face_init(
     """A fresh state; the critic is there only if a loss needs it."""
     keys = jax.random.split(key, 3)
     image = jnp.zeros(config.fake_image().shape)
-    model = FaceModel(config.face, config.dtype)
+    model = build_face_model(config.face, config.dtype)
     params = {"face": model.init(keys[0], image, image)["params"]}
-    heads = _heads(config)
+    heads = label_heads(config)
     if heads:
         motion = jax.eval_shape(
             lambda: model.apply({"params": params["face"]}, image, method="encode_motion")
@@ -222,7 +193,7 @@ def bind_networks(
         identity = partial(apply, frozen["identity"])
     if critic:
         judge = partial(layout.by_example(_discriminator(config).apply), critic)
-    return FaceNetworks(vgg, face, identity, judge)
+    return FaceNetworks(vgg, face, identity, judge, _discriminator_inputs(config))
 
 
 def _shrink(config: Config, chip: int) -> int:
@@ -235,7 +206,7 @@ def face_functions(config: Config, params: Any, layout: Layout | None = None) ->
 
     Parameters of frozen parts get no gradient; the pictures that these parts read do.
     """
-    model, face = FaceModel(config.face, config.dtype), params["face"]
+    model, face = build_face_model(config.face, config.dtype), params["face"]
     held = _frozen(config)
     face = {
         name: jax.lax.stop_gradient(part) if held and re.fullmatch(held, name) else part
@@ -252,31 +223,42 @@ def face_functions(config: Config, params: Any, layout: Layout | None = None) ->
     return FaceFunctions(*(part(name) for name in FaceFunctions._fields))
 
 
-def _outputs(config: Config, layout: Layout, params: Any, batch: FaceBatch) -> FaceOutputs:
-    """What the face model and the read-outs say of a batch."""
+def _outputs(
+    config: Config, layout: Layout, params: Any, batch: FaceBatch
+) -> tuple[FaceOutputs, dict[str, tuple[Array, Array]]]:
+    """What the face model makes of a batch, and what the heads of labels read off its motion."""
     face = face_functions(config, params, layout)
     motions = batch_motions(config, batch, face.encode_motion)
-    outputs = forward(config.face_losses, face, batch, motions, config.train_face.scan_decodes)
-    for name, head in _heads(config).items():
+    scan = config.train_face.scan_decodes
+    outputs = run_face_model(config.face_losses, face, batch, motions, scan)
+    readings = {}
+    for name, head in label_heads(config).items():
         read = partial(head.apply, {"params": params[name]})
-        motions = {"source": outputs.source_motion, "driver": outputs.driver_motion}
-        outputs = outputs._replace(**{f"{k}_{name}": read(m) for k, m in motions.items()})
-    return outputs
+        readings[name] = read(outputs.source_motion), read(outputs.driver_motion)
+    return outputs, readings
+
+
+def _terms(config, batch, made, networks, step):
+    return objective_terms(config.face_losses, batch, *made, networks, step)
 
 
 def _counts(config, layout, networks, params, step, batch) -> dict[str, Counts]:
-    """What each loss is divided by over the whole batch. The data alone says so: pictures that are
-    not drawn will do."""
+    """What each loss is divided by over the whole batch. The data alone says so: images of zeros
+    will do."""
     shapes = jax.eval_shape(partial(_outputs, config, layout), params, batch)
-    outputs = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    return counts_of(face_terms(config.face_losses, batch, outputs, networks, step))
+    made = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return counts_of(_terms(config, batch, made, networks, step))
 
 
 def _generator_loss(config, layout, networks, counts, params, step, batch):
-    outputs = _outputs(config, layout, params, batch)
-    terms = face_terms(config.face_losses, batch, outputs, networks, step)
-    loss, metrics = add_up(terms, counts)
-    return loss, (metrics | {"loss": loss}, outputs.same)
+    made = _outputs(config, layout, params, batch)
+    loss, metrics = add_up(_terms(config, batch, made, networks, step), counts)
+    return loss, (metrics | {"loss": loss}, made[0].driven)
+
+
+def _discriminator_inputs(config: Config):
+    patches = config.face_losses.adversarial.face_patches
+    return discriminator_patches if patches else discriminator_inputs
 
 
 def _power_iteration(config, critic, batch):
@@ -288,7 +270,7 @@ def _power_iteration(config, critic, batch):
 
 
 def _critic_loss(config, layout, params, spectral, batch, same):
-    real, fake = judged_pair(config.face_losses, batch, same)
+    real, fake = _discriminator_inputs(config)(config.face_losses, batch, same)
     variables = {"params": params, "spectral": spectral}
     judge = partial(layout.by_example(_discriminator(config).apply), variables)
     # Every example counts alike, and microbatches are of one size.

@@ -17,8 +17,8 @@ from vasa_jax.audio.protocol import num_frames
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.neutral_context import blend_from_neutral
+from vasa_jax.extensions.residual_prior import correlations
 from vasa_jax.media.files import write_whole
-from vasa_jax.motion.prior import correlations
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
@@ -235,8 +235,8 @@ class MotionClips:
         self._context, self._window = config.motion.context, config.motion.window
         self._margin = audio_margin(config)
         train = split == "train"
-        self._augment = config.audio.augment and train
-        self._rest_share = config.diffusion.rest_share if train else 0.0
+        self._augment = config.train_motion.augment_audio and train
+        self._rest_share = config.motion.extensions.neutral_start if train else 0.0
         self._encoder = None if config.audio.encoder == "mel" else encoder
         self._silence = None
         self.features: str | None = None
@@ -265,8 +265,8 @@ class MotionClips:
             return
         if encoder is None:
             raise UserError(
-                f"diffusion.rest_share={self._rest_share:g} needs the features of silence; give "
-                f"the weights of {config.audio.encoder} by --audio-weights"
+                f"motion.extensions.neutral_start={self._rest_share:g} needs the features of "
+                f"silence; give the weights of {config.audio.encoder} by --audio-weights"
             )
         silence = np.zeros(self._context * SAMPLES_PER_FRAME, np.float32)
         self._silence = encoder.encode(silence)[: self._context]
@@ -398,7 +398,7 @@ class MotionClips:
         return value
 
     def correlations(self) -> Float[np.ndarray, "w m"]:
-        """Of the whole folder's motion, as `motion.prior` needs them; reads every clip."""
+        """Of all clips' motion, for `motion.extensions.residual_prior`; reads every clip."""
         clips = (read_clip(self._folder / name)["motion"] for name in self._index.names)
         return correlations(clips, self.stats.std, self._window)
 

@@ -11,13 +11,13 @@ import optax
 from vasa_jax.audio import build_audio_encoder
 from vasa_jax.audio.mel import MelEncoder
 from vasa_jax.config import Config
+from vasa_jax.extensions.build import build_motion_model, init_motion_model
+from vasa_jax.extensions.lip_loss import lip_terms
 from vasa_jax.extensions.neutral_context import mute_context
+from vasa_jax.extensions.residual_prior import PARAMETER, pack_correlation
 from vasa_jax.means import add_up, counts_of
 from vasa_jax.motion.conditions import Conditions, drop_conditions
 from vasa_jax.motion.diffusion import Schedule, q_sample, x0_terms
-from vasa_jax.motion.dit import PRIOR, build, init_params
-from vasa_jax.motion.lip_loss import lip_terms
-from vasa_jax.motion.prior import prior_of, spread_of
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import (
@@ -96,7 +96,7 @@ def motion_batch_struct(config: Config, batch: int) -> MotionBatch:
         audio=None if trained else f32(frames, config.audio.dim),
         waveform=f32(heard * SAMPLES_PER_FRAME) if trained else None,
         heard=flags(heard) if trained else None,
-        rests=flags() if trained and config.diffusion.rest_share else None,
+        rests=flags() if trained and config.motion.extensions.neutral_start else None,
         gaze=f32(config.motion.gaze_dim),
         distance=f32(config.motion.distance_dim),
         emotion=f32(config.motion.emotion_dim),
@@ -109,9 +109,9 @@ def motion_batch_struct(config: Config, batch: int) -> MotionBatch:
 def motion_init(config: Config, key: Key[Array, ""], frozen: Any, optimizer: Any) -> TrainState:
     """A fresh state; a trainable audio encoder's parameters lie beside the transformer's."""
     keys = jax.random.split(key)
-    params = {"motion": init_params(config, keys[0])["params"]}
-    if config.motion.prior and "correlations" in frozen:
-        params["motion"] |= {PRIOR: spread_of(frozen["correlations"])}
+    params = {"motion": init_motion_model(config, keys[0])["params"]}
+    if config.motion.extensions.residual_prior and "correlations" in frozen:
+        params["motion"] |= {PARAMETER: pack_correlation(frozen["correlations"])}
     if config.audio.encoder == "mel":
         wave = jnp.zeros((1, SAMPLES_PER_FRAME * 4), jnp.float32)
         params["audio"] = build_audio_encoder(config.audio).init(keys[1], wave)["params"]
@@ -182,7 +182,7 @@ def _draw(config, stats, batch, key):
     )
     return _Drawn(
         batch=batch._replace(motion=motion),
-        conditions=drop_conditions(drop, conditions, config.diffusion),
+        conditions=drop_conditions(drop, conditions, config.train_motion),
         t=jax.random.randint(key_t, (b,), 0, config.diffusion.timesteps),
         noise=jax.random.normal(key_noise, (b, w, motion.shape[-1]), jnp.float32),
     )
@@ -200,21 +200,20 @@ class _Target(NamedTuple):
 
 def _target(config, params, batch, conditions):
     k = config.motion.context
-    x0, valid = batch.motion[:, k:], batch.valid[:, k:]
-    if not config.motion.prior:
-        before = (conditions.motion_context, conditions.has_context)
-        return _Target(x0, jnp.ones_like(x0), valid, before)
-    prior = prior_of(jax.lax.stop_gradient(params["motion"][PRIOR]), conditions)
-    # Residuals start anew at each window.
-    return _Target(prior.residual(x0), prior.std, valid, ())
+    motion, valid = batch.motion[:, k:], batch.valid[:, k:]
+    variables = {"params": params["motion"]}
+    target = build_motion_model(config).apply(variables, conditions, method="target")
+    x0 = target.encode(motion)
+    before = (conditions.motion_context, conditions.has_context) if target.continues else ()
+    return _Target(x0, target.scale(x0), valid, before)
 
 
 def _terms(config, stats, batch, target, x0_hat):
     """The losses of a prediction."""
-    terms = x0_terms(x0_hat, target.x0, target.valid, config.diffusion, *target.before)
+    terms = x0_terms(x0_hat, target.x0, target.valid, config.train_motion, *target.before)
     error = (x0_hat - target.x0) * target.spread
     motion = batch.motion[:, config.motion.context :]
-    return terms + lip_terms(config.diffusion.lips_weight, stats, error, motion, target.valid)
+    return terms + lip_terms(config.train_motion.lips_weight, stats, error, motion, target.valid)
 
 
 def _loss(config, layout, stats, counts, params, drawn):
@@ -225,7 +224,9 @@ def _loss(config, layout, stats, counts, params, drawn):
     target = _target(config, params, batch, conditions)
     schedule = Schedule(config.diffusion.schedule, config.diffusion.timesteps)
     x_t = q_sample(schedule, target.x0, drawn.t, drawn.noise)
-    network = layout.by_example(lambda p, *inputs: build(config).apply({"params": p}, *inputs))
+    network = layout.by_example(
+        lambda p, *inputs: build_motion_model(config).apply({"params": p}, *inputs)
+    )
     x0_hat = network(params["motion"], x_t, drawn.t, conditions, target.valid)
     loss, parts = add_up(_terms(config, stats, batch, target, x0_hat), counts)
     return loss, {"loss": loss} | parts
@@ -262,8 +263,8 @@ def motion_task(
     batch: MotionBatch | None = None,
 ) -> Task:
     """Stage 2 for the loop. frozen: {"stats": MotionStats of the data (default: none needed, the
-    motion is z-scored already), "correlations": of the data, for `motion.prior`
-    (`vasa_jax.motion.prior.correlations`)}."""
+    motion is z-scored already), "correlations": of the data, for `motion.extensions.residual_prior`
+    (`vasa_jax.extensions.residual_prior`)}."""
     dim = config.face.motion_dim
     plain = MotionStats(np.zeros(dim, np.float32), np.ones(dim, np.float32))
     frozen = {"stats": plain} | (frozen or {})

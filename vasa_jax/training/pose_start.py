@@ -19,10 +19,10 @@ def check_pose(config: Config, labelled: bool, started: bool, where: str) -> Non
     labelled: the data has head pose labels. started: the encoder was trained before. where: names
     the data.
     """
-    if config.face.freeze_pose:
+    if config.train_face.freeze_pose:
         if not started:
             raise UserError(
-                "face.freeze_pose=true would keep a head pose encoder that nothing has "
+                "train_face.freeze_pose=true would keep a head pose encoder that nothing has "
                 "trained; train it by `vasa-jax train pose`, then give it: --pose "
                 "WORKDIR"
             )
@@ -33,7 +33,7 @@ def check_pose(config: Config, labelled: bool, started: bool, where: str) -> Non
         )
     elif not config.face_losses.pose.weight:
         raise UserError(
-            "face_losses.pose.weight=0 and face.freeze_pose=false: nothing would tie "
+            "face_losses.pose.weight=0 and train_face.freeze_pose=false: nothing would tie "
             "z_pose to a head's pose; leave the labels' loss on, or give a trained "
             "encoder: --pose WORKDIR"
         )

@@ -78,8 +78,8 @@ def run(
     data if absent), with "correlations" (see `motion_task`; read from a folder's clips if absent).
     encoder: for clips that hold sound and not its features, where the config's encoder is frozen.
     initial: parameters to start a new run from, in the form of `TrainState.params`.
-    pose: parameters of a trained head pose encoder to start stage 1 with; `face.freeze_pose` says
-    whether they stay as they are.
+    pose: parameters of a trained head pose encoder to start stage 1 with; `train_face.freeze_pose`
+    says whether they stay as they are.
 
     Raises UserError for whatever of this does not fit together; see `train`.
     """
@@ -98,7 +98,7 @@ def run(
         if data.features is not None:
             keep_features(Path(workdir), data.features)
         frozen.setdefault("stats", data.stats)
-        if config.motion.prior:
+        if config.motion.extensions.residual_prior:
             frozen.setdefault("correlations", data.correlations())
     if isinstance(data, str | Path):
         folder = Path(data)
@@ -163,11 +163,11 @@ def make_task(
                 f"{config.name!r} learns; add it, or give a folder of whole clips by "
                 "`vasa-jax extract-motion`"
             )
-        if config.diffusion.rest_share and struct.rests is None:
+        if config.motion.extensions.neutral_start and struct.rests is None:
             raise UserError(
                 f"{data}: its batches do not say which windows begin after a rest "
                 "('rests'), as generated clips will; give a folder of whole clips by "
-                "`vasa-jax extract-motion`, or --set diffusion.rest_share=0"
+                "`vasa-jax extract-motion`, or --set motion.extensions.neutral_start=0"
             )
     return motion_task(config, frozen, batch=struct)
 
@@ -245,7 +245,6 @@ def _kept_labels(workdir: Path) -> SeenLabels | None:
 
 def _as_trained(config, then):
     """The config with the parts of a run's own that rule training and not the model."""
-    frozen = {key: getattr(then.face, key) for key in ("freeze_pose", "freeze_dyn", "trained")}
     trains = {key: getattr(then, key) for key in ("train_pose", "train_face", "train_motion")}
     losses = then.face_losses
-    return replace(config, face=replace(config.face, **frozen), face_losses=losses, **trains)
+    return replace(config, face_losses=losses, **trains)

@@ -7,7 +7,7 @@ take from it with their own sha256.
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from vasa_jax.config_text import nearest
+from vasa_jax.config.overrides import nearest
 from vasa_jax.errors import UserError
 from vasa_jax.zoo.anny import DATA, MEMBERS
 from vasa_jax.zoo.kokoro import PART_NAME, PARTS, VOICE_BYTES, VOICES

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from vasa_jax.config_text import nearest
+from vasa_jax.config.overrides import nearest
 from vasa_jax.errors import UserError
 from vasa_jax.typing import ARKIT, EMOTIONS, Float, Frames, UInt8
 

@@ -20,9 +20,9 @@ from vasa_jax.config import Config, get_config
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.arkit_regressor import Codes, choose, save_read_in
 from vasa_jax.face.conv import Style
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
-from vasa_jax.face.readin import Codes, choose, save_read_in
 from vasa_jax.params import load_safetensors, unflatten
 from vasa_jax.perception.batches import in_batches
 from vasa_jax.signals import exit_with

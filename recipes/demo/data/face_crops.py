@@ -15,7 +15,7 @@ from vasa_jax.data_pipeline.loading.pairs import FLIPS, AnyArray
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform, applied
 from vasa_jax.data_pipeline.swaps import SwapGroup
 from vasa_jax.errors import UserError
-from vasa_jax.face.motion import FACE_CENTRE, FACE_HALF
+from vasa_jax.extensions.face_crop import FACE_CENTRE, FACE_HALF
 from vasa_jax.typing import Array, Bool, Float, PortraitArray
 
 JITTER = np.array([0.05, 0.02, 0.02, 0.06])
@@ -63,7 +63,7 @@ def cut(
     size: int,
     warp: Float[np.ndarray, "size size 2"] | None = None,
 ) -> PortraitArray:
-    """What `vasa_jax.face.motion.face_crop` cuts, by OpenCV on the host.
+    """What `vasa_jax.extensions.face_crop` cuts, by OpenCV on the host.
 
     where: in-plane pose of the head. warp: added to each pixel's coordinates, pixels of the crop.
     """
@@ -128,7 +128,7 @@ class FaceCrops(GroupReader, Iterator[DynEncoderBatch]):
         if any(group.arkit is None or group.gaze is None for group in self._groups):
             raise UserError(f"{folder}: its groups lack ARKit coefficients or gaze")
         self.struct = dyn_encoder_struct(config)
-        self._size, self._plain = config.face.dyn_crop, plain
+        self._size, self._plain = config.face.extensions.dyn_crop, plain
 
     def __iter__(self) -> "FaceCrops":
         return self

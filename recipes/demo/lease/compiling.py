@@ -67,10 +67,10 @@ def _face(programs: Programs, shapes: Shapes) -> Any:
     if programs.part.kind != "dyn":
         return face
     # Its crops are placed by the encoded head pose.
-    from vasa_jax.face.model import FaceModel
+    from vasa_jax.extensions.build import build_face_model
 
     image = jax.ShapeDtypeStruct(programs.config.fake_image().shape, jnp.float32)
-    model = FaceModel(programs.config.face, programs.config.dtype)
+    model = build_face_model(programs.config.face, programs.config.dtype)
     whole = jax.eval_shape(model.init, jax.random.key(0), image, image)["params"]
     return {"pose": whole["pose"], **face}
 

@@ -92,7 +92,7 @@ LEASE = Scale(
 
 REHEARSAL = LEASE._replace(
     config="debug",
-    settings=("face.dyn_crop=32", "face.dyn_dim=56"),
+    settings=("face.extensions.dyn_crop=32", "face.dyn_dim=56"),
     picture=64,
     groups=24,
     held=2,

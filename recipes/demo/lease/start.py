@@ -10,8 +10,8 @@ import numpy as np
 
 from recipes.demo.lease.parts import Part, Scale
 from vasa_jax.bundle import resolve_bundle
-from vasa_jax.face.label_code import SCALE, eyes_in_head, fold_read_outs
-from vasa_jax.face.readin import INPUTS
+from vasa_jax.extensions.arkit_code import SCALE, eyes_in_head, fold_read_outs
+from vasa_jax.extensions.arkit_regressor import INPUTS
 from vasa_jax.typing import ARKIT, Float
 
 

@@ -33,7 +33,9 @@ def sample_crops(
     """`batch` crops, each of a random image of the first `count` (at least 1) groups."""
     where, rest = jax.random.split(key)
     places = sample_cells(pool, count, where, batch)
-    return crops_of(pool, places, sample_augmentations(rest, batch), config.face.dyn_crop)
+    return crops_of(
+        pool, places, sample_augmentations(rest, batch), config.face.extensions.dyn_crop
+    )
 
 
 def sample_augmentations(key: Key[Array, ""], batch: int) -> CropAugmentation:

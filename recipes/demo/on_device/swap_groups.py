@@ -24,8 +24,8 @@ from vasa_jax.data_pipeline.loading.transfer_examples import (
     TransferAugmentation,
     transfer_indices,
 )
-from vasa_jax.face.batch import FaceBatch, Rendered, SwapBatch
-from vasa_jax.face.exact import from_swaps
+from vasa_jax.extensions.transfer_targets import Rendered, SwapBatch, from_swaps
+from vasa_jax.face.batch import FaceBatch
 from vasa_jax.typing import Array, Float, Image, Int, Key, Pose
 
 __all__ = ["make_views", "sample_augmentations", "sample_swaps", "transfers_of"]

@@ -1,10 +1,9 @@
 """Pretraining of the dynamics encoder alone, supervised by ARKit coefficients and gaze.
 
-Not from the paper, which learns z_dyn without labels. Crops (`face.dyn_crop`) come ready, cut at
-the exact head pose with some jitter.
+VASA-1 learns z_dyn without labels. Crops (`face.extensions.dyn_crop`) come ready, cut at the exact
+head pose with some jitter.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -13,11 +12,11 @@ import optax
 
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
+from vasa_jax.extensions.label_losses import HEADS
 from vasa_jax.face.conv import Style
 from vasa_jax.face.latent_losses import arkit_loss, gaze_loss
 from vasa_jax.face.motion import DynEncoder
 from vasa_jax.face.pose import identity_pose
-from vasa_jax.training.face_step import HEADS
 from vasa_jax.training.label_step import label_task
 from vasa_jax.training.task import Task
 from vasa_jax.typing import Array, Float, Image, Motion
@@ -38,7 +37,7 @@ def dyn_encoder_struct(config: Config) -> DynEncoderBatch:
     def f32(*shape: int) -> Any:
         return jax.ShapeDtypeStruct((config.train_face.batch, *shape), jnp.float32)
 
-    side = config.face.dyn_crop
+    side = config.face.extensions.dyn_crop
     return DynEncoderBatch(f32(side, side, 3), f32(3), f32(2), f32(52))
 
 
@@ -46,26 +45,25 @@ def dyn_encoder_task(config: Config, optimizer: optax.GradientTransformation | N
     """The task under `train_face` and the weights of the losses `arkit` and `gaze`.
 
     Parameters: {"face": {"dyn": ...}, "arkit": ..., "gaze": ...}, as in stage 1, the latter two
-    linear heads. optimizer: as in `label_task`. Raises UserError without `face.dyn_crop`.
+    linear heads. optimizer: as in `label_task`. Raises UserError without a `dyn_crop`.
     """
-    if not config.face.dyn_crop:
-        raise UserError("the dynamics encoder is trained alone on crops: set face.dyn_crop")
-    # The crop is cut already: the encoder takes it as its whole image.
-    side = config.face.dyn_crop
-    whole = dataclasses.replace(config.face, dyn_crop=0, motion_image_size=side)
-    encoder = DynEncoder(whole, Style(config.face.norm_groups, config.dtype))
+    if not config.face.extensions.dyn_crop:
+        raise UserError(
+            "the dynamics encoder is trained alone on crops: set face.extensions.dyn_crop"
+        )
+    side = config.face.extensions.dyn_crop
+    encoder = DynEncoder(config.face, Style(config.face.norm_groups, config.dtype), side)
     heads = {name: HEADS[name]() for name in ("gaze", "arkit")}
 
     def read(params, crop, rotation):
         pose = identity_pose(len(crop))._replace(rotation=rotation)
-        motion = Motion(pose, encoder.apply({"params": params["face"]["dyn"]}, crop, pose))
+        motion = Motion(pose, encoder.apply({"params": params["face"]["dyn"]}, crop))
         return {name: head.apply({"params": params[name]}, motion) for name, head in heads.items()}
 
     def init(key):
         keys = jax.random.split(key, 3)
-        pose = identity_pose(1)
-        dyn = encoder.init(keys[0], jnp.zeros((1, side, side, 3)), pose)["params"]
-        motion = Motion(pose, jnp.zeros((1, config.face.dyn_dim)))
+        dyn = encoder.init(keys[0], jnp.zeros((1, side, side, 3)))["params"]
+        motion = Motion(identity_pose(1), jnp.zeros((1, config.face.dyn_dim)))
         params = {"face": {"dyn": dyn}}
         for k, (name, head) in zip(keys[1:], heads.items(), strict=True):
             params[name] = head.init(k, motion)["params"]

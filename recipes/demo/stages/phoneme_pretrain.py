@@ -52,9 +52,9 @@ def pretrain(
     """Train the mel encoder on random stretches of `frames` frames of the clips.
 
     The same arguments give the same parameters on the same machine. Class 0 is the pause. With
-    `audio.augment` each stretch changes speaker, room and microphone. tell: called with a line of
-    progress every 100 steps. Raises UserError for another encoder than `mel`, and for clips whose
-    shapes do not fit.
+    `train_motion.augment_audio` each stretch changes speaker, room and microphone. tell: called
+    with a line of progress every 100 steps. Raises UserError for another encoder than `mel`, and
+    for clips whose shapes do not fit.
     """
     if config.audio.encoder != "mel":
         raise UserError(
@@ -102,7 +102,7 @@ def pretrain(
         updates, state = optimizer.update(grads, state, params)
         return optax.apply_updates(params, updates), state, parts
 
-    draw = _draw_changed if config.audio.augment else _draw
+    draw = _draw_changed if config.train_motion.augment_audio else _draw
     state, rng = optimizer.init(params), np.random.default_rng((seed, 1))
     for number in range(1, steps + 1):
         params, state, parts = step(params, state, *draw(rng, spoken, batch, frames))

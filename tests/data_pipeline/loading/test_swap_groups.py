@@ -107,7 +107,7 @@ def test_flows_say_where_the_sources_pixels_are(tmp_path, flip):
     asked = dataclasses.replace(
         config(),
         face_losses=get_config(
-            "debug", ["face_losses.exact.flow=1", "face.image_size=64"]
+            "debug", ["face_losses.transfer.flow=1", "face.image_size=64"]
         ).face_losses,
     )
     loader = SwapGroups(tmp_path, asked, augment=PLAIN._replace(flip=flip), threads=2)

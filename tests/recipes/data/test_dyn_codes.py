@@ -11,13 +11,13 @@ from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.data_pipeline.synthetic.swapping import turn_gaze
-from vasa_jax.face.model import FaceModel
+from vasa_jax.extensions.build import build_face_model
 from vasa_jax.params import flatten, save_safetensors
 
 
 def test_codes_of_groups(tmp_path, capsys):
     config = get_config("debug")
-    model, size = FaceModel(config.face), config.face.image_size
+    model, size = build_face_model(config.face), config.face.image_size
     image = jnp.zeros((1, size, size, 3))
     params = jax.jit(lambda key: model.init(key, image, method="encode_motion"))(jax.random.key(0))
     params = params["params"]

@@ -13,7 +13,7 @@ from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic.performance import perform
 from vasa_jax.data_pipeline.synthetic.plan import ClipJob, Plan
 from vasa_jax.errors import UserError
-from vasa_jax.face.readin import Codes, fit, save_read_in
+from vasa_jax.extensions.arkit_regressor import Codes, fit, save_read_in
 from vasa_jax.training import run as training
 from vasa_jax.training.motion_clips import MotionClips, read_clip
 

@@ -22,7 +22,7 @@ from vasa_jax.data_pipeline.loading.transfer_examples import (
     encoded_transfer,
 )
 from vasa_jax.data_pipeline.swaps import write_group
-from vasa_jax.face.exact import from_swaps
+from vasa_jax.extensions.transfer_targets import from_swaps
 
 SIZE, PLACES, BATCH = 64, 32, 6
 GROUPS = [make_group(n, size=SIZE, places=PLACES) for n in range(3)]

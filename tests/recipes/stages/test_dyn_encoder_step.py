@@ -11,14 +11,14 @@ from tests.data_pipeline.helpers import picture, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.errors import UserError
-from vasa_jax.face.model import FaceModel
-from vasa_jax.face.motion import face_crop
+from vasa_jax.extensions.build import build_face_model
+from vasa_jax.extensions.face_crop import face_crop
 from vasa_jax.training.loop import train
 from vasa_jax.typing import Pose
 
 SIZE = 64
 SETTINGS = [
-    "face.dyn_crop=32",
+    "face.extensions.dyn_crop=32",
     "face_losses.arkit.weight=1",
     "face_losses.gaze.weight=1",
     "train_face.batch=8",
@@ -104,7 +104,9 @@ def test_it_trains_and_resumes_in_the_loop(folder, tmp_path):
     same = jax.tree.map(lambda a, b: np.array_equal(a, b), whole.state, parts.state)
     assert all(jax.tree.leaves(same))
     image = jnp.zeros((1, SIZE, SIZE, 3))
-    face = jax.eval_shape(FaceModel(config.face).init, jax.random.key(0), image, image)["params"]
+    face = jax.eval_shape(build_face_model(config.face).init, jax.random.key(0), image, image)[
+        "params"
+    ]
     assert jax.tree.map(jnp.shape, whole.state.params["face"]["dyn"]) == jax.tree.map(
         lambda s: s.shape, face["dyn"]
     )

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.assets import PORTRAIT, hum, write_wav
-from tests.inference.test_extract import moving, write_video
+from tests.inference.helpers import moving, write_video
 from vasa_jax import cli
 from vasa_jax.bundle import load_bundle
 

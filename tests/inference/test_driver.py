@@ -224,7 +224,7 @@ def test_short_gaps_are_led_over_at_once():
 
 
 def test_motion_for_training_is_split(put, film, tmp_path, debug_bundle):
-    from vasa_jax.inference.extract import extract_folder
+    from vasa_jax.training.motion_dataset.extract import extract_folder
 
     cut = [put(80, 90, 110)] * 12 + [put(250, 120, 60, ground=200)] * 14
     frames = cut + [BLACK] * 5 + [put(160, 90, 120)] * 3 + [BLACK] * 5 + [put(160, 90, 120)] * 11

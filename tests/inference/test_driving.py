@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from tests.assets import PORTRAIT, hum, write_wav
-from tests.inference.test_extract import moving, write_video
+from tests.inference.helpers import moving, write_video
 from tests.inference.test_generate import _read
 from vasa_jax import cli
 from vasa_jax.errors import UserError

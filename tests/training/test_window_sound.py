@@ -21,7 +21,6 @@ from vasa_jax.audio.frozen import STORE, FrozenEncoder, load_frozen_encoder
 from vasa_jax.bundle import Bundle
 from vasa_jax.config import AudioConfig, get_config
 from vasa_jax.errors import UserError
-from vasa_jax.inference.extract import Clip, Content, extract_clips
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
@@ -31,6 +30,7 @@ from vasa_jax.training.export_bundle import assemble
 from vasa_jax.training.loop import Result
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_clips import MotionClips
+from vasa_jax.training.motion_dataset.extract import Clip, Content, extract_clips
 from vasa_jax.training.motion_step import motion_batch_struct, window_features
 from vasa_jax.training.run import Exported, run
 

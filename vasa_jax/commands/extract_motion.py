@@ -76,9 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.data_pipeline.loading.loaders import is_dataset
     from vasa_jax.errors import UserError, require_modules
-    from vasa_jax.inference.extract import extract_folder
     from vasa_jax.inference.progress import Reporter
     from vasa_jax.media.folders import find_videos
+    from vasa_jax.training.motion_dataset.extract import extract_folder
 
     if arguments.batch_size is not None and arguments.batch_size < 1:
         raise UserError(f"--batch-size {arguments.batch_size} must be at least 1")
@@ -130,7 +130,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _extract_dataset(arguments: argparse.Namespace, encoder, report, sound):
     from vasa_jax.data_pipeline.datasets.read import open_dataset
     from vasa_jax.data_pipeline.extraction_clips import prepared_clips
-    from vasa_jax.inference.extract import Clip, Content, extract_clips
+    from vasa_jax.training.motion_dataset.extract import Clip, Content, extract_clips
 
     dataset = open_dataset(arguments.videos)
 

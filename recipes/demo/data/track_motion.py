@@ -19,8 +19,8 @@ from recipes.demo.data.tracks import TrackClip, find_tracks, read_track
 from vasa_jax.data_pipeline.arrays import write_arrays
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.arkit_regressor import ReadIn, load_read_in
-from vasa_jax.inference.extract import FORMAT
 from vasa_jax.signals import exit_with
+from vasa_jax.training.motion_dataset.extract import FORMAT
 from vasa_jax.typing import Float
 
 

@@ -1,4 +1,4 @@
-"""The motion of a data set of videos, one file a clip, for stage 2 (VASA-1 section 3.2)."""
+"""Motion vectors of every clip of a data set, one file per clip (`vasa-jax extract-motion`)."""
 
 import hashlib
 import json
@@ -10,60 +10,59 @@ import numpy as np
 
 from vasa_jax.audio.frozen import FrozenEncoder
 from vasa_jax.audio.protocol import num_frames
+from vasa_jax.audio.samples import Samples
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driver import Driver
 from vasa_jax.inference.motion_encoder import MotionEncoder
-from vasa_jax.inference.motion_files import MotionFolder, Piece
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.files import write_whole
 from vasa_jax.media.folders import SOUNDS, find_videos
 from vasa_jax.media.places import check_ours
+from vasa_jax.training.motion_dataset.files import MotionFolder, StoredPart
 from vasa_jax.typing import FPS, SAMPLES_PER_FRAME, Float, Frames
 
 REPORT_NAME = "report.json"
 FORMAT = 2
 """Clips of format 1 hold wrong poses where a face left the first frame's square."""
-LEAST_PART = 10
-"""Frames below which a part of a clip that had to be split is left out."""
+MIN_PART_FRAMES = 10
+"""Shorter parts of a clip that had to be split are left out."""
 
 
 class Content(NamedTuple):
-    """A clip that was opened: batches of uint8 frames (n, size, size, 3) in their order, sound at
-    16 kHz in [-1, 1], and labels by the names that `MotionClips` reads. The frames of a video are a
-    `Driver`, which tells where it must be split."""
+    """An opened clip."""
 
-    frames: Iterable[Frames] | Driver
-    waveform: Float[np.ndarray, " n"]
-    labels: Mapping[str, np.ndarray]
+    frames: Iterable[Frames] | Driver  # batches (n, size, size, 3); a `Driver` knows where to split
+    waveform: Samples
+    labels: Mapping[str, np.ndarray]  # by the names that `MotionClips` reads
 
 
 class Clip(NamedTuple):
-    """A clip to extract. split: train, val or test. mark(): tells this clip from a later version of
-    it, a value that JSON can hold. open(): its content. Both may raise UserError. parts: whether it
-    may have to be split."""
+    """A clip to extract; `mark` and `open` may raise UserError."""
 
-    split: str
-    mark: Callable[[], Any]
+    split: str  # train, val or test
+    mark: Callable[[], Any]  # JSON-ready value that differs between versions of the clip
     open: Callable[[], Content]
-    parts: bool = False
+    parts: bool = False  # whether it may have to be split
 
 
 class Summary(NamedTuple):
-    """Clips written, found finished, and failed; minutes of motion that lie in the folder now;
-    why clips failed, and where those that were made were split, by their names."""
+    """What a run did."""
 
     made: int
-    skipped: int
+    skipped: int  # finished by an earlier run
     failed: int
-    minutes: float
-    reasons: dict[str, str]
-    split: dict[str, str]
+    minutes: float  # of motion in the folder now
+    reasons: dict[str, str]  # clip to why it failed
+    split: dict[str, str]  # clip to where it was split
 
 
 def split_of(names: list[str], val_share: float) -> dict[str, str]:
-    """The split of each clip, by the hash of its first folder: `id/video/clip` keeps a person in
-    one split, and further clips move none. At least one group is for training."""
+    """train or val for each clip, by the hash of its first folder.
+
+    All clips of a speaker (`id/video/clip`) are in one split, and new clips move no others. At
+    least one speaker is for training.
+    """
     groups = {name: name.split("/")[0] for name in names}
     place = {
         group: int.from_bytes(hashlib.sha256(group.encode()).digest()[:8]) / 2**64
@@ -139,13 +138,14 @@ def extract_clips(
     with report.stage("extract", len(clips)) as advance:
         for name, clip in clips.items():
             outcome, count = "failed", 0
-            record, pieces = {}, []
+            record: dict[str, Any] = {}
+            parts: list[StoredPart] = []
             try:
                 folder.check(name, clip.parts)
                 record = {"format": FORMAT, "model": model, "source": clip.mark()}
                 count = folder.finished(name, clip.split, record, clip.parts)
                 if not count:
-                    pieces, where = _pieces(name, clip.open(), encoder, sound)
+                    parts, where = _parts(name, clip.open(), encoder, sound)
                     if where:
                         split[name] = where
                         report.note(f"{name}: {where}")
@@ -154,8 +154,8 @@ def extract_clips(
                 reasons[name] = str(error)
                 report.error(f"{name}: skipped: {error}")
             if outcome != "skipped":
-                folder.write(name, clip.split, pieces, record, clip.parts)
-                count = sum(len(piece.arrays["motion"]) for piece in pieces)
+                folder.write(name, clip.split, parts, record, clip.parts)
+                count = sum(len(part.arrays["motion"]) for part in parts)
             counts[outcome] += 1
             frames += count
             report.event(
@@ -180,27 +180,26 @@ def extract_clips(
 
 
 def extract_clip(
-    video: Path, heard: Path, encoder: MotionEncoder, sound: FrozenEncoder | None = None
-) -> list[Piece]:
-    """What is learned from one clip: of each part the arrays motion, waveform and, with `sound`,
-    audio.
+    video: Path, audio: Path, encoder: MotionEncoder, sound: FrozenEncoder | None = None
+) -> list[StoredPart]:
+    """The parts of one video with their arrays: motion, waveform and, with `sound`, audio.
 
     Raises UserError for an unreadable video, no face, no sound, and motion that is not finite.
     """
-    return _pieces(str(video), _open_video(video, heard, encoder), encoder, sound)[0]
+    return _parts(str(video), _open_video(video, audio, encoder), encoder, sound)[0]
 
 
-def _open_video(video: Path, heard: Path, encoder: MotionEncoder) -> Content:
-    waveform = open_audio(heard).waveform
+def _open_video(video: Path, audio: Path, encoder: MotionEncoder) -> Content:
+    waveform = open_audio(audio).waveform
     limit = num_frames(len(waveform))
     size = encoder.config.face.image_size
     return Content(Driver(video, size, encoder.batch, limit, split=True), waveform, {})
 
 
-def _pieces(
+def _parts(
     name: str, content: Content, encoder: MotionEncoder, sound: FrozenEncoder | None
-) -> tuple[list[Piece], str]:
-    """The pieces of a clip, and where it was split ("" where it was not)."""
+) -> tuple[list[StoredPart], str]:
+    """The parts of a clip, and where it was split ("" where it was not)."""
     motion = encoder(content.frames)
     if not np.isfinite(motion).all():
         raise UserError(
@@ -210,25 +209,25 @@ def _pieces(
         count, where = content.frames.count, content.frames.breaks()
         found = content.frames.parts(motion)
         if where:
-            found = [(start, rows) for start, rows in found if len(rows) >= LEAST_PART]
+            found = [(start, rows) for start, rows in found if len(rows) >= MIN_PART_FRAMES]
         if not found:
             raise UserError(
-                f"{name}: shows no face for {LEAST_PART} frames without a break: {where}"
+                f"{name}: shows no face for {MIN_PART_FRAMES} frames without a break: {where}"
             )
     else:
         count, where, found = len(motion), "", [(0, motion)]
     waveform = content.waveform[: count * SAMPLES_PER_FRAME]
     # Features of the whole clip: those of a part alone would lack the sound before it.
     features = None if sound is None else sound.encode(waveform).astype(np.float32)
-    pieces = []
+    parts = []
     for start, rows in found:
         stop = start + len(rows)
-        heard = waveform[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
-        arrays = {"motion": rows, "waveform": _to_int16(heard), **content.labels}
+        samples = waveform[start * SAMPLES_PER_FRAME : stop * SAMPLES_PER_FRAME]
+        arrays = {"motion": rows, "waveform": _to_int16(samples), **content.labels}
         if features is not None:
             arrays["audio"] = features[start:stop]
-        pieces.append(Piece(start, arrays))
-    return pieces, where
+        parts.append(StoredPart(start, arrays))
+    return parts, where
 
 
 def _to_int16(waveform: Float[np.ndarray, " n"]) -> np.ndarray:
@@ -245,9 +244,9 @@ def _sound_file(video: Path, name: str, audio: Path | None) -> Path:
     raise UserError(f"{stem}.*: no sound of this name ({', '.join(SOUNDS[:7])}, ...)")
 
 
-def _video_mark(video: Path, heard: Path) -> list[list[int]]:
+def _video_mark(video: Path, audio: Path) -> list[list[int]]:
     try:
-        stats = [file.stat() for file in (video, heard)]
+        stats = [file.stat() for file in (video, audio)]
     except OSError as error:
         raise UserError(f"{video}: cannot be read ({error.strerror or error})") from None
     return [[s.st_size, s.st_mtime_ns] for s in stats]

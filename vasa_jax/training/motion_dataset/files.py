@@ -1,4 +1,4 @@
-"""The folder that `extract-motion` fills: the files of a clip, and whether they are done."""
+"""The folder that `vasa-jax extract-motion` fills: the files of a clip, and which are finished."""
 
 import json
 import re
@@ -19,10 +19,10 @@ _PART_ENDING = "-000000.npz"
 _PART = re.compile(r"(?P<stem>.+)-\d{6}\.npz")
 
 
-class Piece(NamedTuple):
-    """What is stored of a clip, whole or in part. start: its first frame in the clip."""
+class StoredPart(NamedTuple):
+    """What is stored of a clip, whole or in part."""
 
-    start: int
+    start: int  # its first frame in the clip
     arrays: Mapping[str, np.ndarray]
 
 
@@ -51,8 +51,8 @@ class MotionFolder:
         """Frames of the clip that an earlier run made by this record, moved to `split` if they lie
         in another; 0 if there is none. parts: whether the clip may have been split."""
         for place in (split, *(s for s in SPLITS if s != split)):
-            whole, *pieces = self._files(name, place, parts)
-            for files in ([whole], pieces):
+            whole, *split_files = self._files(name, place, parts)
+            for files in ([whole], split_files):
                 found = [_frames(file, record) for file in files]
                 wanted = [(index, len(files)) for index in range(len(files))]
                 if files and [part for _, part in found] == wanted:
@@ -64,17 +64,22 @@ class MotionFolder:
         return 0
 
     def write(
-        self, name: str, split: str, pieces: Sequence[Piece], record: Mapping[str, Any], parts: bool
+        self,
+        name: str,
+        split: str,
+        stored: Sequence[StoredPart],
+        record: Mapping[str, Any],
+        parts: bool,
     ) -> None:
         """Write a clip's files, each whole or not at all, and remove what an older model or source
-        gave. No pieces: remove that alone. Raises UserError where it cannot be written."""
+        gave. No parts: remove that alone. Raises UserError where it cannot be written."""
         made = []
-        for index, piece in enumerate(pieces):
+        for index, part in enumerate(stored):
             path = self._whole(name, split)
-            if piece.start or len(pieces) > 1:
-                path = self._folder / split / f"{_stem(name)}-{piece.start:06d}.npz"
-            count = len(piece.arrays["motion"])
-            _write(path, piece.arrays, {**record, "frames": count, "part": [index, len(pieces)]})
+            if part.start or len(stored) > 1:
+                path = self._folder / split / f"{_stem(name)}-{part.start:06d}.npz"
+            count = len(part.arrays["motion"])
+            _write(path, part.arrays, {**record, "frames": count, "part": [index, len(stored)]})
             made.append(path)
         for place in SPLITS:
             for file in self._files(name, place, parts):
@@ -121,7 +126,8 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray], record: Mapping[str, An
     pending = PendingFile(path, "clip")
     try:
         with pending.temporary.open("wb") as file:
-            np.savez(file, **arrays, record=np.array(json.dumps(record)))
+            everything: dict[str, Any] = {**arrays, "record": np.array(json.dumps(record))}
+            np.savez(file, **everything)
         pending.commit()
     except OSError as error:
         raise UserError(

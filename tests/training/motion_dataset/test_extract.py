@@ -2,13 +2,12 @@
 
 import json
 
-import cv2
 import jax
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.assets import PORTRAIT, hum, write_wav
+from tests.assets import hum, write_wav
+from tests.inference.helpers import SIZE, moving, write_video
 from vasa_jax import cli
 from vasa_jax.audio.chunks import encode_clip
 from vasa_jax.audio.frozen import FrozenEncoder
@@ -16,40 +15,17 @@ from vasa_jax.bundle import build_networks
 from vasa_jax.errors import UserError
 from vasa_jax.inference.driver import Driver
 from vasa_jax.inference.driving import driving_motion
-from vasa_jax.inference.extract import extract_clip, extract_folder, split_of
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.portrait import choose_face, cut_square, face_square
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.folders import find_videos
 from vasa_jax.media.video import read_video
-from vasa_jax.media.writer import VideoWriter
 from vasa_jax.perception.face_detector import detect_faces
 from vasa_jax.training.motion_clips import MotionClips
+from vasa_jax.training.motion_dataset.extract import extract_clip, extract_folder, split_of
 
 QUIET = Reporter("quiet")
-SIZE = 192
-
-
-def moving(count, zoom):
-    """The portrait, panned to the right and zoomed from frame to frame; it stays in one square."""
-    photo = np.asarray(Image.open(PORTRAIT).convert("RGB"))
-    scale = SIZE / max(photo.shape[:2])
-    photo = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    height, width = photo.shape[:2]
-    frames = []
-    for i in range(count):
-        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1 + zoom * i)
-        matrix[:, 2] += (SIZE - width) / 2 + i / 4, (SIZE - height) / 2
-        frames.append(cv2.warpAffine(photo, matrix, (SIZE, SIZE), borderMode=cv2.BORDER_REPLICATE))
-    return np.stack(frames)
-
-
-def write_video(path, frames, sound=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, SIZE, SIZE, audio_from=sound) as video:
-        video.write(frames)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +157,8 @@ def test_eight_devices_give_what_one_gives(videos, made, encoder, debug_bundle):
     assert many.batch == len(jax.local_devices()) == 8
     assert many.identity == encoder[0].identity
     video = videos / "id1/x/1.mp4"
-    (piece,) = extract_clip(video, video, many)
-    found = piece.arrays["motion"]
+    (part,) = extract_clip(video, video, many)
+    found = part.arrays["motion"]
     expected = load(made[0] / "train" / "id1/x/1.mp4.npz")["motion"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from vasa_jax.audio.samples import Samples
 from vasa_jax.bundle import Bundle, resolve_bundle, save_bundle
 from vasa_jax.compile_cache import enable_compile_cache
 from vasa_jax.config import DEFAULT_NAME, Config
@@ -42,11 +43,11 @@ Speech = str | os.PathLike | np.ndarray | tuple[np.ndarray, int]
 
 
 class _Sound(NamedTuple):
-    """waveform: at 16 kHz. path: of the file that it came from; None, then it is saved itself."""
+    """Speech of one clip."""
 
-    waveform: Float[np.ndarray, " n"]
+    waveform: Samples  # 16 kHz
     seconds: float
-    path: Path | None
+    path: Path | None  # the file with the soundtrack; None: the waveform is the soundtrack
 
 
 class TalkingFace:
@@ -81,7 +82,7 @@ class TalkingFace:
             track = self._sound.path
             if track is None:
                 track = Path(folder, "speech.wav")
-                _write_wave(track, self._sound.waveform)
+                _write_wave(track, self._sound.waveform[:])
             write_video(
                 Path(path),
                 iter([self.frames]),

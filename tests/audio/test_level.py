@@ -115,19 +115,19 @@ def test_inference_and_training_hear_the_same(debug_pipeline, speech, tmp_path):
 def _as_it_is(pipeline, samples):
     """The features without any gain."""
     whole = samples[None, : len(samples) // 640 * 640]
-    features = pipeline.hear(whole, whole.shape[1])[0]
+    features = pipeline.encode_audio_chunk(whole, whole.shape[1])[0]
     return np.pad(features, ((0, -(-len(samples) // 640) - len(features)), (0, 0)), "edge")
 
 
 def test_a_stream_comes_to_the_level_of_the_whole_clip(debug_pipeline, speech):
-    from vasa_jax.inference.stream import AudioWindows, cut
+    from vasa_jax.inference.stream import AudioWindows, split_audio
 
     quiet = speech * np.float32(10 ** (-30 / 20))
     whole = debug_pipeline.audio(quiet)
 
     def streamed(seconds):
         windows = AudioWindows(debug_pipeline)
-        found = [w for block in cut(quiet, seconds) for w in windows.push(block)]
+        found = [w for block in split_audio(quiet, seconds) for w in windows.push(block)]
         return np.concatenate([w.features for w in (*found, *windows.finish())])
 
     first, second = streamed(0.04), streamed(1.7)

@@ -3,7 +3,7 @@
 import pytest
 
 from vasa_jax.benchmark.clip_benchmarks import online_figures
-from vasa_jax.inference.stream import Piece
+from vasa_jax.inference.stream import FrameChunk
 
 
 def test_online_figures_by_hand():
@@ -13,10 +13,10 @@ def test_online_figures_by_hand():
     # Two windows, heard at 0 and 1 s; the last pair of the second comes 100 ms after its first.
     runs = [
         [
-            Piece(frames, 0.0, 0.010),
-            Piece(frames, 0.0, 0.030),
-            Piece(frames, 1.0, 1.020),
-            Piece(frames, 1.0, 1.120),
+            FrameChunk(frames, 0.0, 0.010),
+            FrameChunk(frames, 0.0, 0.030),
+            FrameChunk(frames, 1.0, 1.020),
+            FrameChunk(frames, 1.0, 1.120),
         ]
     ]
     found = online_figures(runs)

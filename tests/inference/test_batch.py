@@ -146,11 +146,14 @@ def test_frames_come_before_the_sound_is_encoded(debug_pipeline, monkeypatch):
     """What is held of a clip does not grow with its length: a minute's frames begin after one chunk
     of features and one call of the sampler."""
     chunks, calls = [], []
-    encode, sample = debug_pipeline.hearing.encode, debug_pipeline._sample
+    encoder, sample = debug_pipeline.audio_encoder, debug_pipeline._sample
+    encode = encoder.encode
     clip = _clips(debug_pipeline, 1)[0]
     clip = clip._replace(sound=np.tile(clip.sound, 20)[: 16_000 * 60], frames=1500)
     _rendered(debug_pipeline, [clip._replace(frames=1)])  # the silence before a clip is known
-    monkeypatch.setattr(debug_pipeline.hearing, "encode", lambda *a: chunks.append(1) or encode(*a))
+    monkeypatch.setattr(
+        debug_pipeline.audio_encoder, "encode", lambda *a: chunks.append(1) or encode(*a)
+    )
     monkeypatch.setattr(debug_pipeline, "_sample", lambda *a: calls.append(1) or sample(*a))
     made = render([clip], debug_pipeline, QUIET)
     assert len(next(made)[1]) == debug_pipeline.config.inference.decode_batch
@@ -221,7 +224,13 @@ def test_eight_devices_make_the_files_of_one_and_compile_each_program_once(tmp_p
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["devices"] == 8
     assert found["made"] == 6
-    assert found["programs"] == {"encode": 1, "hear": 1, "measure": 0, "sample": 1, "decode": 1}
+    assert found["programs"] == {
+        "encode": 1,
+        "encode_audio": 1,
+        "measure_audio": 0,
+        "sample": 1,
+        "decode": 1,
+    }
     assert len(found["compilations"]) == 4, found["compilations"]
     for k in range(6):
         alone, together = (tmp_path / w / f"{k}.mp4" for w in ("one", "eight"))

@@ -14,7 +14,7 @@ from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.render import Clip, render
 from vasa_jax.inference.request import Controls
-from vasa_jax.inference.stream import AudioWindows, MotionWindows, cut, stream, warm_up
+from vasa_jax.inference.stream import AudioWindows, MotionWindows, split_audio, stream, warm_up
 from vasa_jax.typing import Pose
 
 
@@ -41,7 +41,7 @@ def source(debug_pipeline):
 def test_features_are_those_of_the_whole_clip_however_it_is_cut(debug_pipeline, waveform, seconds):
     whole = debug_pipeline.audio(waveform)
     windows, pieces = AudioWindows(debug_pipeline), []
-    for block in cut(waveform, seconds):
+    for block in split_audio(waveform, seconds):
         pieces += list(windows.push(block))
     pieces += list(windows.finish())
     found = [piece.features for piece in pieces]
@@ -54,7 +54,7 @@ def test_features_are_those_of_the_whole_clip_however_it_is_cut(debug_pipeline, 
 
 def test_features_come_as_soon_as_their_sound_is_there(debug_pipeline, waveform):
     windows = AudioWindows(debug_pipeline)
-    needed = 640 * (debug_pipeline.config.motion.window + debug_pipeline.sound_reach)
+    needed = 640 * (debug_pipeline.config.motion.window + debug_pipeline.audio_receptive_frames)
     assert not list(windows.push(waveform[: needed - 1]))
     assert len(list(windows.push(waveform[needed - 1 : needed]))) == 1
 
@@ -89,12 +89,12 @@ def test_frames_are_those_of_the_whole_clip(debug_pipeline, source, waveform):
         [source], [features], [controls], [3], sounds=[waveform]
     )[0]
     whole = np.concatenate(list(debug_pipeline.decode(source, motion)))
-    pieces = list(stream(debug_pipeline, source, cut(waveform, 0.1), controls, seed=3))
+    pieces = list(stream(debug_pipeline, source, split_audio(waveform, 0.1), controls, seed=3))
     online = np.concatenate([piece.frames for piece in pieces])
     assert online.shape == whole.shape == (75, 64, 64, 3)
     assert np.abs(online.astype(int) - whole).max() <= 1  # a level: rounding of near halves
     assert np.abs(np.diff(whole.astype(int), axis=0)).max() > 1  # it does move
-    assert all(piece.heard <= piece.made for piece in pieces)
+    assert all(piece.received <= piece.made for piece in pieces)
 
 
 def test_one_seed_moves_other_speech_otherwise_and_the_same_speech_alike(debug_pipeline, waveform):
@@ -125,14 +125,14 @@ def test_every_way_to_motion_begins_at_the_portraits_head(resting, source, wavef
     decoded = []
 
     def blocks(given):
-        decoded.extend(block.vectors[: block.count] for block in given)
+        decoded.extend(block.vectors[: block.frames] for block in given)
         return []
 
     monkeypatch.setattr(resting, "decode_blocks", blocks)
     list(render([Clip(source, waveform, 75, wish)], resting, Reporter("quiet")))
     rendered = np.concatenate(decoded)
     decoded.clear()
-    list(stream(resting, source, cut(waveform, 0.5), wish))
+    list(stream(resting, source, split_audio(waveform, 0.5), wish))
     streamed = np.concatenate(decoded)
     whole = resting.generate_motion([source], [features], [wish], [0], sounds=[waveform])[0]
     assert whole.shape == rendered.shape == streamed.shape
@@ -146,7 +146,7 @@ def test_frames_go_out_before_the_sound_is_over(debug_pipeline, source, waveform
     taken = []
 
     def blocks():
-        for block in cut(waveform, 0.2):
+        for block in split_audio(waveform, 0.2):
             taken.append(block)
             yield block
 
@@ -196,11 +196,11 @@ def test_encoders_that_see_a_whole_chunk_stream_too(encoder, source, monkeypatch
         ],
     )
     pipeline = Pipeline(init_bundle(config))
-    assert pipeline.sound_reach is None
+    assert pipeline.audio_receptive_frames is None
     warm_up(pipeline, source)
     windows = AudioWindows(pipeline)
     sound = hum(2.0).astype(np.float32)
-    found = [w for block in cut(sound, 0.25) for w in windows.push(block)]
+    found = [w for block in split_audio(sound, 0.25) for w in windows.push(block)]
     parts = [window.features for window in (*found, *windows.finish())]
     assert [p.shape for p in parts] == [(20, 16), (20, 16), (10, 16)]
     assert all(np.isfinite(p).all() for p in parts)

@@ -12,7 +12,7 @@ from vasa_jax.audio import num_frames
 from vasa_jax.benchmark.case import Case, Ready
 from vasa_jax.benchmark.subject import BenchmarkModel, fake_portrait, fake_speech
 from vasa_jax.errors import UserError
-from vasa_jax.inference.lanes import runs_of
+from vasa_jax.inference.lanes import batched
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.render import Clip, render
@@ -50,7 +50,7 @@ def _batch(model: BenchmarkModel, count: int) -> Ready:
     def make(pipeline: Pipeline, size: int, name: str) -> None:
         start = time.perf_counter()
         made = 0
-        for some in runs_of(zip(portraits, waveforms, strict=True), size):
+        for some in batched(zip(portraits, waveforms, strict=True), size):
             sources = pipeline.encode_all([image for image, _ in some])
             clips = [
                 Clip(source, waveform, num_frames(len(waveform)))

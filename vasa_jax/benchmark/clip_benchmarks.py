@@ -18,7 +18,7 @@ from vasa_jax.errors import UserError
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls, Request
-from vasa_jax.inference.stream import Piece, cut, stream, warm_up
+from vasa_jax.inference.stream import FrameChunk, split_audio, stream, warm_up
 from vasa_jax.typing import FPS, SAMPLE_RATE, Float
 
 ONLINE_BATCHES = (1, 2, 4, 8)
@@ -133,34 +133,34 @@ def _online(model: BenchmarkModel, batch: int) -> Ready:
     source = pipeline.encode(fake_portrait(config.face.image_size))
     warm_up(pipeline, source)
     compile_s = time.perf_counter() - begun
-    runs: list[list[Piece]] = []
+    runs: list[list[FrameChunk]] = []
 
     def run():
-        pieces = stream(pipeline, source, cut(waveform, BLOCK_SECONDS))
+        pieces = stream(pipeline, source, split_audio(waveform, BLOCK_SECONDS))
         # Only one pixel of each frame is kept: a clip at 512 px takes gigabytes.
-        runs.append([Piece(p.frames[:, :1, :1], p.heard, p.made) for p in pieces])
+        runs.append([FrameChunk(p.frames[:, :1, :1], p.received, p.made) for p in pieces])
         if sum(len(p.frames) for p in runs[-1]) != frames:
             raise RuntimeError(f"made {sum(len(p.frames) for p in runs[-1])} frames, not {frames}")
 
     return Ready(run, frames, compile_s, figures=lambda: online_figures(runs), restart=runs.clear)
 
 
-def online_figures(runs: list[list[Piece]]) -> dict[str, Any]:
+def online_figures(runs: list[list[FrameChunk]]) -> dict[str, Any]:
     """Latency of the first frame and of all frames, from a window's last audio; frame interval; and
     the share of frames that miss playback at 25 fps which starts with the window's first frame."""
     first, every, gaps, late = [], [], [], []
     for pieces in runs:
-        windows: dict[float, list[Piece]] = {}
+        windows: dict[float, list[FrameChunk]] = {}
         for piece in pieces:
-            windows.setdefault(piece.heard, []).append(piece)
+            windows.setdefault(piece.received, []).append(piece)
         for window in windows.values():
-            first.append(window[0].made - window[0].heard)
+            first.append(window[0].made - window[0].received)
             number = 0
             for piece, before in zip(window, [None, *window], strict=False):
                 if before is not None:
                     gaps += [(piece.made - before.made) / len(piece.frames)] * len(piece.frames)
                 for _ in piece.frames:
-                    every.append(piece.made - piece.heard)
+                    every.append(piece.made - piece.received)
                     late.append(piece.made > window[0].made + number / FPS)
                     number += 1
     return {

@@ -66,11 +66,11 @@ def run_batch(manifest: Path, folder: Path, pipeline: Pipeline, report: Reporter
 
     todo = _todo(rows, pipeline, report, outcome)
     while group := list(islice(todo, pipeline.batch)):
-        for number, error in make_videos([made.job for made in group], pipeline, report):
+        for number, failure in make_videos([made.job for made in group], pipeline, report):
             row, request, mark, job = group[number]
-            if error is None:
-                error = _recorded(request, mark, job.details)
-            outcome(row, "failed" if error else "made", str(error or ""))
+            if failure is None:
+                failure = _recorded(request, mark, job.details)
+            outcome(row, "failed" if failure else "made", str(failure or ""))
     summary = Summary(**counts)
     report.finish(
         f"{manifest}: {summary.made} made, {summary.skipped} already there, "

@@ -1,4 +1,4 @@
-"""Motion cut into the blocks that a device decodes at once."""
+"""Motion in blocks of the frames that a device decodes at once."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -11,28 +11,27 @@ __all__ = ["Block", "BlockMaker"]
 
 
 class Block(NamedTuple):
-    """Neighbouring frames of one clip, as many as a device decodes at once.
+    """Neighbouring frames of one clip, as many as a device decodes at once."""
 
-    clip: whose they are. sources: its portrait, by lane. vectors: their motion, (decode_batch, m),
-    of which `count` are frames of the clip; the rest fills the block up.
-    """
-
-    clip: int
-    sources: list[Source]
-    vectors: Float[np.ndarray, "n m"]
-    count: int
+    clip: int  # number of the clip
+    sources: list[Source]  # its portrait, on each lane
+    vectors: Float[np.ndarray, "n m"]  # motion; rows past `frames` are padding
+    frames: int
 
 
 class BlockMaker:
-    """One clip's motion, as it comes, in blocks of `size` frames: frame t is always row t mod size
-    of its block, and a block holds one clip alone, so that nothing else can change its frames."""
+    """Cuts the motion of one clip, which comes part by part, into blocks of `size` frames.
+
+    Frame t is row t mod size of its block, and a block holds one clip alone: neither the parts nor
+    other clips change a frame.
+    """
 
     def __init__(self, clip: int, sources: list[Source], size: int):
         self._clip, self._sources, self._size = clip, sources, size
         self._rest: np.ndarray | None = None
 
     def __call__(self, motion: Float[np.ndarray, "t m"], last: bool) -> Iterator[Block]:
-        """The blocks that the next motion completes; with `last` also one that is filled up."""
+        """The blocks that the next motion completes; after the `last` also a padded one."""
         if self._rest is not None:
             motion = np.concatenate([self._rest, motion])
         whole = len(motion) if last else len(motion) // self._size * self._size
@@ -43,5 +42,5 @@ class BlockMaker:
 
 
 def _padded(rows: np.ndarray, size: int) -> np.ndarray:
-    """The rows with the last one repeated up to `size`: programs have one shape."""
+    """The rows, the last one repeated up to `size`: programs have one shape."""
     return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])

@@ -1,7 +1,7 @@
-"""Squares that reach beyond a picture: moved and shrunk as far as allowed, the rest continued.
+"""Square crops that reach beyond an image: moved and shrunk a little, the rest padded.
 
-What a picture does not show is its mirror image at the edge, the more blurred the farther it lies
-outside: no edge is seen where it begins, and no face or stripe where it goes on.
+Padding is the image mirrored at its edge, blurred in proportion to the distance from it: no seam is
+visible at the edge, and no second face or stripes beyond.
 """
 
 import cv2
@@ -12,16 +12,15 @@ from vasa_jax.typing import Float, PortraitArray
 __all__ = ["fitted", "outside", "sample", "soften"]
 
 LEAST_SIDE = 0.89
-"""Of the wanted side. At the usual side real portraits have a log scale of 0.185 (median of 37, by
-`demo`'s encoder); the corpus's heads have up to 0.3: exp(0.185 - 0.3)."""
+"""Least side over the wanted one: heads as large as `demo` was trained on, exp(0.185 - 0.3), from
+real portraits' median log scale (37 portraits) to the corpus's largest."""
 ASIDE, UP, DOWN = 0.08, 0.03, 0.10
-"""How far the square may be moved, as a part of its side. Of the corpus's heads 95 % lie within
-0.17 half pictures of the middle (x) and between -0.255 and 0.05 (y); portraits at 0 and -0.19. A
-square that moves up puts the head lower: `UP` and `DOWN` are ways of the head."""
+"""Most that the head may move in the square, over its side: 95 % of the corpus's heads lie within
+that of where portraits have theirs."""
 SLOPE = 0.2
-"""Standard deviation of the blur over the distance from the picture."""
+"""Standard deviation of the blur over the distance from the image."""
 LEVELS = 6
-"""Blurred pictures between which is interpolated; each of twice the blur of the one before."""
+"""Blurred images to interpolate between, each with twice the blur of the one before."""
 _EDGE = 1e-6
 
 
@@ -32,11 +31,11 @@ def fitted(
     width: int,
     height: int,
 ) -> tuple[Float[np.ndarray, "2"], float]:
-    """The square moved, and then shrunk about `centre`, so that as little as possible lies outside
-    of a picture of width x height pixels. A square inside is returned as it is.
+    """The square moved, then shrunk about `centre`, so that as little as possible lies outside of
+    an image of width x height pixels. A square inside is returned as it is.
 
-    corner: left and top edge; the picture's first pixel has its outer edge at -1/2. centre: the
-    point of the square that stays, as parts of its side.
+    corner: left and top edge; the outer edge of the image's first pixel is at -1/2. centre: the
+    fixed point of the square, in sides.
     """
     corner, lengths = np.asarray(corner, float), np.array([width, height], float)
     low = -0.5
@@ -44,7 +43,7 @@ def fitted(
         return corner, side
     share = np.array(centre)
     point = corner + share * side
-    # The square's corner may be so far before or after its usual place, in sides.
+    # Most that the corner may move to the left or top, and to the right or bottom, in sides.
     before, after = np.array([ASIDE, DOWN]), np.array([ASIDE, UP])
     most = min(
         lengths.min(),
@@ -58,9 +57,9 @@ def fitted(
 
 
 def sample(image: PortraitArray, matrix: Float[np.ndarray, "2 3"], size: int) -> PortraitArray:
-    """size x size pixels of an image, linearly, and its blurred mirror image beyond its edges.
+    """size x size pixels of an image by linear interpolation, padded beyond its edges.
 
-    matrix: (2, 3), image pixel (x, y, 1) -> result pixel, scales and moves alone.
+    matrix: image pixel (x, y, 1) -> result pixel, scale and translation only.
     """
 
     def look_up(border: int) -> PortraitArray:
@@ -78,13 +77,14 @@ def sample(image: PortraitArray, matrix: Float[np.ndarray, "2 3"], size: int) ->
 
 
 def soften(mirrored: PortraitArray, far: Float[np.ndarray, "s s"]) -> PortraitArray:
-    """A picture that goes on as its mirror image, blurred there alone. far: see `outside`."""
+    """A mirror-padded image, blurred in the padding. far: see `outside`."""
     sharp = mirrored.astype(np.float32)
     least = SLOPE * max(float(far.max()), 1.0) / 2 ** (LEVELS - 1)
     # Level 0 is sharp, level k has a deviation of least 2^(k - 1).
     blur = SLOPE * far / least
     level = np.where(blur < 1, blur, 1 + np.log2(np.maximum(blur, 1)))[..., None]
-    result, below = np.zeros_like(sharp), sharp
+    result: np.ndarray = np.zeros_like(sharp)
+    below: np.ndarray = sharp
     for k in range(LEVELS + 1):
         if k:
             sigma = least * 2 ** (k - 1)
@@ -94,7 +94,7 @@ def soften(mirrored: PortraitArray, far: Float[np.ndarray, "s s"]) -> PortraitAr
 
 
 def outside(matrix: np.ndarray, width: int, height: int, size: int) -> Float[np.ndarray, "s s"]:
-    """How far each result pixel's centre lies outside of the picture, in result pixels."""
+    """Distance of each result pixel's centre from the image, in result pixels; 0 inside."""
     at = np.arange(size)
     away = []
     for axis, length in enumerate((width, height)):

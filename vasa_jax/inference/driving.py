@@ -1,4 +1,4 @@
-"""Motion out of a video: head pose and facial dynamics of the person in it, frame by frame."""
+"""Motion from a video: head pose and facial dynamics of the person in it, frame by frame."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from vasa_jax.angles import euler_angles, rotation_matrices
 from vasa_jax.inference.driver import Driver
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
-from vasa_jax.typing import LOG_SCALE, ROTATION, TRANSLATION, Float, Pose
+from vasa_jax.typing import LOG_SCALE, ROTATION, TRANSLATION, Float, Pose, Source
 
 
 def driving_motion(
@@ -25,11 +25,11 @@ def driving_motion(
 
 
 def relative_motion(motion: Float[np.ndarray, "t m"], start: Pose) -> Float[np.ndarray, "t m"]:
-    """The same motion with the head's turn, place and size as changes since the first frame.
+    """The same motion with head rotation, translation and size relative to the first frame.
 
-    The first frame has the pose `start` (b = 1); R_t = R_d,t R_d,0^T R_start, shifts count in sizes
-    of the head. What an encoder takes a driver's head for, wrongly (level, or near), cancels: only
-    changes are taken over. Facial dynamics stay as they are.
+    The first frame gets the pose `start` (b = 1): R_t = R_d,t R_d,0^T R_start, and translations are
+    scaled by the heads' sizes. A constant error of the encoder in the driver's pose cancels. Facial
+    dynamics stay as they are.
     """
     first, moved = motion[0], np.array(motion)
     turns = rotation_matrices(motion[:, ROTATION]) @ rotation_matrices(first[ROTATION]).T
@@ -39,3 +39,10 @@ def relative_motion(motion: Float[np.ndarray, "t m"], start: Pose) -> Float[np.n
     moved[:, TRANSLATION] = np.asarray(start.translation)[0] + shifts
     moved[:, LOG_SCALE] = begin + motion[:, LOG_SCALE] - first[LOG_SCALE]
     return moved
+
+
+def head_pose(source: Source) -> Pose:
+    """The portrait's own pose. Raises ValueError for a source that was built without it."""
+    if source.pose is None:
+        raise ValueError("this source has no head pose: encode the portrait by `Pipeline.encode`")
+    return source.pose

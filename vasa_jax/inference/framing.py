@@ -1,6 +1,6 @@
-"""Squares around a face that moves: when one stays, when it follows, and what that does to a pose.
+"""Square crops around a moving face: when they stay, when they follow, and how poses change.
 
-A pose is read in a square and counts in its half sides. The same head in another square has another
+A pose is measured in a crop, in units of half its side. The same head in another crop has another
 translation and size, but the same rotation.
 """
 
@@ -13,8 +13,7 @@ from vasa_jax.typing import LOG_SCALE, TRANSLATION, Float, Int
 
 
 class Square(NamedTuple):
-    """A square of a picture, in pixels: its left and top edge (the first pixel's outer edge is
-    -1/2) and its side."""
+    """A square of an image in pixels; the outer edge of the first pixel is at -1/2."""
 
     left: float
     top: float
@@ -22,32 +21,30 @@ class Square(NamedTuple):
 
 
 class Room(NamedTuple):
-    """How a face may lie in a square: least and most, the side of its hull as a part of the
-    square's; beyond, how far it may reach out of the square, as a part of the hull."""
+    """Bounds on a face in a square."""
 
-    least: float
+    least: float  # side of the face's hull over the square's
     most: float
-    beyond: float
+    beyond: float  # part of the hull that may lie outside
 
 
 ENCODER_ROOM = Room(0.6 * FACE_SHARE, 1.6 * FACE_SHARE, 0.0)
-"""Where the motion encoders see a face well: whole, and not far from the size they were shown."""
+"""For the motion encoders: the whole face, near the size that they were trained on."""
 VIEW_ROOM = Room(np.exp(-1.0) * FACE_SHARE, 1.0, 0.1)
-"""Where a head may be in the picture that a pose speaks of: nine tenths of the face's width and
-height inside, as large as the picture at most, and not below the smallest of the pose encoder's
-(`LOG_SCALE_LIMIT`). Trained decoders have seen no heads beyond."""
+"""For the view that poses are expressed in, as decoders know heads: nine tenths of the face inside,
+at most as large as the view, at least as the pose encoder's smallest (`LOG_SCALE_LIMIT`)."""
 
 
 def square_around(landmarks: Float[np.ndarray, "478 3"]) -> Square:
-    """The square that a portrait with this face would be cut to."""
+    """The crop of a portrait with this face."""
     corner, side = face_square(landmarks)
     return Square(float(corner[0]), float(corner[1]), side)
 
 
 def follow(square: Square, landmarks: Float[np.ndarray, "478 3"], room: Room) -> Square:
-    """The square itself while the face has its place in it; else the nearest one where it has.
+    """The square itself while the face is within `room`; else the nearest one for which it is.
 
-    It grows or shrinks about the face's middle first, and is moved then, as little as will do.
+    It is scaled about the face's centre first, then moved, both as little as necessary.
     """
     low, high = landmarks[:, :2].min(0).astype(float), landmarks[:, :2].max(0).astype(float)
     hull, middle = high - low, (low + high) / 2
@@ -55,7 +52,7 @@ def follow(square: Square, landmarks: Float[np.ndarray, "478 3"], room: Room) ->
     side = float(np.clip(square.side, face / room.most, face / room.least))
     start = middle + (np.array(square[:2]) - middle) * (side / square.side)
     out = room.beyond * hull
-    first, last = high - out - side, low + out  # of the left or top edge
+    first, last = high - out - side, low + out  # positions of the left or top edge
     # A hull longer than the square reaches beyond both of its edges alike.
     wide = first > last
     start = np.where(wide, middle - side / 2, np.clip(start, first, last))
@@ -64,10 +61,10 @@ def follow(square: Square, landmarks: Float[np.ndarray, "478 3"], room: Room) ->
 
 
 def refer(seen: Square, view: Square) -> Float[np.ndarray, "3"]:
-    """(r, x, y): a pose with translation t and log scale s read in `seen` has in `view` the
-    translation r t + (x, y, 0) and the log scale s + log r."""
+    """(r, x, y): translation t and log scale s measured in `seen` are r t + (x, y, 0) and s + log r
+    in `view`."""
     ratio = seen.side / view.side
-    # The way between the squares' middles, in half sides of the view; of one square exactly 0.
+    # Between the squares' centres, in half sides of the view; exactly 0 for equal squares.
     shift = (np.array(seen[:2]) - np.array(view[:2])) * 2 / view.side + ratio - 1
     return np.array([ratio, *shift])
 
@@ -75,7 +72,7 @@ def refer(seen: Square, view: Square) -> Float[np.ndarray, "3"]:
 def referred(
     motion: Float[np.ndarray, "t m"], references: Float[np.ndarray, "t 3"]
 ) -> Float[np.ndarray, "t m"]:
-    """Motion whose poses were read in squares of their own, as seen in one view (`refer`)."""
+    """Motion whose poses were measured in squares of their own, expressed in one view (`refer`)."""
     moved = np.array(motion)
     moved[:, TRANSLATION] *= references[:, :1]
     moved[:, TRANSLATION][:, :2] += references[:, 1:]
@@ -86,10 +83,10 @@ def referred(
 def bridged(
     motion: Float[np.ndarray, "n m"], frames: Int[np.ndarray, " n"], count: int, blend: int
 ) -> Float[np.ndarray, "t m"]:
-    """Motion of `count` frames from that of some, whose numbers are `frames`, increasing.
+    """Motion of `count` frames from that of some of them, whose numbers `frames` increase.
 
-    Over a gap the head stays as it was last, and goes to where it comes back in the gap's last
-    `blend` frames, by a smooth step. Before the first and after the last it stays.
+    In a gap the last motion is held, then blended by a smooth step to the next one over the gap's
+    last `blend` frames. Before the first and after the last it is held.
     """
     numbers = np.arange(count)
     after = np.searchsorted(frames, numbers)

@@ -27,7 +27,7 @@ from vasa_jax.media.writer import frame_count
 from vasa_jax.typing import POSE_DIM, Float, Frames, Source
 
 SOFT = 2.0
-"""Enlargement of a photo from which a user is told that the video will be soft."""
+"""Enlargement of the crop beyond which a note says that the video will be soft."""
 
 
 class Inputs(NamedTuple):
@@ -58,7 +58,7 @@ def load_inputs(request: Request, size: int, report: Reporter) -> Inputs:
 
 
 def load_portrait(path: Path, picture: Picture, size: int, report: Reporter) -> Portrait:
-    """Read a photo and cut it as `crop_photo` does."""
+    """Read a photo and crop it as `crop_photo` does."""
     photo = read_image(path, lambda line: report.note(f"{path.name}: {line}"))
     return crop_photo(photo, path, picture, size, report)
 
@@ -90,12 +90,12 @@ def crop_photo(
 
 
 def metadata(request: Request, pipeline: Pipeline) -> dict:
-    """What a video says of its making: tool, version, config, weights, seed and wishes."""
+    """A video's metadata: tool, version, config, weights, seed and controls."""
     return {**made_by(pipeline), **describe(request)}
 
 
 def made_by(pipeline: Pipeline) -> dict:
-    """The part of it that is the same for all videos of a model."""
+    """The part of `metadata` that is the same for all videos of a model."""
     return {
         "tool": "vasa-jax",
         "version": vasa_jax.__version__,
@@ -109,14 +109,14 @@ def made_by(pipeline: Pipeline) -> dict:
 def clip_of(
     request: Request, inputs: Inputs, source: Source, pose: Float[np.ndarray, "t 7"] | None = None
 ) -> Clip:
-    """What the request asks for, with as many frames as its video will have."""
+    """The clip of a request, with as many frames as its video will have."""
     sound = inputs.clip.waveform
     count = clip_frames(sound, inputs.clip.seconds)
     return Clip(source, sound, count, request.controls, request.seed, pose)
 
 
 def clip_frames(sound: Samples, seconds: float) -> int:
-    """How many frames go with so many seconds of sound, of which the model has these samples."""
+    """Frames of a video of `seconds`: no more than the samples `sound` give features for."""
     return min(frame_count(seconds), num_frames(len(sound)))
 
 

@@ -1,9 +1,9 @@
-"""Devices side by side: each runs the same program on a block of its own.
+"""Data parallelism over the devices of a host, whose results do not depend on their number.
 
-A program is compiled once, for all devices, from the function of one device with one block. What a
-device computes therefore has the same shapes however many devices there are and whatever lies in
-the other blocks, and no number ever passes from one block to another: a block's result depends on
-the block alone, to the bit, as far as XLA compiles equal computations to equal code.
+A program is compiled once for all devices from the function of one device with one block
+(`jax.shard_map`). Shapes per device are the same however many devices there are, and no collective
+runs: a block's result depends on that block alone, to the bit, as far as XLA compiles equal
+computations to equal code. A lane is one device with its block.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,14 +14,14 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-__all__ = ["Lanes", "Program", "runs_of"]
+__all__ = ["Lanes", "Program", "batched"]
 
 AXIS = "data"
 Item = TypeVar("Item")
 
 
 class Lanes:
-    """Devices of this host as one mesh with the axis "data"; default: the first device alone."""
+    """Devices of this host as a mesh with the axis "data" (default: the first device alone)."""
 
     def __init__(self, devices: Sequence[Any] | None = None):
         self.devices = list(jax.local_devices()[:1] if devices is None else devices)
@@ -35,13 +35,13 @@ class Lanes:
         return len(self.devices)
 
     def copies(self, tree: Any) -> list[Any]:
-        """The tree on each device, by lane; leaves that lie there already are not copied."""
+        """The tree on each device; leaves that are there already are not copied."""
         return [jax.device_put(tree, device) for device in self.devices]
 
     def stack(self, blocks: Sequence[Any]) -> Any:
         """Trees of equal shapes as one tree of arrays (lanes * b, ...), block i on device i.
 
-        There may be fewer blocks than lanes: the last one stands in for the missing ones.
+        Missing blocks are filled with copies of the last one.
         """
         blocks = [*blocks, *[blocks[-1]] * (len(self) - len(blocks))]
         return jax.tree.map(self._join, *blocks)
@@ -52,7 +52,7 @@ class Lanes:
         return jax.make_array_from_single_device_arrays(shape, self.rows, shards)
 
     def split(self, tree: Any) -> list[Any]:
-        """The blocks of a tree that a program returned, each on its device, by lane."""
+        """The inverse of `stack`: the blocks of a program's result, each on its device."""
         leaves, structure = jax.tree.flatten(tree)
         by_device = [{s.device: s.data for s in leaf.addressable_shards} for leaf in leaves]
         return [
@@ -64,16 +64,16 @@ class Lanes:
 class Program:
     """`function(parameters, *block)` of one device, run on all lanes: `program(parameters, *rows)`.
 
-    parameters are whole on each device. Leaves of a block have a first axis, along which blocks are
-    stacked (`Lanes.stack`); so have those of the result. Compiled at the first call for a structure
-    and shapes, or ahead by `compile`; `compiled` counts them.
+    Parameters are replicated. Leaves of blocks and results have a first axis along which
+    `Lanes.stack` puts blocks. Compiled at the first call for a structure and shapes, or by
+    `compile`.
     """
 
     def __init__(self, lanes: Lanes, name: str, function: Callable[..., Any]):
         whole, rows = PartitionSpec(), PartitionSpec(AXIS)
 
         def run(parameters, *blocks):
-            # The function has no collectives, so that nothing needs to be known about replication.
+            # Without collectives there is no replication to check.
             return jax.shard_map(
                 function,
                 mesh=lanes.mesh,
@@ -88,11 +88,11 @@ class Program:
 
     @property
     def compiled(self) -> int:
-        """How many programs were compiled."""
+        """Number of compiled programs."""
         return len(self._programs)
 
     def compile(self, parameters: Any, *rows: Any) -> Any:
-        """The program for arrays, or shapes, of all lanes."""
+        """The executable for arrays, or shapes, of all lanes."""
         leaves, structure = jax.tree.flatten(rows)
         key = structure, tuple((leaf.shape, np.dtype(leaf.dtype)) for leaf in leaves)
         if key not in self._programs:
@@ -109,8 +109,8 @@ class Program:
         return self.compile(parameters, *rows)(parameters, *rows)
 
 
-def runs_of(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """The items in lists of `size`, the last of which may be shorter."""
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items in lists of `size`; the last may be shorter."""
     items = iter(items)
     while run := list(islice(items, size)):
         yield run

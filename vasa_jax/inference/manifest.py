@@ -1,4 +1,4 @@
-"""The table of a batch run: which portraits with which clips, and what is already done."""
+"""The manifest of a batch run (which portraits with which audio), and records of finished rows."""
 
 import hashlib
 import json
@@ -24,8 +24,7 @@ from vasa_jax.media.places import check_ours, file_key, short_path, tells_case
 REQUIRED = ("image", "audio")
 OPTIONAL = ("name", "seed", "gaze", "distance", "emotion", "face", "crop")
 RECORD_ENDING = ".json"
-DIGITS = 2 * hashlib.sha256().digest_size
-"""Of a fingerprint."""
+FINGERPRINT_DIGITS = 2 * hashlib.sha256().digest_size
 
 
 class Row(NamedTuple):
@@ -42,8 +41,8 @@ def read_manifest(path: Path, folder: Path, note: Callable[[str], None] | None =
     Files are looked for beside the manifest, then from the current folder. Videos go to
     `folder/NAME.mp4`, NAME being the column `name` or IMAGE--AUDIO, and their records to
     `folder/NAME.json`; of a NAME too long for a file a part is left, and a hash. A bad row becomes
-    a Row with an error, and so does one whose files would take the place of any row's image or
-    sound. note: told what was assumed. A bad file raises UserError as `read_table` does.
+    a Row with an error, and so does one that would overwrite any row's image or audio. note:
+    receives what was assumed. A bad file raises UserError as `read_table` does.
     """
     path, names = Path(path), _Names(tells_case(folder))
     rows: list[Row] = []
@@ -62,7 +61,7 @@ def read_manifest(path: Path, folder: Path, note: Callable[[str], None] | None =
 
 
 def _keep_inputs(manifest: Path, rows: list[Row]) -> list[Row]:
-    """The rows; in place of those that would overwrite an input of any row, the reason."""
+    """The rows, with an error for those that would overwrite an input of any row."""
     inputs: dict[Hashable, str] = {file_key(manifest): "the manifest itself"}
     for row in rows:
         if row.request is not None:
@@ -119,13 +118,14 @@ def _request(
 
 
 class _Names:
-    """The names that rows have taken. tell_case: whether capitals make another name."""
+    """The names that rows use. tell_case: whether the disk distinguishes capitals."""
 
     def __init__(self, tell_case: bool):
-        self.tell_case, self._taken = tell_case, set()
+        self.tell_case = tell_case
+        self._taken: set[str] = set()
 
     def take(self, name: str) -> bool:
-        """Whether a name was free."""
+        """Take a name; whether it was free."""
         key = name if self.tell_case else name.casefold()
         free = key not in self._taken
         self._taken.add(key)
@@ -145,7 +145,7 @@ def _whole(text: str, what: str) -> int:
 
 
 def fingerprint(request: Request, details: dict) -> str:
-    """Identifies a row's result: the bytes of its inputs, its wishes, the model's details."""
+    """Identifies a row's result: the bytes of its inputs, its controls, the model's details."""
     digest = hashlib.sha256(json.dumps([describe(request), details], sort_keys=True).encode())
     for path in (request.image, request.audio):
         try:
@@ -157,7 +157,7 @@ def fingerprint(request: Request, details: dict) -> str:
 
 
 def record_path(request: Request) -> Path:
-    """Where a row's record lies: beside its video."""
+    """The place of a row's record: beside its video."""
     return request.output.with_suffix(RECORD_ENDING)
 
 
@@ -172,8 +172,8 @@ def is_finished(request: Request, mark: str) -> bool:
 def check_place(request: Request, details: dict) -> None:
     """Raise UserError where the row's video or record would replace a file that no batch wrote.
 
-    details: what the video will say of its making. A video without a record is replaced if it says
-    the same: a run may have been killed between the two.
+    details: the video's metadata. A video without a record is replaced if it has the same: a run
+    may have been killed between writing the two.
     """
     wanted = json.loads(json.dumps(details))
 
@@ -191,13 +191,13 @@ def check_place(request: Request, details: dict) -> None:
 def _read_record(request: Request) -> dict:
     """Raises OSError, ValueError or LookupError where there is none of ours."""
     record = json.loads(record_path(request).read_text(encoding="utf-8"))
-    if not isinstance(record, dict) or len(str(record["fingerprint"])) != DIGITS:
+    if not isinstance(record, dict) or len(str(record["fingerprint"])) != FINGERPRINT_DIGITS:
         raise ValueError("not a record of a batch")
     return record
 
 
 def _made_as(video: Path) -> dict:
-    """What a video of ours says of its making; whatever it raises means that it is none."""
+    """The metadata of a video of ours; any exception means that it is none."""
     import av
 
     with av.open(str(video.absolute())) as container:
@@ -205,6 +205,6 @@ def _made_as(video: Path) -> dict:
 
 
 def record_finished(request: Request, mark: str, details: dict) -> None:
-    """Leave the record by which a rerun knows that this row is done."""
+    """Write the record by which a rerun skips this row."""
     content = json.dumps({"fingerprint": mark, **details}, indent=1) + "\n"
     write_whole(record_path(request), "record", content)

@@ -1,4 +1,4 @@
-"""The face model's motion encoders alone, on all devices of this host: for whole data sets."""
+"""The face model's pose and dynamics encoders alone, on all devices: for videos and data sets."""
 
 import hashlib
 import json
@@ -23,8 +23,9 @@ from vasa_jax.typing import Float, Frames
 class MotionEncoder:
     """Frames to [pose, z_dyn] in batches of one size, split over devices on the batch axis.
 
-    params: the face model's. per_device: frames a device takes at once (default: the config's
-    decode_batch). devices: default all of this host's. batch: frames of one call, on all devices.
+    params: the face model's. per_device: frames of a device at once (default: the config's
+    decode_batch). devices: default all of this host. The attribute `batch` counts the frames of one
+    call, on all devices.
     """
 
     def __init__(
@@ -52,29 +53,29 @@ class MotionEncoder:
 
     @cached_property
     def identity(self) -> str:
-        """Names what decides about the result: the face model's config, parameters, precision."""
+        """Digest of what the result depends on: the face model's config, parameters, precision."""
         words = json.dumps([to_dict(self.config)["face"], self.config.precision], sort_keys=True)
         digest = hashlib.sha256(words.encode())
         for name, leaf in sorted(flatten(self._given).items()):
             digest.update(name.encode())
-            digest.update(np.ascontiguousarray(leaf))
+            digest.update(np.ascontiguousarray(leaf).data)
         return digest.hexdigest()[:16]
 
     def __call__(self, batches: Iterable[Frames]) -> Float[np.ndarray, "t m"]:
-        """[pose, z_dyn] of uint8 frames (n, size, size, 3), n at most `batch`, in their order.
+        """[pose, z_dyn] of uint8 frames (n, size, size, 3), n at most `batch`, in order.
 
         The next batch is read while the devices work on this one.
         """
-        pieces, pending = [], None
+        rows, pending = [], None
         for frames in batches:
             missing = self.batch - len(frames)
             padded = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
             ahead = self._encode(self._params, jax.device_put(padded, self._rows))
             if pending is not None:
-                pieces.append(np.asarray(pending[0])[: pending[1]])
+                rows.append(np.asarray(pending[0])[: pending[1]])
             pending = ahead, len(frames)
         if pending is not None:
-            pieces.append(np.asarray(pending[0])[: pending[1]])
-        if not pieces:
+            rows.append(np.asarray(pending[0])[: pending[1]])
+        if not rows:
             return np.zeros((0, self.config.face.motion_dim), np.float32)
-        return np.concatenate(pieces)
+        return np.concatenate(rows)

@@ -1,7 +1,7 @@
 """The compiled stages of one model: encode once, sample window by window, decode in batches.
 
-Every stage is one program of fixed shapes, so that a second portrait, or a clip of another
-length, compiles nothing new. Work enters and leaves as numpy arrays.
+Every stage is one program of fixed shapes: another portrait, or a clip of another length, compiles
+nothing new. Inputs and results are numpy arrays.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ from vasa_jax.extensions.neutral_context import (
     initial_context,
     with_initial_context,
 )
+from vasa_jax.inference.audio_features import ChunkedEncoder
 from vasa_jax.inference.blocks import Block, BlockMaker
-from vasa_jax.inference.lanes import Lanes, Program, runs_of
+from vasa_jax.inference.lanes import Lanes, Program, batched
 from vasa_jax.inference.motion_encoder import MotionEncoder
 from vasa_jax.inference.motion_stream import MotionStream, Placement
 from vasa_jax.inference.programs import decode_frames, encode_portrait, inference_params
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
-from vasa_jax.inference.sound import Hearing
 from vasa_jax.motion.clips import ClipControls, ClipSampling, check_features, null_carry
 from vasa_jax.motion.sampler import LinenNetwork, make_plan, sample_windows
 from vasa_jax.typing import (
@@ -50,8 +50,8 @@ from vasa_jax.typing import (
 class Pipeline:
     """One model, ready to run on `devices` (default: the first).
 
-    A device samples `batch` clips together; the attribute `batch` is how many all devices do.
-    Results do not depend on the number of devices (`lanes`), and by rounding on `batch`.
+    batch: clips that a device samples together; the attribute `batch` counts those of all devices.
+    Results do not depend on the number of devices (`lanes`), and on `batch` only by rounding.
     """
 
     def __init__(self, bundle: Bundle, batch: int = 1, devices: Sequence[Any] | None = None):
@@ -66,14 +66,16 @@ class Pipeline:
         face, audio = self._networks.face, self._networks.audio
         network = LinenNetwork(self._networks.motion)
 
-        def sample(told, carry, inputs, seeds):
-            params, weights = told
+        def sample(parameters, carry, inputs, seeds):
+            params, weights = parameters
             carry = carry._replace(index=carry.index[0])
             keys = jax.vmap(jax.random.key)(seeds)
             carry, motion = sample_windows(network, plan, params, carry, inputs, keys, weights)
             return carry._replace(index=carry.index[None]), motion
 
-        self.hearing = Hearing(audio, self._params["audio"], self.config.audio, self.lanes)
+        self.audio_encoder = ChunkedEncoder(
+            audio, self._params["audio"], self.config.audio, self.lanes
+        )
         self._encode = Program(self.lanes, "encode", partial(encode_portrait, face))
         self._sample = Program(self.lanes, "sample", sample)
         self._decode = Program(self.lanes, "decode", partial(decode_frames, face))
@@ -81,7 +83,7 @@ class Pipeline:
 
     @property
     def identity(self) -> str:
-        """Names this model by its config and a sample of its weights: equal models, equal names."""
+        """Digest of the config and a sample of the weights: equal for equal models."""
         digest = hashlib.sha256(json.dumps(to_dict(self.config), sort_keys=True).encode())
         for leaf in jax.tree.leaves(self._params):
             digest.update(np.asarray(leaf).ravel()[:16].tobytes())
@@ -89,12 +91,11 @@ class Pipeline:
 
     @property
     def programs(self) -> dict[str, int]:
-        """How many programs of each stage were compiled so far."""
-        hearing = self.hearing
+        """Number of programs of each stage that were compiled so far."""
         stages = {
             "encode": self._encode,
-            "hear": hearing.encode,
-            "measure": hearing.measure,
+            "encode_audio": self.audio_encoder.encode,
+            "measure_audio": self.audio_encoder.measure,
             "sample": self._sample,
             "decode": self._decode,
         }
@@ -117,31 +118,31 @@ class Pipeline:
             advance(1)
             features = self.audio(np.zeros(1, np.float32))
             advance(1)
-            # The sampler skips windows without valid audio, so running it on none only compiles.
+            # The sampler skips windows without valid audio: run on none of them, it only compiles.
             self.generate_motion([None], [features[:0]], [Controls()], [0])
             advance(1)
         self._compiled = True
 
     def encode(self, portrait: PortraitArray) -> Source:
-        """The portrait's canonical volume and identity, batch 1, on the device."""
+        """Appearance volume, identity and pose of a portrait (size, size, 3), b = 1."""
         return self.encode_all([portrait])[0]
 
     def encode_all(self, portraits: Sequence[PortraitArray]) -> list[Source]:
         """`encode` of each portrait, one on each device at a time."""
         sources: list[Source] = []
-        for some in runs_of(portraits, len(self.lanes)):
+        for some in batched(portraits, len(self.lanes)):
             images = self.lanes.stack([portrait[None] for portrait in some])
             sources += self.lanes.split(self._encode(self._params["face"], images))[: len(some)]
         return sources
 
     @cached_property
     def motion_encoder(self) -> MotionEncoder:
-        """Frames to [pose, z_dyn], for those runs that are driven by a video."""
+        """Frames to [pose, z_dyn], for runs that a video drives."""
         return MotionEncoder(self.config, self._params["face"], devices=self.lanes.devices[:1])
 
     def audio(self, waveform: Samples) -> Float[np.ndarray, "t a"]:
-        """Audio features of a whole clip at 25 Hz."""
-        return self.hearing.whole(waveform)
+        """Audio features of a whole clip of 16 kHz samples, one per frame (25 Hz)."""
+        return self.audio_encoder.whole(waveform)
 
     def motion_stream(
         self,
@@ -204,7 +205,7 @@ class Pipeline:
 
     @property
     def frames_per_call(self) -> int:
-        """Frames of a clip that the sampler makes at once."""
+        """Frames of each clip that one call of the sampler makes."""
         return self.config.motion.window * self.config.inference.windows_per_call
 
     def generate_motion(
@@ -236,22 +237,22 @@ class Pipeline:
             parts.append(stream(some, digests))
         return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
-    def hear(
+    def encode_audio_chunk(
         self, waveform: Float[np.ndarray, "1 n"], num_samples: int
     ) -> Float[np.ndarray, "1 t a"]:
-        """Features of sound as it stands, of which `num_samples` are real; see `stream`."""
+        """Features of one chunk of prepared audio, of which `num_samples` are not padding."""
         row = self.lanes.stack([(waveform, np.array([num_samples], np.int32), None)])
-        features = self.hearing.encode(self._params["audio"], *row)
+        features = self.audio_encoder.encode(self._params["audio"], *row)
         return np.asarray(self.lanes.split(features)[0], np.float32)
 
     @property
-    def sound_reach(self) -> int | None:
-        """Video frames that a feature sees on each side; None: all of its chunk."""
+    def audio_receptive_frames(self) -> int | None:
+        """Frames of audio on each side that a feature depends on; None: its whole chunk."""
         seconds = getattr(self._networks.audio, "receptive_seconds", None)
         return None if seconds is None else math.ceil(seconds * FPS)
 
-    def prepare_sound(self, waveform: Float[np.ndarray, " n"], gain: float) -> Samples:
-        """What is done to sound on the host before `hear`. gain: see `audio.level`."""
+    def prepare_audio(self, waveform: Float[np.ndarray, " n"], gain: float) -> Samples:
+        """Audio as `encode_audio_chunk` takes it. gain: see `audio.level`."""
         audio = self._networks.audio
         if gain != 1 and not audio.sets_level:
             waveform = waveform * np.float32(gain)
@@ -270,12 +271,12 @@ class Pipeline:
             yield batch
 
     def decode_blocks(self, blocks: Iterable[Block]) -> Iterator[tuple[int, Frames]]:
-        """The blocks' clips and uint8 frames in their order, a block on each device at a time.
+        """(clip, uint8 frames) of each block in order, one block per device at a time.
 
-        A call's frames are copied to the host while the devices work on the next call.
+        Frames of a call are copied to the host while the devices work on the next call.
         """
         pending: tuple[jax.Array, list[Block]] | None = None
-        for some in runs_of(blocks, len(self.lanes)):
+        for some in batched(blocks, len(self.lanes)):
             sources = self.lanes.stack([block.sources[i] for i, block in enumerate(some)])
             vectors = self.lanes.stack([block.vectors for block in some])
             ahead = self._decode(self._params["face"], sources, vectors)
@@ -287,4 +288,4 @@ class Pipeline:
 
     def _fetched(self, made: jax.Array, blocks: list[Block]) -> Iterator[tuple[int, Frames]]:
         for frames, block in zip(self.lanes.split(made), blocks, strict=False):
-            yield block.clip, np.asarray(frames)[: block.count]
+            yield block.clip, np.asarray(frames)[: block.frames]

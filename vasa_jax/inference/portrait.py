@@ -1,4 +1,4 @@
-"""From a photo to the square that the model sees, and back into the photo.
+"""From a photo to the square crop that the model sees, and back into the photo.
 
 The crop is a square without rotation whose side follows the size of the face. Its proportions are
 those of VASA-1's own published clips at 512 px, measured with our landmarks: the face's hull is
@@ -20,22 +20,18 @@ FACE_CENTRE = (0.50, 0.52)
 FEATHER_SHARE = 0.12
 """Width of the soft edge of a pasted face, as a part of the crop's side."""
 MAX_PASTE_SIDE = 4096
-"""Larger photos are shrunk for --paste-back: H.264 players give up beyond 4096 px."""
+"""Larger photos are shrunk for --paste-back: H.264 players support at most 4096 px."""
 
 
 class Crop(NamedTuple):
-    """A square cut out of a photo.
+    """A square crop of a photo; pixel centres are whole numbers in both."""
 
-    image: (size, size, 3) uint8. matrix: (2, 3), photo pixel (x, y, 1) -> crop pixel; pixel
-    centres are whole numbers on both sides.
-    """
-
-    image: PortraitArray
-    matrix: Float[np.ndarray, "2 3"]
+    image: PortraitArray  # (size, size, 3)
+    matrix: Float[np.ndarray, "2 3"]  # photo pixel (x, y, 1) -> crop pixel
 
 
 class Portrait(NamedTuple):
-    """A photo and the square of it that the model sees."""
+    """A photo and its crop."""
 
     photo: np.ndarray
     crop: Crop
@@ -71,15 +67,15 @@ def crop_portrait(image: PortraitArray, face: Face, size: int) -> Crop:
 def fitted_square(
     image: PortraitArray, corner: Float[np.ndarray, "2"], side: float
 ) -> tuple[Float[np.ndarray, "2"], float]:
-    """`face_square`'s square, moved and shrunk so that it shows the image as far as it may."""
+    """A `face_square`, moved and shrunk to lie within the image as far as `fitted` allows."""
     height, width = image.shape[:2]
     return fitted(corner, side, FACE_CENTRE, width, height)
 
 
 def face_square(landmarks: Float[np.ndarray, "478 3"]) -> tuple[Float[np.ndarray, "2"], float]:
-    """Left and top edge, and side, in pixels, of the square around a face.
+    """Left and top edge, and side, in pixels, of the crop around a face.
 
-    Pixel centres are whole numbers, so that the outer edge of the first pixel is -1/2.
+    Pixel centres are whole numbers; the outer edge of the first pixel is at -1/2.
     """
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     side = float((high - low).mean()) / FACE_SHARE

@@ -1,4 +1,4 @@
-"""The two face programs of inference as pure functions; whoever compiles them shares these."""
+"""The face model's two programs of inference as pure functions."""
 
 from typing import Any
 
@@ -14,29 +14,28 @@ from vasa_jax.typing import Array, Float, Source, UInt8
 
 
 def encode_portrait(face: FaceModel, params: dict, image: UInt8[Array, "b h w 3"]) -> Source:
-    """Canonical volume and identity of each portrait (VASA-1 section 3.1): once per person."""
+    """Appearance volume, identity and pose of each portrait (VASA-1 section 3.1)."""
     images = image.astype(jnp.float32) / 255
-    return face.apply({"params": params}, images, method="encode_portrait")
+    source: Any = face.apply({"params": params}, images, method="encode_portrait")
+    return source
 
 
 def decode_frames(
     face: FaceModel, params: dict, source: Source, vectors: Float[Array, "b m"]
 ) -> UInt8[Array, "b h w 3"]:
-    """One frame per motion vector [pose, z_dyn]: all that runs per frame.
-
-    Eight bits leave the device: a quarter of the bytes to copy.
-    """
-    image = face.apply({"params": params}, source, vector_to_motion(vectors), method="decode")
+    """One frame per motion vector [pose, z_dyn]; as uint8, a quarter of the bytes to copy."""
+    motion = vector_to_motion(vectors)
+    image: Any = face.apply({"params": params}, source, motion, method="decode")
     return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
 
 
 def jit_encode(face: FaceModel) -> jax.stages.Wrapped:
-    """`encode_portrait` of one model, to be compiled: (params, image)."""
+    """`encode_portrait` of one model, jitted: (params, image)."""
     return jax.jit(lambda params, image: encode_portrait(face, params, image))
 
 
 def jit_decode(face: FaceModel) -> jax.stages.Wrapped:
-    """`decode_frames` of one model, to be compiled: (params, source, vectors)."""
+    """`decode_frames` of one model, jitted: (params, source, vectors)."""
     return jax.jit(lambda params, source, vectors: decode_frames(face, params, source, vectors))
 
 
@@ -47,8 +46,8 @@ DECODE_PARTS = ("embed", "warp_driver", "decoder")
 def inference_params(params: dict, dtype: DTypeLike) -> dict:
     """A bundle's {'face': …, 'audio': …, 'motion': …} as inference uses them.
 
-    Kernels of the face model are standardised once and for all; those that run per frame or per
-    step are stored in the compute type. The layers cast them to it at every call, so results are
+    Kernels of the face model are weight-standardised in advance; those that run per frame or per
+    step are stored in the compute type. The layers would cast them at every call, so results are
     the same bits, but the device reads half the bytes and writes none.
     """
     face = fold_weight_standardisation(params["face"])
@@ -61,7 +60,7 @@ def inference_params(params: dict, dtype: DTypeLike) -> dict:
 
 
 def narrow(params: Any, dtype: DTypeLike) -> Any:
-    """The kernels of a tree of parameters in `dtype`; everything else stays as it is."""
+    """A tree of parameters with its kernels as `dtype`."""
 
     def cast(path, leaf):
         is_kernel = path and getattr(path[-1], "key", None) in ("kernel", WS_KERNEL)

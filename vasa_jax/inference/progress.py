@@ -1,10 +1,11 @@
-"""What a run tells its user: a bar per stage and a table of timings, JSON lines, or nothing."""
+"""Progress of a run: a bar per stage and timings, JSON lines, or nothing."""
 
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 MODES = ("bar", "json", "quiet")
 
@@ -31,7 +32,7 @@ class Reporter:
 
     @contextmanager
     def stage(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        """Time a stage and draw its bar; yields a function that advances the bar by n units."""
+        """Time a stage and show its bar; yields a function that advances the bar by n units."""
         start = time.perf_counter()
         inner = dict(self.seconds)
         with self._bar(name, total) as advance:
@@ -44,7 +45,7 @@ class Reporter:
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
-        """Add a stretch of time to a stage that has no bar of its own."""
+        """Add the time of the block to a stage without a bar."""
         start = time.perf_counter()
         try:
             yield
@@ -55,13 +56,13 @@ class Reporter:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def note(self, text: str) -> None:
-        """One plain line that the user should see (a warning, a choice made for them)."""
+        """One line for the user (a warning, a choice made for them)."""
         if self._console is not None:
             self._console.print(text, markup=False)
         self.event("note", text=text)
 
     def error(self, text: str) -> None:
-        """One plain line: something that was asked for is not made, and the rest goes on."""
+        """One line: something that was asked for is not made, and the rest goes on."""
         if self._console is not None:
             self._console.print(text, markup=False)
         else:
@@ -85,7 +86,7 @@ class Reporter:
     @contextmanager
     def _bar(self, name: str, total: int | None) -> Iterator[Callable[[int], None]]:
         if self._console is None or not self._console.is_terminal:
-            yield lambda n=1: None  # a log file wants no bars
+            yield _no_bar  # a log file wants no bars
             return
         from rich.progress import (
             BarColumn,
@@ -101,5 +102,9 @@ class Reporter:
         columns.append(TimeElapsedColumn())
         with Progress(*columns, console=self._console) as bar:
             task = bar.add_task(name, total=total or 1)
-            yield lambda n=1: bar.advance(task, n)
+            yield partial(bar.advance, task)
             bar.update(task, completed=total or 1)
+
+
+def _no_bar(units: int) -> None:
+    """Show nothing."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import vasa_jax
-from vasa_jax.inference.driving import driving_motion, relative_motion
+from vasa_jax.inference.driving import driving_motion, head_pose, relative_motion
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.portrait import Portrait
 from vasa_jax.inference.progress import Reporter
@@ -15,8 +15,10 @@ from vasa_jax.typing import FPS
 
 
 def track_of(driving: Path, report: Reporter) -> Path | None:
-    """The file whose sound goes into the video: the driver, or None if it has none that can be
-    used, with a note where there is a track all the same. Raises UserError for no video."""
+    """The file whose soundtrack the video gets: `driving`, or None if it has no usable one.
+
+    A note is given for an unusable track. Raises UserError for a file that is no video.
+    """
     if not probe(driving).has_audio:
         return None
     try:
@@ -37,10 +39,10 @@ def reenact(
     report: Reporter,
     relative: bool = False,
 ) -> int:
-    """Drive `portrait` by the video `driving`, with the track of `sound`; returns the frames.
+    """Drive `portrait` by the video `driving`, with the soundtrack of `sound`.
 
-    Head pose and position are the driver's own; relative: their changes since the video's first
-    frame, from the portrait's own on (`relative_motion`).
+    Head pose and position are the driver's. relative: their changes since the video's first frame,
+    starting from the portrait's own (`relative_motion`). Returns the number of frames.
     """
     pipeline.compile(report)
     with report.stage("encode"):
@@ -48,7 +50,7 @@ def reenact(
     with report.stage("drive"):
         motion = driving_motion(driving, pipeline, report=report)
         if relative:
-            motion = relative_motion(motion, source.pose)
+            motion = relative_motion(motion, head_pose(source))
     details = {
         "tool": "vasa-jax reenact",
         "version": vasa_jax.__version__,

@@ -1,8 +1,7 @@
-"""From sound and portraits to frames, several clips at once, in a stream.
+"""From audio and portraits to frames: several clips at once, as a stream.
 
-Clips go on side by side, `Pipeline.frames_per_call` frames at a time: features, motion, frames.
-No more of a clip than that is held, however long it is. Blocks of frames of all clips are dealt
-over the devices in the clips' order.
+All clips advance `Pipeline.frames_per_call` frames at a time (features, motion, frames), and no
+more of a clip than that is held. Blocks of frames of all clips share the devices.
 """
 
 from collections.abc import Container, Iterator, Sequence
@@ -12,11 +11,11 @@ import numpy as np
 
 from vasa_jax.audio.samples import Samples
 from vasa_jax.errors import UserError
+from vasa_jax.inference.audio_features import ClipFeatures
 from vasa_jax.inference.blocks import Block, BlockMaker
 from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.progress import Reporter
 from vasa_jax.inference.request import Controls
-from vasa_jax.inference.sound import Heard
 from vasa_jax.motion.clips import check_features
 from vasa_jax.typing import Float, Frames, Source
 
@@ -24,17 +23,14 @@ __all__ = ["Clip", "render"]
 
 
 class Clip(NamedTuple):
-    """A clip to be made: `frames` frames, no more than its sound has.
+    """A clip to generate."""
 
-    source: `Pipeline.encode`d. pose: a (t, 7) track to be kept instead of a generated one.
-    """
-
-    source: Source
-    sound: Samples
-    frames: int
+    source: Source  # by `Pipeline.encode`
+    sound: Samples  # 16 kHz
+    frames: int  # at most as many as `sound` has
     controls: Controls = Controls()
     seed: int = 0
-    pose: Float[np.ndarray, "t 7"] | None = None
+    pose: Float[np.ndarray, "t 7"] | None = None  # a track to keep instead of a generated one
 
 
 def render(
@@ -43,9 +39,10 @@ def render(
     report: Reporter,
     dropped: Container[int] = (),
 ) -> Iterator[tuple[int, Frames | UserError]]:
-    """(number of the clip, its next frames) until all of them are made; up to `pipeline.batch`
-    clips. For a clip that cannot be made (a sound that is not finite) once an error in the place of
-    frames, and nothing more. dropped: numbers of clips that the caller gives up on the way.
+    """(number of the clip, its next frames) of up to `pipeline.batch` clips, until all are made.
+
+    A clip whose sound or features are not finite yields one error in place of frames, and nothing
+    more. dropped: numbers of clips that the caller gives up meanwhile.
     """
     failed: dict[int, UserError] = {}
     yield from pipeline.decode_blocks(_blocks(clips, pipeline, report, dropped, failed))
@@ -64,13 +61,13 @@ def _blocks(
     def give_up(number: int, error: UserError) -> None:
         failed[number], left[number] = error, 0
 
-    sounds: list[Heard | None] = []
+    audio: list[ClipFeatures | None] = []
     with report.timed("audio"):
         for number, clip in enumerate(clips):
             try:
-                sounds.append(pipeline.hearing.open(clip.sound))
+                audio.append(pipeline.audio_encoder.open(clip.sound))
             except UserError as error:
-                sounds.append(None)
+                audio.append(None)
                 give_up(number, error)
     stream = pipeline.motion_stream(
         [clip.source for clip in clips],
@@ -89,15 +86,17 @@ def _blocks(
         if not any(counts):
             return
         with report.timed("audio"):
-            going = [i for i, count in enumerate(counts) if count]
-            pipeline.hearing.advance([sounds[i] for i in going], [counts[i] for i in going])
+            going = [(i, clip) for i, clip in enumerate(audio) if clip is not None and counts[i]]
+            pipeline.audio_encoder.advance(
+                [clip for _, clip in going], [counts[i] for i, _ in going]
+            )
             features = [nothing] * len(clips)
             digests = [
                 pipeline.digests(clip.sound, clip.frames - rest, count)
                 for clip, rest, count in zip(clips, left, counts, strict=True)
             ]
-            for i in going:
-                features[i] = sounds[i].take(counts[i])
+            for i, encoded in going:
+                features[i] = encoded.take(counts[i])
                 try:
                     check_features([features[i]])
                 except UserError as error:

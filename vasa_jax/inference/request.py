@@ -1,4 +1,4 @@
-"""One talking head to make: the user's wishes, checked before any slow work begins."""
+"""What a user asks for, checked before any slow work begins."""
 
 import dataclasses
 import math
@@ -22,8 +22,9 @@ DISTANCE_LIMITS = (0.5, 2.0)
 class Controls:
     """The conditions that a user may set (VASA-1 3.2: main gaze g, head distance d, emotion e).
 
-    gaze: (yaw, pitch) in degrees, 0, 0 looks into the camera; None leaves it to the model.
-    distance: 1.0 is the portrait's, set exactly; None leaves it to the model.
+    gaze: (yaw, pitch) in degrees, (0, 0) looks into the camera; None leaves it to the model.
+    distance: 1.0 is the portrait's with neutral starts (`vasa_jax.extensions.neutral_context`),
+        else the training data's mean; None leaves it to the model.
     emotion: weight per emotion name in [0, 1], summing to at most 1; the rest is neutral.
         None (the default, as in the paper) leaves it to the audio.
     """
@@ -76,12 +77,12 @@ class Controls:
 
 @dataclass(frozen=True)
 class Picture:
-    """How the portrait is cut out and the result shown; `face` picks one, 1 is the largest."""
+    """How the portrait is cropped and the result shown."""
 
-    crop: str = "auto"
-    face: int | None = None
-    side_by_side: bool = False
-    paste_back: bool = False
+    crop: str = "auto"  # around the face, or "none": the whole image
+    face: int | None = None  # which face, 1 is the largest
+    side_by_side: bool = False  # the portrait beside each frame
+    paste_back: bool = False  # frames blended into the photo
 
     def __post_init__(self):
         if self.crop not in ("auto", "none"):
@@ -132,7 +133,7 @@ def parse_distance(text: str) -> float | None:
 
 
 def parse_emotion(text: str) -> tuple[tuple[str, float], ...] | None:
-    """`happiness=0.6` or several separated by commas; a bare name means 1; `none` for no wish."""
+    """`happiness=0.6`, or several separated by commas; a bare name means 1; `none`: the audio's."""
     if text.strip().lower() in ("none", ""):
         return None
     pairs = []
@@ -154,7 +155,7 @@ def _number(text: str, what: str) -> float:
 
 
 def describe(request: Request) -> dict:
-    """The request as JSON-ready values without folders: what goes into a video's metadata."""
+    """The request as JSON-ready values, files by name alone, for a video's metadata."""
     values = dataclasses.asdict(request)
     for key in ("image", "audio", "output", "pose_from"):
         values[key] = values[key].name if values[key] is not None else None

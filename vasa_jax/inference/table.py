@@ -1,4 +1,4 @@
-"""Tables as spreadsheets and editors save them: their encoding, separator, header and quotes."""
+"""CSV tables as spreadsheets and editors save them: any encoding, separator and quoting."""
 
 import csv
 import io
@@ -22,16 +22,15 @@ _MARKS = (
 )
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*[\r\n]', re.IGNORECASE)
-"""The line by which Excel is told the separator of the lines below."""
+"""Excel's line that names the separator."""
 
 
 class TableRow(NamedTuple):
-    """line: the last one of the row in the file. cells: by the names of their columns, stripped;
-    absent ones are "". error: why the row cannot be read, else None."""
+    """One row of a table."""
 
-    line: int
-    cells: dict[str, str]
-    error: str | None = None
+    line: int  # its last one in the file
+    cells: dict[str, str]  # by column name, stripped; absent ones are ""
+    error: str | None = None  # why the row cannot be read
 
 
 def read_table(
@@ -47,8 +46,8 @@ def read_table(
     in capitals; columns without a name as long as they are empty. A cell may hold any character
     but a line's end.
 
-    note: told what was assumed. Raises UserError for a file that is no such table: unreadable, a
-    workbook, a required column missing, a column unknown or twice, no rows.
+    note: receives what was assumed. Raises UserError for an unreadable file, a workbook, a missing
+    required column, an unknown or repeated column, and a table without rows.
     """
     text = _text(Path(path), note)
     found = _SEP_LINE.match(text)
@@ -102,7 +101,7 @@ def _separator(text: str, known: Sequence[str]) -> str:
     first = next((line for line in text.splitlines() if line.strip()), "")
 
     def columns(separator: str) -> int:
-        cells = next(_reader(first, separator), [])
+        cells: list[str] = next(_reader(first, separator), [])
         return sum(cell.strip().casefold() in known for cell in cells)
 
     return max(SEPARATORS, key=columns)

@@ -1,4 +1,4 @@
-"""Photos that lie on their side or stand on their head, turned so that the face is upright."""
+"""Photos that are sideways or upside down, turned by quarters so that the face is upright."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,15 @@ from vasa_jax.typing import PortraitArray
 
 __all__ = ["Upright", "find_upright", "roll_of"]
 
-LYING = 60.0
-"""Degrees of roll from which on a quarter turn makes a face clearly more upright (30 at most)."""
-SURE = 0.9
-"""Detector's score from which on a face is not tried upside down. Upright, 33 of 36 portraits had
-more; on their heads 7 were taken for upright faces all the same, with 0.55 to 0.78."""
+SIDEWAYS_ROLL = 60.0
+"""Degrees of roll from which a quarter turn makes a face clearly more upright (30 at most)."""
+CONFIDENT_SCORE = 0.9
+"""Faces with this score of the detector are not tried upside down: 33 of 36 upright portraits had
+more, and those found in upside-down ones at most 0.78."""
 MIN_SCORE = 0.7
-"""Of a face that is found only in a turned photo; upright, 36 portraits had 0.80 to 0.98."""
+"""Least score of a face found only in a turned photo (36 upright portraits: 0.80 to 0.98)."""
 MARGIN = 0.1
+"""By which a turned photo's score must exceed, or may fall below, that of the photo as given."""
 _HOW = {
     1: "turned by 90 degrees counter-clockwise",
     2: "turned by 180 degrees",
@@ -25,36 +26,36 @@ _HOW = {
 
 
 class Upright(NamedTuple):
-    """photo: as it was, or turned by quarters. faces: in it, largest first. note: a line for the
-    user where the photo was turned, or where a face lies all the same."""
+    """A photo with its faces upright, as far as quarter turns can."""
 
     photo: PortraitArray
-    faces: list[Face]
-    note: str | None = None
+    faces: list[Face]  # largest first
+    note: str | None = None  # for the user, where it was turned or the face is not upright
 
 
 def roll_of(face: Face) -> float:
-    """Degrees by which the line of the eyes is turned clockwise, -180 to 180; upright is 0."""
+    """Clockwise rotation of the line through the eyes, degrees in -180..180; 0 is upright."""
     right, left = (face.landmarks[corner, :2] for corner in EYE_CORNERS)
     return float(np.degrees(np.arctan2(left[1] - right[1], left[0] - right[0])))
 
 
 def find_upright(photo: PortraitArray, number: int | None = None) -> Upright:
-    """The faces of a photo, which is turned by quarters if the chosen face is clearly better so.
+    """The faces of a photo, turned by quarters if that makes the chosen face clearly upright.
 
-    number: which face, 1 is the largest; None takes that. Raises UserError as `detect_faces` does.
+    number: which face, 1 is the largest (default). Raises UserError as `detect_faces` does.
     """
     faces = detect_faces(photo, fine=False)
     index = 0 if number is None else number - 1
     if faces and not 0 <= index < len(faces):
         return Upright(photo, faces)  # `choose_face` says what is wrong
     roll = roll_of(faces[index]) if faces else 0.0
+    tried: tuple[int, ...]
     if not faces:
         tried, least = (1, 2, 3), MIN_SCORE
-    elif abs(roll) > LYING:
+    elif abs(roll) > SIDEWAYS_ROLL:
         # An upright photo that is turned counter-clockwise once has a roll of -90 degrees.
         tried, least = (round(roll / 90) % 4,), faces[index].score - MARGIN
-    elif faces[index].score < SURE:
+    elif faces[index].score < CONFIDENT_SCORE:
         tried, least = (2,), faces[index].score + MARGIN
     else:
         return Upright(photo, faces)
@@ -66,9 +67,9 @@ def find_upright(photo: PortraitArray, number: int | None = None) -> Upright:
             best, least = Upright(turned, found, _note(turns)), found[index].score
     if best is not None:
         return best
-    if not faces:  # the closer search last: it might take some texture for a face
+    if not faces:  # the closer search comes last: it may take texture for a face
         return Upright(photo, detect_faces(photo))
-    if abs(roll) <= LYING:
+    if abs(roll) <= SIDEWAYS_ROLL:
         return Upright(photo, faces)
     note = f"the face is turned by {roll:.0f} degrees: turn the photo so that it is upright"
     return Upright(photo, faces, note)

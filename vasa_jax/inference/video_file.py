@@ -27,7 +27,7 @@ def check_output(output: Path, audio: Path | None) -> None:
 
 
 def composer(picture: Picture, portrait: Portrait) -> tuple[Callable, int, int]:
-    """How a generated frame becomes a video frame: (function, width, height), both even."""
+    """(function, width, height): turns a generated frame into a video frame of that even size."""
     size = portrait.crop.image.shape[0]
     if picture.paste_back:
         paste = PasteBack(portrait.photo, portrait.crop)
@@ -39,7 +39,7 @@ def composer(picture: Picture, portrait: Portrait) -> tuple[Callable, int, int]:
 
 
 class ClipFile:
-    """A video being written from generated frames: whole once it is finished, or not at all.
+    """A video being written from generated frames: it appears once finished, or not at all.
 
     Raises UserError where it cannot be written, as `VideoWriter` does.
     """
@@ -61,7 +61,7 @@ class ClipFile:
         )
 
     def write(self, frames: Frames) -> None:
-        """Append generated frames, and the sound that goes with them."""
+        """Append generated frames with their part of the soundtrack."""
         self._writer.write(np.stack([self._compose(frame) for frame in frames]))
         self.frames += len(frames)
 
@@ -70,7 +70,7 @@ class ClipFile:
         self._open.close()
 
     def abandon(self) -> None:
-        """Leave nothing behind; does nothing once the video is finished."""
+        """Remove what was written, unless the video is finished."""
         with suppress(_Abandoned), self._open:
             raise _Abandoned
 

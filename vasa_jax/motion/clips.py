@@ -1,4 +1,4 @@
-"""From whole clips on the host to windows on the device, and back."""
+"""Whole clips on the host to windows on the device, and back."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from vasa_jax.typing import EMOTIONS, POSE_DIM, Array, Float, Key, UInt
 
 
 class ClipControls(NamedTuple):
-    """The wishes for one clip; None is the learned null.
+    """The conditions of one clip; None is the learned null.
 
     gaze (yaw, pitch) in radians, distance (1 = training mean) and emotion (8 shares): a vector for
     the whole clip, or one row per window, whose last row then lasts to the end of the clip.
@@ -36,7 +36,7 @@ class ClipControls(NamedTuple):
 
 
 def window_count(frames: int, window: int) -> int:
-    """Windows that `frames` frames need; the last may be partly empty."""
+    """Number of windows for `frames` frames; the last may be partly empty."""
     return -(-frames // window)
 
 
@@ -68,11 +68,13 @@ def clip_inputs(
     frames = len(audio)
     padded = np.zeros((count * window, audio.shape[-1]), np.float32)
     padded[:frames] = audio
-    values = {
-        name: _per_window(name, getattr(controls, name), dim, count)
-        for name, dim in (("gaze", 2), ("distance", 1), ("emotion", len(EMOTIONS)))
+    inputs: dict[str, Any] = {
+        "audio": padded.reshape(count, window, -1),
+        "audio_valid": (np.arange(count * window) < frames).reshape(count, window),
     }
-    fixed = mask = None
+    for name, dim in (("gaze", 2), ("distance", 1), ("emotion", len(EMOTIONS))):
+        value, known = _per_window(name, getattr(controls, name), dim, count)
+        inputs |= {name: value, f"has_{name}": known}
     if controls.pose is not None:
         motion_dim, kept = len(stats.mean), min(len(controls.pose), frames)
         track = np.zeros((count * window, motion_dim), np.float32)
@@ -80,16 +82,11 @@ def clip_inputs(
         mask = np.zeros(track.shape, bool)
         mask[:kept, :POSE_DIM] = True
         fixed = np.where(mask, stats.normalise(track), 0).astype(np.float32)
-        fixed, mask = fixed.reshape(count, window, -1), mask.reshape(count, window, -1)
-    return WindowInputs(
-        audio=padded.reshape(count, window, -1),
-        audio_valid=(np.arange(count * window) < frames).reshape(count, window),
-        **{name: value for name, (value, _) in values.items()},
-        **{f"has_{name}": flag for name, (_, flag) in values.items()},
-        fixed=fixed,
-        fixed_mask=mask,
-        digest=None if digests is None else np.pad(digests, (0, count - len(digests))),
-    )
+        inputs["fixed"] = fixed.reshape(count, window, -1)
+        inputs["fixed_mask"] = mask.reshape(count, window, -1)
+    if digests is not None:
+        inputs["digest"] = np.pad(digests, (0, count - len(digests)))
+    return WindowInputs(**inputs)
 
 
 def null_carry(clips: int, config: MotionConfig, motion_dim: int, audio_dim: int) -> WindowCarry:
@@ -131,12 +128,12 @@ def sample_clips(
     )
     size = config.window * windows_per_call
     frames = max(map(len, audio))
-    pieces = []
+    made = []
     for first in range(0, max(frames, 1), size):
-        pieces.append(sampling([clip[first : first + size] for clip in audio]))
+        made.append(sampling([clip[first : first + size] for clip in audio]))
         if advance is not None:
             advance(window_count(min(frames - first, size), config.window))
-    return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+    return [np.concatenate(parts) for parts in zip(*made, strict=True)]
 
 
 def check_features(audio: Sequence[Float[np.ndarray, "_ a"]]) -> None:
@@ -150,7 +147,7 @@ def check_features(audio: Sequence[Float[np.ndarray, "_ a"]]) -> None:
 
 
 class ClipSampling:
-    """Clips that are sampled together, one call of the program after another.
+    """Clips that are sampled together, call by call of a compiled program.
 
     step: (carry, inputs of `windows` windows) -> (carry, normalised motion), a compiled program.
     carry: of the first windows (default: `null_carry`). Only what one call needs is held, so that
@@ -186,31 +183,32 @@ class ClipSampling:
         given = len(audio)
         audio = [*audio, *[audio[0][:0]] * (len(self._controls) - given)]
         size, count = self._window, self._windows
-        if digests is None:
-            marks = [None] * len(audio)
-        else:
+        marks: list[np.ndarray | None] = [None] * len(audio)
+        if digests is not None:
             marks = [*digests, *[np.zeros(0, np.uint32)] * (len(audio) - given)]
         clips = [
-            clip_inputs(features, self._from_here(wish), self._stats, size, count, mark)
-            for features, wish, mark in zip(audio, self._controls, marks, strict=True)
+            clip_inputs(features, self._from_here(controls), self._stats, size, count, mark)
+            for features, controls, mark in zip(audio, self._controls, marks, strict=True)
         ]
         inputs = jax.tree.map(lambda *leaves: np.stack(leaves), *clips)
-        self._carry, motion = self._step(self._carry, inputs)
+        self._carry, sampled = self._step(self._carry, inputs)
         self._index += self._windows
-        motion = np.asarray(motion).reshape(len(clips), self._windows * self._window, -1)
+        motion = np.asarray(sampled).reshape(len(clips), self._windows * self._window, -1)
         return [
-            self._stats.denormalise(m[: len(a)]).astype(np.float32)
+            np.asarray(self._stats.denormalise(m[: len(a)])).astype(np.float32)
             for m, a in zip(motion[:given], audio, strict=False)
         ]
 
-    def _from_here(self, wish: ClipControls) -> ClipControls:
-        """The wishes from the next window on; a pose track keeps its place when it has ended."""
+    def _from_here(self, controls: ClipControls) -> ClipControls:
+        """The conditions from the next window on; a pose track that ended stays empty, not None."""
 
         def rows(value):
             return value if np.ndim(value) < 2 else value[min(self._index, len(value) - 1) :]
 
-        track = None if wish.pose is None else wish.pose[self._index * self._window :]
-        return ClipControls(rows(wish.gaze), rows(wish.distance), rows(wish.emotion), track)
+        track = None if controls.pose is None else controls.pose[self._index * self._window :]
+        return ClipControls(
+            rows(controls.gaze), rows(controls.distance), rows(controls.emotion), track
+        )
 
 
 def sample_clip(

@@ -1,4 +1,4 @@
-"""How smooth generated motion is where one window meets the next."""
+"""Smoothness of generated motion at the edges between windows."""
 
 import numpy as np
 

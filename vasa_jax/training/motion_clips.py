@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -31,13 +31,29 @@ SPLITS = ("train", "val", "test")
 
 
 class Index(NamedTuple):
-    """What is known of a folder of clips: their names, their lengths in frames, the mean and
-    standard deviation of all their frames, and what they are labelled with."""
+    """Metadata of a folder of clips."""
 
     names: tuple[str, ...]
-    frames: tuple[int, ...]
-    stats: MotionStats
-    seen: SeenLabels
+    frames: tuple[int, ...]  # of each clip
+    stats: MotionStats  # of all frames
+    seen: SeenLabels  # labels that occur
+
+
+class _Window(NamedTuple):
+    """One row of a `MotionBatch`, in host memory: the same fields."""
+
+    motion: np.ndarray
+    valid: np.ndarray
+    gaze: np.ndarray
+    distance: np.ndarray
+    emotion: np.ndarray
+    has_gaze: np.bool_
+    has_distance: np.bool_
+    has_emotion: np.bool_
+    audio: np.ndarray | None = None
+    waveform: np.ndarray | None = None
+    heard: np.ndarray | None = None
+    rests: np.bool_ | None = None
 
 
 def find_clips(folder: Path, split: str = "train") -> tuple[Path, list[Path]]:
@@ -149,7 +165,7 @@ def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats, SeenLabels]
     frames: list[int] = []
     models: set[str] = set()
     seen = SeenLabels()
-    total, mean, squares = 0, 0.0, 0.0
+    total, mean, squares = 0, np.zeros(()), np.zeros(())
     for file in files:
         clip = read_clip(file)
         motion, seen = clip["motion"].astype(np.float64), seen.add(clip)
@@ -157,10 +173,10 @@ def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats, SeenLabels]
             raise UserError(
                 f"{file}: its motion holds NaN or infinity; extract it anew, or remove it"
             )
-        if frames and motion.shape[1:] != np.shape(mean):
+        if frames and motion.shape[1:] != mean.shape:
             raise UserError(
                 f"{file}: holds vectors of {motion.shape[1]} numbers, the clips before "
-                f"it {np.shape(mean)[0]}; keep one face model's clips in a "
+                f"it {len(mean)}; keep one face model's clips in a "
                 "folder"
             )
         models |= _model(file)
@@ -180,7 +196,7 @@ def _measure(files: Sequence[Path]) -> tuple[list[int], MotionStats, SeenLabels]
     std = np.sqrt(squares / total)
     # A dimension that never moves is not scaled; the rule of `motion.stats.fit_stats`.
     std = np.where(std > 1e-6 * np.maximum(1.0, np.abs(mean)), std, 1.0)
-    return frames, MotionStats(np.float32(mean), np.float32(std)), seen
+    return frames, MotionStats(mean.astype(np.float32), std.astype(np.float32)), seen
 
 
 class MotionClips:
@@ -238,7 +254,7 @@ class MotionClips:
         self._augment = config.train_motion.augment_audio and train
         self._rest_share = config.motion.extensions.neutral_start if train else 0.0
         self._encoder = None if config.audio.encoder == "mel" else encoder
-        self._silence = None
+        self._silence: np.ndarray | None = None  # features of a silent context
         self.features: str | None = None
         if self.struct.waveform is None:
             self._check_features(config, files[0])
@@ -288,11 +304,13 @@ class MotionClips:
 
     def __next__(self) -> MotionBatch:
         rows = [self._row() for _ in range(self._share)]
-        return MotionBatch(
-            *(None if column[0] is None else np.stack(column) for column in zip(*rows, strict=True))
-        )
+        columns: dict[str, Any] = {
+            name: None if column[0] is None else np.stack(column)
+            for name, column in zip(_Window._fields, zip(*rows, strict=True), strict=True)
+        }
+        return MotionBatch(**columns)
 
-    def _row(self) -> MotionBatch:
+    def _row(self) -> _Window:
         # Before the place moves on: a restored iterator draws what this one would have drawn.
         draw = np.random.default_rng((self._seed, self._host, self._epoch, self._place))
         row = self._example(*self._next_window())
@@ -303,16 +321,16 @@ class MotionClips:
             row = self._after_rest(row)
         return row
 
-    def _after_rest(self, row: MotionBatch) -> MotionBatch:
-        """The window as a clip's first: its context is a head at rest, in silence."""
+    def _after_rest(self, row: _Window) -> _Window:
+        """The window as a clip's first, after a neutral and silent context."""
         context = self._context
         valid = row.valid.copy()
         valid[:context] = True
-        motion = blend_from_neutral(row.motion, self.stats.mean, context)
+        motion = blend_from_neutral(row.motion, np.asarray(self.stats.mean), context)
         row = row._replace(motion=motion, valid=valid)
-        if row.waveform is None:
-            audio = np.concatenate([self._silence, row.audio[context:]])
-            return row._replace(audio=audio)
+        if row.audio is not None and self._silence is not None:
+            return row._replace(audio=np.concatenate([self._silence, row.audio[context:]]))
+        assert row.heard is not None, "a window has features or a waveform"
         heard = row.heard.copy()
         heard[: context + self._margin] = False
         return row._replace(heard=heard, rests=np.bool_(True))
@@ -330,39 +348,33 @@ class MotionClips:
             self._epoch, self._place = self._epoch + 1, 0
         return self.clips[self._owner[window]], int(starts[window])
 
-    def _example(self, name: str, start: int) -> MotionBatch:
+    def _example(self, name: str, start: int) -> _Window:
         clip = self._read(name)
         motion = clip["motion"]
         frames = np.arange(start - self._context, start + self._window)
         valid = (frames >= 0) & (frames < len(motion))
         inside = np.clip(frames, 0, len(motion) - 1)
-        labels = {key: self._label(name, clip, key) for key in LABELS}
-        audio = wave = heard = rests = None
+        fields: dict[str, Any] = {"motion": motion[inside].astype(np.float32), "valid": valid}
+        for key in LABELS:
+            label = self._label(name, clip, key)
+            shape = getattr(self.struct, key).shape[1:]
+            fields[key] = np.zeros(shape, np.float32) if label is None else label
+            fields[f"has_{key}"] = np.bool_(label is not None)
         if self.struct.audio is None:
-            wave, heard = self._sound(name, clip, int(frames[0]))
-            rests = None if self.struct.rests is None else np.bool_(False)
+            fields["waveform"], fields["heard"] = self._sound(name, clip, int(frames[0]))
+            fields["rests"] = None if self.struct.rests is None else np.bool_(False)
         else:
             features = self._field(name, clip, "audio", (len(motion), self.struct.audio.shape[2]))
-            audio = np.where(valid[:, None], features[inside], 0).astype(np.float32)
-        return MotionBatch(
-            motion=motion[inside].astype(np.float32),
-            valid=valid,
-            **{
-                k: np.zeros(getattr(self.struct, k).shape[1:], np.float32) if v is None else v
-                for k, v in labels.items()
-            },
-            **{f"has_{k}": np.bool_(v is not None) for k, v in labels.items()},
-            audio=audio,
-            waveform=wave,
-            heard=heard,
-            rests=rests,
-        )
+            fields["audio"] = np.where(valid[:, None], features[inside], 0).astype(np.float32)
+        return _Window(**fields)
 
     def _sound(
         self, name: str, clip: dict, first: int
     ) -> tuple[Float[np.ndarray, " n"], Bool[np.ndarray, " g"]]:
         """The samples of the window with its margins, zero outside of the clip, and which of their
         frames the clip has."""
+        assert self.struct.heard is not None
+        assert self.struct.waveform is not None
         sound, total = self._field(name, clip, "waveform", None), len(clip["motion"])
         sound = sound[: total * SAMPLES_PER_FRAME]
         frames = np.arange(self.struct.heard.shape[1]) + first - self._margin
@@ -387,8 +399,12 @@ class MotionClips:
 
     def _field(self, name: str, clip: dict, key: str, shape: tuple | None) -> np.ndarray:
         value = clip.get(key)
-        good = value is not None and value.dtype.kind == "f"
-        if not good or (value.ndim != 1 if shape is None else value.shape != shape):
+        fits = value is not None and value.dtype.kind == "f"
+        if (
+            value is None
+            or not fits
+            or (value.ndim != 1 if shape is None else value.shape != shape)
+        ):
             needed = "one row of samples" if shape is None else f"of shape {list(shape)}"
             how = " and --audio-weights" if key == "audio" else ""
             raise UserError(
@@ -400,7 +416,7 @@ class MotionClips:
     def correlations(self) -> Float[np.ndarray, "w m"]:
         """Of all clips' motion, for `motion.extensions.residual_prior`; reads every clip."""
         clips = (read_clip(self._folder / name)["motion"] for name in self._index.names)
-        return correlations(clips, self.stats.std, self._window)
+        return correlations(clips, np.asarray(self.stats.std), self._window)
 
     def state(self) -> dict[str, int]:
         """The place of the next window."""

@@ -1,4 +1,4 @@
-"""Audio features of several clips at once: chunks of all of them side by side on the lanes."""
+"""Audio features of several clips at once: one chunk of a clip per device and call."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,32 +17,30 @@ from vasa_jax.audio.chunks import (
 )
 from vasa_jax.audio.samples import Samples
 from vasa_jax.config import AudioConfig
-from vasa_jax.inference.lanes import Lanes, Program, runs_of
+from vasa_jax.inference.lanes import Lanes, Program, batched
 from vasa_jax.typing import Float
 
-__all__ = ["Heard", "Hearing"]
+__all__ = ["ChunkedEncoder", "ClipFeatures"]
 
 
-class Heard:
-    """A clip's sound on its way to features; `frames` of them in all, taken in their order."""
+class ClipFeatures:
+    """The features of one clip, encoded chunk by chunk and taken in order."""
 
     def __init__(self, waveform: Samples, config: AudioConfig):
         self.waveform, self.chunks = waveform, plan(len(waveform), config)
-        self.statistics: Any = None
-        self.frames = self.chunks[-1].last
-        self.encoded = 0
-        """Chunks that became features."""
-        self.held = np.zeros((0, config.dim), np.float32)
-        """Features that were not taken yet."""
+        self.statistics: Any = None  # over the whole clip, of encoders that normalise by them
+        self.frames = self.chunks[-1].last  # features of the whole clip
+        self.encoded = 0  # chunks
+        self.ready = np.zeros((0, config.dim), np.float32)  # encoded, not yet taken
 
     def take(self, count: int) -> Float[np.ndarray, "_ a"]:
         """The next `count` features, or what is left of them."""
-        taken, self.held = self.held[:count], self.held[count:]
+        taken, self.ready = self.ready[:count], self.ready[count:]
         return taken
 
 
-class Hearing:
-    """An audio encoder on lanes, a chunk on each. No more than a chunk of a clip is held."""
+class ChunkedEncoder:
+    """An audio encoder, one chunk per device and call; of a clip at most a chunk is held."""
 
     def __init__(self, encoder: nn.Module, params: dict, config: AudioConfig, lanes: Lanes):
         def encode(params, row, real, statistics):
@@ -53,38 +51,38 @@ class Hearing:
 
         self._encoder, self._params, self._config, self._lanes = encoder, params, config, lanes
         self._size = chunk_samples(config)
-        self.encode = Program(lanes, "hear", encode)
+        self.encode = Program(lanes, "encode_audio", encode)
         self.measure = Program(lanes, "measure", measure)
         row, one = np.zeros((1, self._size), np.float32), np.zeros(1, np.int32)
         self._measures = jax.eval_shape(measure, params, row, one, one, one) is not None
 
-    def open(self, waveform: Samples) -> Heard:
-        """Check a clip and take its statistics. Raises UserError as `chunks.encode_clip` does."""
-        heard = Heard(made_ready(self._encoder, waveform), self._config)
-        parts = measured_parts(heard.chunks, self._size) if self._measures else ()
-        for run in runs_of(parts, len(self._lanes)):
-            rows = [(*chunk_row(heard.waveform, c, self._size), *edges) for c, *edges in run]
+    def open(self, waveform: Samples) -> ClipFeatures:
+        """Check a clip and measure its statistics. Raises UserError as `chunks.encode_clip`."""
+        clip = ClipFeatures(made_ready(self._encoder, waveform), self._config)
+        parts = measured_parts(clip.chunks, self._size) if self._measures else ()
+        for run in batched(parts, len(self._lanes)):
+            rows = [(*chunk_row(clip.waveform, c, self._size), *edges) for c, *edges in run]
             found = self.measure(self._params, *self._lanes.stack(rows))
             for part in self._lanes.split(found)[: len(run)]:
                 part = jax.tree.map(np.asarray, part)
-                before = heard.statistics
-                heard.statistics = part if before is None else before.merge(part)
-        return heard
+                before = clip.statistics
+                clip.statistics = part if before is None else before.merge(part)
+        return clip
 
-    def advance(self, clips: Sequence[Heard], counts: Sequence[int]) -> None:
+    def advance(self, clips: Sequence[ClipFeatures], counts: Sequence[int]) -> None:
         """Encode until each clip holds `counts` features, or all that it has."""
         while True:
             short = [
                 clip
                 for clip, count in zip(clips, counts, strict=True)
-                if len(clip.held) < count and clip.encoded < len(clip.chunks)
+                if len(clip.ready) < count and clip.encoded < len(clip.chunks)
             ]
             if not short:
                 return
-            for run in runs_of(short, len(self._lanes)):
+            for run in batched(short, len(self._lanes)):
                 self._encode_next(run)
 
-    def _encode_next(self, clips: Sequence[Heard]) -> None:
+    def _encode_next(self, clips: Sequence[ClipFeatures]) -> None:
         chunks = [clip.chunks[clip.encoded] for clip in clips]
         rows = [
             (*chunk_row(clip.waveform, chunk, self._size), clip.statistics)
@@ -92,11 +90,11 @@ class Hearing:
         ]
         found = self._lanes.split(self.encode(self._params, *self._lanes.stack(rows)))
         for clip, chunk, features in zip(clips, chunks, found, strict=False):
-            clip.held = np.concatenate([clip.held, kept_frames(features, chunk)])
+            clip.ready = np.concatenate([clip.ready, kept_frames(features, chunk)])
             clip.encoded += 1
 
     def whole(self, waveform: Samples) -> Float[np.ndarray, "t a"]:
         """All features of one clip."""
-        heard = self.open(waveform)
-        self.advance([heard], [heard.frames])
-        return heard.take(heard.frames)
+        clip = self.open(waveform)
+        self.advance([clip], [clip.frames])
+        return clip.take(clip.frames)

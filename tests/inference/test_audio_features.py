@@ -10,8 +10,8 @@ from vasa_jax.audio import build_audio_encoder, encode_clip, wav2vec2, whisper
 from vasa_jax.audio.samples import Standardised
 from vasa_jax.config import get_config
 from vasa_jax.errors import UserError
+from vasa_jax.inference.audio_features import ChunkedEncoder
 from vasa_jax.inference.lanes import Lanes
-from vasa_jax.inference.sound import Hearing
 from vasa_jax.media import stored_sound
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.stored_sound import StoredSound
@@ -35,7 +35,7 @@ def test_features_are_those_of_each_clip_alone(encoder, monkeypatch):
     config = get_config("debug", changes)
     network = build_audio_encoder(config.audio)
     params = jax.jit(network.init)(jax.random.key(0), np.zeros((1, 6400), np.float32))["params"]
-    hearing = Hearing(network, params, config.audio, Lanes(jax.devices()[:2]))
+    hearing = ChunkedEncoder(network, params, config.audio, Lanes(jax.devices()[:2]))
     waves = [_speech(seconds, k) for k, seconds in enumerate((5.3, 0.3, 3.0))]
     clips = [hearing.open(wave) for wave in waves]
     pieces = [[] for _ in clips]

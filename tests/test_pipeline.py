@@ -60,6 +60,7 @@ def test_a_clip_is_what_generate_makes(pipe, clip, speech, tmp_path):
 def test_arrays_do_as_well_as_files(pipe, clip, tmp_path):
     samples = (hum(0.9) * 32767).astype("<i2") / 32768  # what the file holds
     wishes = {"seed": 4, "gaze": (10.0, -5.0), "emotion": {"happiness": 0.5}}
+    wishes["gaze"] = (10, -5)  # whole numbers as well
     made = pipe(read_image(PORTRAIT), samples.astype(np.float32), **wishes)
     np.testing.assert_array_equal(made.frames, clip.frames)
     made.save(tmp_path / "array.mp4")
@@ -77,6 +78,9 @@ def test_lists_make_lists_and_companions_change_nothing(pipe, clip, speech):
     )
     assert [len(one) for one in both] == [13, 23]
     np.testing.assert_array_equal(both[1].frames, clip.frames)
+    two = pipe(PORTRAIT, other, seed=[7, 8], gaze=(10.0, -5.0), emotion={"happiness": 0.5})
+    np.testing.assert_array_equal(two[0].frames, both[0].frames)
+    assert (two[1].frames != two[0].frames).any()
     with pytest.raises(UserError, match="2 portraits, 3 speeches"):
         pipe([PORTRAIT] * 2, [speech] * 3)
     with pytest.raises(UserError, match="0 speeches"):

@@ -1,11 +1,11 @@
-"""The door for Python: `vasa_jax.Pipeline`, from files or arrays to talking faces.
+"""The Python interface: `vasa_jax.Pipeline`, from files or arrays to talking faces.
 
     pipe = vasa_jax.Pipeline.from_pretrained("demo")
     clip = pipe("face.jpg", "speech.wav", seed=0, gaze=(10, 0))
     clip.save("out.mp4")
 
-What `vasa-jax generate` and `batch` make, frame for frame; those stream clips of any length, while
-frames here come as one array.
+Frames are those of `vasa-jax generate` and `batch`, here as one array; the commands stream clips of
+any length.
 """
 
 import math
@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vasa_jax.audio.samples import Samples
-from vasa_jax.bundle import Bundle, resolve_bundle, save_bundle
+from vasa_jax.bundle import Bundle
 from vasa_jax.compile_cache import enable_compile_cache
 from vasa_jax.config import DEFAULT_NAME, Config
 from vasa_jax.errors import UserError
+from vasa_jax.inference.functions import pure_functions
 from vasa_jax.inference.generate import clip_frames, crop_photo, load_portrait, made_by
+from vasa_jax.inference.hub import find_bundle, push_bundle, save_as
 from vasa_jax.inference.pipeline import Pipeline as Programs
 from vasa_jax.inference.portrait import Portrait
 from vasa_jax.inference.progress import Reporter
@@ -36,6 +38,7 @@ from vasa_jax.typing import FPS, SAMPLE_RATE, Float, Frames, UInt8
 
 __all__ = ["Pipeline", "TalkingFace"]
 
+Number = float | int
 Photo = str | os.PathLike | np.ndarray
 """A file, or RGB as uint8 (h, w, 3)."""
 Speech = str | os.PathLike | np.ndarray | tuple[np.ndarray, int]
@@ -96,12 +99,25 @@ class TalkingFace:
 
 
 class Pipeline:
-    """A model with its weights. batch: clips that a device samples together; devices: of this host
-    (default: the first). Programs are compiled at the first call."""
+    """A model with its weights: call it to make talking faces, or use its stages.
+
+    Stages, as pure jitted functions of `params` (shapes in `vasa_jax.inference.functions`):
+
+        source = pipe.encode(pipe.params, images)                  # (b, size, size, 3) in [0, 1]
+        features = pipe.audio_features(pipe.params, waveform)      # (b, n) to (b, t, a)
+        motion = pipe.sample(pipe.params, source, features, keys)  # (b, t, m): pose, z_dyn
+        images = pipe.decode(pipe.params, source, motion[0])       # (t, size, size, 3) in [0, 1]
+
+    batch: clips that a device samples together. devices: of this host (default: the first).
+    Programs are compiled at the first call.
+    """
 
     def __init__(self, bundle: Bundle, *, batch: int = 1, devices: Sequence[Any] | None = None):
         self.bundle = bundle
         self.programs = Programs(bundle, batch, devices)
+        self.encode, self.audio_features, self.sample, self.decode = pure_functions(
+            bundle.config, bundle.stats
+        )
 
     @classmethod
     def from_pretrained(
@@ -112,34 +128,85 @@ class Pipeline:
         batch: int = 1,
         devices: Sequence[Any] | None = None,
     ) -> "Pipeline":
-        """Shipped weights by their config's name, or a folder of `vasa-jax export`.
+        """Trained weights by name.
 
-        Compiled programs are kept in the compile cache (`vasa_jax.compile_cache`).
-        overrides: as `--set`, for example "diffusion.steps=10". Raises UserError for names without
-        shipped weights and folders that hold none.
+        name: a config with shipped weights ("demo"; also those of a wheel `vasa-jax-weights-NAME`),
+        a folder of `vasa-jax export` or `save_pretrained`, or a repository of the Hugging Face hub,
+        "OWNER/NAME" or "hf://OWNER/NAME", each also with "@REVISION".
+        overrides: as `--set`, for example "diffusion.steps=10". Compiled programs are kept in the
+        compile cache (`vasa_jax.compile_cache`). Raises UserError where no weights are found.
         """
         enable_compile_cache()
-        folder = Path(name) if Path(name).is_dir() else None
-        bundle = resolve_bundle(None if folder else str(name), folder, tuple(overrides))
+        bundle = find_bundle(name, tuple(overrides))
         if not bundle.trained:
             raise UserError(
-                f"no weights are shipped for config {str(name)!r}: train it and give "
-                "the folder that `vasa-jax export` writes"
+                f"{name}: holds parameters drawn from a seed, not trained ones; give the folder "
+                "that `vasa-jax export` writes"
             )
         return cls(bundle, batch=batch, devices=devices)
 
-    def save_pretrained(self, folder: str | os.PathLike) -> None:
-        """Write config and weights (float32) as `from_pretrained` reads them."""
-        save_bundle(Path(folder), self.bundle)
+    def save_pretrained(
+        self,
+        save_directory: str | os.PathLike,
+        *,
+        dtype: str = "float32",
+        repo_id: str | None = None,
+        push_to_hub: bool = False,
+        **push_to_hub_kwargs: Any,
+    ) -> str | None:
+        """Write config and weights as `from_pretrained` reads them; whole or not at all.
+
+        dtype: float32, bfloat16, or int8 (kernels in 8 bits, the rest in bfloat16). push_to_hub:
+        upload them as well, to `repo_id` (default: the folder's name), and return the address.
+        """
+        folder = Path(save_directory)
+        save_as(folder, self.bundle, dtype)
+        if not push_to_hub:
+            return None
+        return self.push_to_hub(repo_id or folder.name, dtype=dtype, **push_to_hub_kwargs)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        dtype: str = "float32",
+        commit_message: str = "Push model using vasa_jax.",
+        private: bool | None = None,
+        token: str | None = None,
+        branch: str | None = None,
+        create_pr: bool | None = None,
+        allow_patterns: list[str] | str | None = None,
+        ignore_patterns: list[str] | str | None = None,
+        delete_patterns: list[str] | str | None = None,
+    ) -> str:
+        """Upload config, weights and, if it has none, a card to a repository of the Hugging Face
+        hub, which is created if needed; returns the commit's address.
+
+        Arguments as of `huggingface_hub.ModelHubMixin.push_to_hub`. Raises UserError where the hub
+        refuses or cannot be reached.
+        """
+        return push_bundle(
+            self.bundle,
+            repo_id,
+            dtype,
+            token=token,
+            private=private,
+            branch=branch,
+            commit_message=commit_message,
+            create_pr=create_pr,
+            allow_patterns=allow_patterns,
+            ignore_patterns=ignore_patterns,
+            delete_patterns=delete_patterns,
+        )
 
     @property
     def config(self) -> Config:
-        """What the model is, with its overrides."""
+        """The model's config, overrides applied."""
         return self.bundle.config
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """The networks' parameters as a PyTree: "face", "audio" and "motion"."""
+        """Parameters of the networks as a PyTree: {"face": …, "audio": …, "motion": …}."""
         return self.bundle.params
 
     def __call__(
@@ -148,22 +215,26 @@ class Pipeline:
         speech: Speech | list[Speech],
         *,
         seed: int | list[int] = 0,
-        gaze: tuple[float, float] | None = (0.0, 0.0),
-        distance: float | None = 1.0,
-        emotion: Mapping[str, float] | None = None,
+        gaze: tuple[Number, Number] | None = (0, 0),
+        distance: Number | None = 1,
+        emotion: Mapping[str, Number] | None = None,
         crop: str = "auto",
         face: int | None = None,
     ) -> "TalkingFace | list[TalkingFace]":
-        """A talking face, or a list of them where `portrait` or `speech` is a list; one portrait,
-        speech or seed then serves all. A clip does not depend on those beside it.
+        """A talking face, or a list of them where `portrait`, `speech` or `seed` is a list; one
+        value of the others then serves all. A clip does not depend on those beside it.
 
         gaze, distance, emotion: see `vasa_jax.inference.request.Controls`; emotion by name.
         crop: "auto", around the face (`face`: which, 1 is the largest), or "none", the whole photo.
         Raises UserError for what cannot be read, and photos without a face.
         """
-        many = isinstance(portrait, list) or isinstance(speech, list)
+        many = any(isinstance(given, list) for given in (portrait, speech, seed))
         portraits, speeches, seeds = _side_by_side(portrait, speech, seed)
-        controls = Controls(gaze, distance, None if emotion is None else tuple(emotion.items()))
+        controls = Controls(
+            None if gaze is None else (float(gaze[0]), float(gaze[1])),
+            None if distance is None else float(distance),
+            None if emotion is None else tuple((k, float(v)) for k, v in emotion.items()),
+        )
         picture, report = Picture(crop=crop, face=face), Reporter("quiet")
         for number in seeds:
             check_seed(number)
@@ -176,7 +247,15 @@ class Pipeline:
             made += self._make(photos[part], sounds[part], seeds[part], controls, picture, report)
         return made if many else made[0]
 
-    def _make(self, photos, sounds, seeds, controls, picture, report):
+    def _make(
+        self,
+        photos: list[Portrait],
+        sounds: list[_Sound],
+        seeds: list[int],
+        controls: Controls,
+        picture: Picture,
+        report: Reporter,
+    ) -> list[TalkingFace]:
         self.programs.compile(report)
         sources = self.programs.encode_all([photo.crop.image for photo in photos])
         clips = [
@@ -195,8 +274,8 @@ class Pipeline:
         ]
 
 
-def _side_by_side(portrait, speech, seed):
-    """Lists of equal length, out of single values and lists."""
+def _side_by_side(portrait: Any, speech: Any, seed: Any) -> list[list]:
+    """Lists of equal length from single values and lists."""
     given = {"portraits": portrait, "speeches": speech, "seeds": seed}
     lengths = {name: len(value) for name, value in given.items() if isinstance(value, list)}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():

@@ -35,20 +35,20 @@ def test_features_are_those_of_each_clip_alone(encoder, monkeypatch):
     config = get_config("debug", changes)
     network = build_audio_encoder(config.audio)
     params = jax.jit(network.init)(jax.random.key(0), np.zeros((1, 6400), np.float32))["params"]
-    hearing = ChunkedEncoder(network, params, config.audio, Lanes(jax.devices()[:2]))
+    encoding = ChunkedEncoder(network, params, config.audio, Lanes(jax.devices()[:2]))
     waves = [_speech(seconds, k) for k, seconds in enumerate((5.3, 0.3, 3.0))]
-    clips = [hearing.open(wave) for wave in waves]
+    clips = [encoding.open(wave) for wave in waves]
     pieces = [[] for _ in clips]
     for _ in range(8):  # 20 frames at a time
-        hearing.advance(clips, [20] * 3)
-        assert max(len(clip.held) for clip in clips) <= 20 + 50
+        encoding.advance(clips, [20] * 3)
+        assert max(len(clip.ready) for clip in clips) <= 20 + 50
         for clip, parts in zip(clips, pieces, strict=True):
             parts.append(clip.take(20))
     for wave, parts in zip(waves, pieces, strict=True):
         alone = encode_clip(network, {"params": params}, wave, config.audio)
         np.testing.assert_array_equal(np.concatenate(parts), alone)
-    assert hearing.encode.compiled == 1
-    assert hearing.measure.compiled == (encoder != "mel")
+    assert encoding.encode.compiled == 1
+    assert encoding.measure.compiled == (encoder != "mel")
 
 
 def test_long_sound_lies_in_a_file_and_is_read_in_slices(tmp_path, monkeypatch):

@@ -40,8 +40,10 @@ __all__ = [
     "BLEND_FRAMES",
     "InitialContext",
     "PortraitAnchor",
+    "anchor_batch",
     "anchor_to_portrait",
     "blend_from_neutral",
+    "context_batch",
     "has_neutral_start",
     "initial_context",
     "mute_context",
@@ -133,6 +135,42 @@ class PortraitAnchor:
         if self._start is None:
             self._start = motion[0]
         return anchor_to_portrait(motion, self._pose, self._stats, self._distance, self._start)
+
+
+def context_batch(
+    carry: WindowCarry,
+    pose: Pose,
+    stats: MotionStats,
+    silence: Float[Array, "1 k a"],
+    distance: Float[Array, "b 1"] | None,
+) -> WindowCarry:
+    """`initial_context` of b clips in their carry, in JAX. pose: of b portraits, or one."""
+    mean = jnp.asarray(stats.mean)
+    size = mean[LOG_SCALE] if distance is None else pose.log_scale - jnp.log(distance)
+    batch, context, _ = carry.motion_context.shape
+    parts = (pose.rotation, pose.translation, size, mean[POSE_DIM:])
+    widths = (3, 3, 1, len(mean) - POSE_DIM)
+    rows = [jnp.broadcast_to(part, (batch, n)) for part, n in zip(parts, widths, strict=True)]
+    motion = (jnp.concatenate(rows, 1) - mean) / jnp.asarray(stats.std)
+    return carry._replace(
+        motion_context=jnp.repeat(motion[:, None], context, axis=1),
+        audio_context=jnp.broadcast_to(silence, carry.audio_context.shape),
+        has_context=jnp.ones(batch, bool),
+    )
+
+
+def anchor_batch(
+    motion: Float[Array, "b t m"],
+    pose: Pose,
+    mean: Float[Array, " m"],
+    distance: Float[Array, "b 1"] | None,
+) -> Float[Array, "b t m"]:
+    """`anchor_to_portrait` of b clips in JAX. pose: of b portraits, or one."""
+    start = motion[:, 0]
+    from_size = mean[LOG_SCALE] if distance is None else start[:, LOG_SCALE] + jnp.log(distance)
+    place = pose.translation - start[:, TRANSLATION]
+    motion = motion.at[:, :, TRANSLATION].add(place[:, None])
+    return motion.at[:, :, LOG_SCALE].add((pose.log_scale - from_size)[:, None])
 
 
 def blend_from_neutral(

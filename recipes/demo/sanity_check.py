@@ -138,7 +138,7 @@ def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict
     }
     source, scan = run.encode_source(batch.source, a), config.train_face.scan_decodes
     drawn = decode_each(run, source, mixed, scan)
-    return {name: parts.picture for name, parts in drawn.items()}
+    return {name: parts.image for name, parts in drawn.items()}
 
 
 def _join(*arrays):

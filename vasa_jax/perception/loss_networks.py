@@ -40,8 +40,8 @@ def loss_networks(
     losses = config.face_losses
     kinds: dict[str, Any] = {}
     frozen: dict[str, Any] = {}
-    exact, consistency = losses.exact, losses.consistency
-    swaps = exact.weight and (exact.perceptual or exact.patches)
+    transfer, consistency = losses.transfer, losses.consistency
+    swaps = transfer.weight and (transfer.perceptual or transfer.patches)
     if losses.perceptual.weight or swaps or (consistency.weight and consistency.perceptual):
         if vgg is None:
             name, frozen["vgg"] = "vgg16", lpips.load(zoo.ensure("vgg16-lpips"))["vgg"]

@@ -102,7 +102,8 @@ def test_batches_have_the_loaders_struct(pool, tmp_path, how, size):
         write_group(tmp_path / f"{number}.npz", group)
     config = get_config("debug", ["train_face.batch=4"])
     losses = dataclasses.replace(
-        config.face_losses, exact=dataclasses.replace(config.face_losses.exact, flow=1.0)
+        config.face_losses,
+        transfer=dataclasses.replace(config.face_losses.transfer, flow=1.0),
     )
     face = dataclasses.replace(config.face, image_size=size)
     config = dataclasses.replace(config, face=face, face_losses=losses)

@@ -27,7 +27,7 @@ from vasa_jax.data_pipeline.loading.transforms import KINDS, ExampleTransform
 from vasa_jax.errors import UserError, require_modules
 from vasa_jax.extensions.transfer_targets import SwapBatch, from_swaps
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.training.pose_step import PoseBatch, pose_struct
+from vasa_jax.training.pose_trainer import PoseBatch, pose_struct
 from vasa_jax.typing import Pose
 
 MOST_WORKERS = 16
@@ -270,7 +270,8 @@ class SwapLoader(_SwapRecords):
 
 class SwapPairLoader(_SwapRecords):
     """Exact swaps as batches of `FaceBatch` for the losses of stage 1: the true picture of the
-    source's person as the driver, the other person as its view; see `vasa_jax.extensions.transfer_targets`."""
+    source's person as the driver, the other person as its view; see
+    `vasa_jax.extensions.transfer_targets`."""
 
     struct: FaceBatch
 

@@ -89,12 +89,12 @@ def train_motion(data: Path, work: Path, plan: MotionPlan, progress) -> bool:
     from vasa_jax.training.mesh import Layout, make_mesh
     from vasa_jax.training.motion_clips import MotionClips
     from vasa_jax.training.program import build_program, init_state
-    from vasa_jax.training.run import keep_labels, make_task
+    from vasa_jax.training.run import keep_labels, make_trainer
 
     config = config_of(plan)
     clips = MotionClips(make_clips(data, work, plan, progress.note), config, seed=1)
     frozen = {"stats": clips.stats, "correlations": clips.correlations()}
-    task = make_task(config, "motion", clips, frozen)
+    task = make_trainer(config, "motion", clips, frozen)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial, folder = None, work / "motion"
     if not (folder / "checkpoints").exists():

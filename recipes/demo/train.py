@@ -46,7 +46,7 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
 
     from recipes.demo.data.face_crops import FaceCrops
     from recipes.demo.data.pose_images import PoseImages
-    from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
+    from recipes.demo.stages.dyn_encoder_step import dyn_encoder_trainer
     from vasa_jax.data_pipeline.loading.pairs import Augment
     from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
     from vasa_jax.extensions.arkit_code import fold_read_outs
@@ -54,24 +54,24 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     from vasa_jax.perception.loss_networks import loss_networks
     from vasa_jax.training.loop import train
     from vasa_jax.training.mesh import Layout, make_mesh
-    from vasa_jax.training.pose_step import pose_task
+    from vasa_jax.training.pose_trainer import pose_trainer
     from vasa_jax.training.program import build_program, init_state
-    from vasa_jax.training.run import make_task
+    from vasa_jax.training.run import make_trainer
 
     config, folder = config_of(stage), work / stage.name
     perception, frozen = loss_networks(config)
     held = data_folder / "held"
     data: Any
     if stage.alone == "dyn":
-        data, task = FaceCrops(data_folder / "train", config, seed=1), dyn_encoder_task(config)
+        data, task = FaceCrops(data_folder / "train", config, seed=1), dyn_encoder_trainer(config)
     elif stage.alone == "pose":
-        data, task = PoseImages(data_folder / "train", config, seed=1), pose_task(config)
+        data, task = PoseImages(data_folder / "train", config, seed=1), pose_trainer(config)
     else:
         augment = Augment(own=stage.own, tries=recipe.TRIES)
         if stage.plain:
             augment = augment._replace(views=())
         data = SwapGroups(data_folder / "train", config, seed=1, augment=augment)
-        task = make_task(config, "face", data, frozen, perception)
+        task = make_trainer(config, "face", data, frozen, perception)
     program = build_program(task, Layout(make_mesh(config.mesh), config.mesh.fsdp_floor))
     initial = None
     if not (folder / "checkpoints").exists():

@@ -23,7 +23,8 @@ from vasa_jax.motion.sampler import make_plan, sample_window
 from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device
-from vasa_jax.training.motion_step import motion_batch_struct, motion_init, motion_step
+from vasa_jax.training.motion_batch import motion_batch_struct
+from vasa_jax.training.motion_trainer import motion_trainer
 
 W, M = 6, 3
 
@@ -152,15 +153,19 @@ def test_training_is_the_plain_loss_on_residuals():
     residual = prior.encode(jnp.asarray((batch.motion[:, k:] - stats.mean) / stats.std))
     moved = np.concatenate([batch.motion[:, :k], residual * stats.std + stats.mean], 1)
 
-    start = motion_init(config, key, frozen, optax.sgd(1.0))
+    ours, theirs = (motion_trainer(c, frozen, optax.sgd(1.0)) for c in (config, plain))
+    start = ours.init(key, frozen)
     params = start.params | {
         "motion": {n: p for n, p in start.params["motion"].items() if n != PRIOR}
     }
-    other = motion_init(plain, key, frozen, optax.sgd(1.0))._replace(params=params)
+    other = theirs.init(key, frozen)._replace(params=params)
     # Velocities count across a window's start only where motion itself is diffused.
     parts = [
-        motion_step(c, layout, state, frozen, b, key, optax.sgd(1.0))[1]
-        for c, state, b in ((config, start, batch), (plain, other, batch._replace(motion=moved)))
+        trainer.step(layout, state, frozen, b, key)[1]
+        for trainer, state, b in (
+            (ours, start, batch),
+            (theirs, other, batch._replace(motion=moved)),
+        )
     ]
     assert parts[0]["x0"] > 0.1
     np.testing.assert_allclose(parts[0]["x0"], parts[1]["x0"], rtol=1e-4)

@@ -12,7 +12,7 @@ from vasa_jax.params import flatten, save_safetensors
 from vasa_jax.perception.align import VGGFACE, aligned_crop
 from vasa_jax.perception.loss_networks import Perception, loss_networks
 from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS, VGG19_BLOCKS, VGGFACE_MEAN
-from vasa_jax.training.face_step import bind_networks
+from vasa_jax.training.face_trainer import bind_networks
 from vasa_jax.training.mesh import single_device
 
 FRONTAL = [[0.38, 0.42], [0.62, 0.42], [0.5, 0.55], [0.4, 0.68], [0.6, 0.68]]

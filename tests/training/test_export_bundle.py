@@ -56,11 +56,11 @@ def motion(folder, tmp_path_factory):
 def face(tmp_path_factory):
     """A checkpoint of stage 1 as training saves it; no step is taken, for time's sake."""
     from vasa_jax.training.checkpoint import Checkpoints
-    from vasa_jax.training.face_step import face_task
+    from vasa_jax.training.face_trainer import face_trainer
     from vasa_jax.training.program import abstract_state
 
     workdir = tmp_path_factory.mktemp("face")
-    task = face_task(CONFIG)
+    task = face_trainer(CONFIG)
     draw = np.random.default_rng(0)
     state = jax.tree.map(
         lambda x: jnp.asarray(draw.normal(size=x.shape), x.dtype), abstract_state(task)

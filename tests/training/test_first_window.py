@@ -17,8 +17,8 @@ from vasa_jax.inference.pipeline import Pipeline
 from vasa_jax.inference.request import Controls
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_batch import motion_batch_struct, window_features
 from vasa_jax.training.motion_clips import MotionClips
-from vasa_jax.training.motion_step import motion_batch_struct, window_features
 from vasa_jax.training.run import run
 from vasa_jax.typing import POSE_DIM, Pose, Source
 

@@ -22,7 +22,7 @@ from vasa_jax.face.forward import FaceNetworks, forward
 from vasa_jax.face.losses import face_terms
 from vasa_jax.face.pose import motion_to_vector
 from vasa_jax.means import add_up
-from vasa_jax.training.face_step import face_functions
+from vasa_jax.training.face_networks import face_functions
 
 SIDE = 32
 CONFIG = get_config(

@@ -32,12 +32,12 @@ MOTION = ("train_motion.batch=2", "train_motion.save_every=2")
 
 def real_task(stage):
     if stage == "face":
-        from vasa_jax.training.face_step import face_task
+        from vasa_jax.training.face_trainer import face_trainer
 
-        return face_task(get_config("debug", list(FACE)))
-    from vasa_jax.training.motion_step import motion_task
+        return face_trainer(get_config("debug", list(FACE)))
+    from vasa_jax.training.motion_trainer import motion_trainer
 
-    return motion_task(get_config("debug", list(MOTION)))
+    return motion_trainer(get_config("debug", list(MOTION)))
 
 
 class Deadly(FakeBatches):

@@ -14,10 +14,11 @@ from vasa_jax.extensions.neutral_context import BLEND_FRAMES
 from vasa_jax.motion.stats import fit_stats
 from vasa_jax.training.loop import Result
 from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_batch import audio_margin
 from vasa_jax.training.motion_clips import MotionClips, find_clips, index_clips, is_clip_folder
-from vasa_jax.training.motion_step import audio_margin, motion_step, motion_task
+from vasa_jax.training.motion_trainer import motion_trainer
 from vasa_jax.training.run import run
-from vasa_jax.training.task import CheckpointableIterator
+from vasa_jax.training.trainer import CheckpointableIterator
 from vasa_jax.typing import POSE_DIM
 
 CONFIG = get_config("debug")
@@ -131,7 +132,7 @@ def test_sound_is_changed_in_training_alone_and_resumes(folder):
     for _ in range(3):
         same(next(resumed), next(changed))
     same(next(MotionClips(folder, config, 3, split="val")), next(clips(folder, 3)))
-    with pytest.raises(UserError, match=r"audio\.augment=true needs audio\.encoder=mel"):
+    with pytest.raises(UserError, match=r"augment_audio=true needs audio\.encoder=mel"):
         get_config("base256", ["train_motion.augment_audio=true"])
 
 
@@ -223,13 +224,13 @@ def test_features_instead_of_sound(folder):
 
 def test_a_training_step_takes_its_batches(folder):
     data = clips(folder, batch=CONFIG.train_motion.batch)
-    task = motion_task(CONFIG, {"stats": data.stats}, batch=data.struct)
+    task = motion_trainer(CONFIG, {"stats": data.stats}, batch=data.struct)
     batch = next(data)
     for value, spec in zip(jax.tree.leaves(batch), jax.tree.leaves(data.struct), strict=True):
         assert (value.shape, value.dtype) == (spec.shape, spec.dtype)
     state = jax.eval_shape(task.init, jax.random.key(0), task.frozen)
     jax.eval_shape(
-        lambda s, f, b: motion_step(CONFIG, single_device(), s, f, b, jax.random.key(0)),
+        lambda s, f, b: task.step(single_device(), s, f, b, jax.random.key(0)),
         state,
         task.frozen,
         batch,

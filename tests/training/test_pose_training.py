@@ -18,9 +18,9 @@ from vasa_jax.errors import UserError
 from vasa_jax.training.checkpoint import Checkpoints
 from vasa_jax.training.export_bundle import pose_parameters
 from vasa_jax.training.loop import Result
-from vasa_jax.training.pose_step import pose_task
+from vasa_jax.training.pose_trainer import pose_trainer
 from vasa_jax.training.program import abstract_state
-from vasa_jax.training.run import check_start, export, make_task, run
+from vasa_jax.training.run import check_start, export, make_trainer, run
 
 SIZE = 64
 CONFIG = get_config("debug")
@@ -173,7 +173,7 @@ def test_export_knows_what_training_froze(tmp_path):
     taken, for time's sake."""
     settings = ["train_face.freeze_pose=true", "face_losses.gaze.weight=1", "train_face.clip=1"]
     own = get_config("debug", settings)
-    task = make_task(own, "face")
+    task = make_trainer(own, "face")
     draw = np.random.default_rng(0)
     state = jax.tree.map(
         lambda x: jnp.asarray(draw.normal(size=x.shape), x.dtype), abstract_state(task)
@@ -246,7 +246,7 @@ def test_every_config_has_the_labels_loss():
         config = get_config(name)
         assert config.face_losses.pose.weight > 0
         assert not config.train_face.freeze_pose
-        assert pose_task(config).train == config.train_pose
+        assert pose_trainer(config).train == config.train_pose
 
 
 def test_random_and_ready_batches_run(tmp_path):

@@ -15,8 +15,8 @@ from toys import ToyBatch, toy_init, toy_loss, toy_task
 from vasa_jax.config import TrainConfig, get_config
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import single_device
-from vasa_jax.training.motion_step import motion_task
-from vasa_jax.training.pose_step import pose_struct, pose_task
+from vasa_jax.training.motion_trainer import motion_trainer
+from vasa_jax.training.pose_trainer import pose_struct, pose_trainer
 from vasa_jax.training.state import accumulate, averaged, learning_rate, make_optimizer, remat
 
 TRAIN = TrainConfig(steps=50, learning_rate=2e-2, final_learning_rate=1e-4, clip=0.5)
@@ -169,14 +169,14 @@ def stages():
     train = [f"train_{s}.{k}" for s in ("pose", "motion") for k in ("warmup=3", "ema=0.9")]
     small = ["motion.layers=1", "audio.mel_blocks=1"]
     config = get_config("debug", [*sizes, *train, *small])
-    return {"pose": pose_task(config), "motion": motion_task(config)}
+    return {"pose": pose_trainer(config), "motion": motion_trainer(config)}
 
 
 @pytest.mark.parametrize("count", [2, 4])
 def test_label_tasks_accumulate_to_the_whole_batch(count):
     def task(count):
         config = get_config("debug", [f"train_pose.accumulate={count}"])
-        return pose_task(config, pose_struct(config, flags=True), optax.sgd(1.0))
+        return pose_trainer(config, pose_struct(config, flags=True), optax.sgd(1.0))
 
     def some(batch):
         return batch._replace(present=np.float32([1, 0, 1, 1, 1, 0, 0, 0]))

@@ -29,9 +29,9 @@ from vasa_jax.params import load_safetensors, save_safetensors
 from vasa_jax.training.export_bundle import assemble
 from vasa_jax.training.loop import Result
 from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_batch import motion_batch_struct, window_features
 from vasa_jax.training.motion_clips import MotionClips
 from vasa_jax.training.motion_dataset.extract import Clip, Content, extract_clips
-from vasa_jax.training.motion_step import motion_batch_struct, window_features
 from vasa_jax.training.run import Exported, run
 
 FRAMES = (88, 9, 40)

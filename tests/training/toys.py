@@ -1,12 +1,13 @@
 """A small task for the loop: two convolutions and a dense pair learn the mean colour of images."""
 
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.config import MeshConfig, TrainConfig, get_config
+from vasa_jax.config import MeshConfig, FaceTrainConfig, get_config
 from vasa_jax.training.state import (
     TrainState,
     accumulate,
@@ -14,7 +15,6 @@ from vasa_jax.training.state import (
     make_optimizer,
     remat,
 )
-from vasa_jax.training.task import Task
 
 
 class ToyBatch(NamedTuple):
@@ -56,8 +56,22 @@ def toy_loss(params, batch):
     return error, {"loss": error, "error": error}
 
 
-def toy_task(train=None, mesh=None, optimizer=None) -> Task:
-    train = replace(TrainConfig(batch=16, learning_rate=1e-2, log_every=1), **(train or {}))
+@dataclass(frozen=True)
+class ToyTrainer:
+    """Of a network with the losses `toy_loss`."""
+
+    name: str
+    config: Any
+    train: FaceTrainConfig
+    init: Callable
+    step: Callable
+    batch: ToyBatch
+    samples: Callable
+    frozen: dict = field(default_factory=dict)
+
+
+def toy_task(train=None, mesh=None, optimizer=None) -> ToyTrainer:
+    train = replace(FaceTrainConfig(batch=16, learning_rate=1e-2, log_every=1), **(train or {}))
     mesh = MeshConfig(**({"fsdp_floor": 64} | (mesh or {})))
     config = replace(get_config("debug"), train_face=train, mesh=mesh)
     optimizer = optimizer or make_optimizer(train)
@@ -80,7 +94,7 @@ def toy_task(train=None, mesh=None, optimizer=None) -> Task:
         state, norms = advanced(optimizer, train, state, grads)
         return state, metrics | norms
 
-    return Task(
+    return ToyTrainer(
         name="face",
         config=config,
         train=train,
@@ -90,6 +104,5 @@ def toy_task(train=None, mesh=None, optimizer=None) -> Task:
             jax.ShapeDtypeStruct((train.batch, 8, 8, 3), jnp.float32),
             jax.ShapeDtypeStruct((train.batch, 3), jnp.float32),
         ),
-        frozen={},
         samples=lambda layout, ema, frozen, batch: {"source": batch.image},
     )

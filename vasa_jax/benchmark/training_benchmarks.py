@@ -17,12 +17,12 @@ from vasa_jax.config.losses import CrossIdentityLoss, FaceFeatureLoss, Perceptua
 from vasa_jax.errors import UserError
 from vasa_jax.perception.dlib_identity import DlibIdentity
 from vasa_jax.perception.vgg import VGG
-from vasa_jax.training.face_step import face_batch_struct, face_task
+from vasa_jax.training.face_trainer import face_batch_struct, face_trainer
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device
-from vasa_jax.training.motion_step import motion_task
+from vasa_jax.training.motion_trainer import motion_trainer
 from vasa_jax.training.program import build_program, init_state, put_batch
-from vasa_jax.training.task import Task
+from vasa_jax.training.trainer import Trainer
 
 BatchAndRemat = tuple[int, str]
 # What may fit the memory of one accelerator, smallest first.
@@ -55,13 +55,13 @@ def _steps(model: BenchmarkModel, stage: str, tries: Iterable[BatchAndRemat]) ->
         yield Case(f"train-{stage}", settings, "examples", partial(_step, config, stage))
 
 
-def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
+def training_task(config: Config, stage: str, *, frozen: bool = True) -> Trainer:
     """The task of a stage with the shapes of its losses' frozen networks (VGG-19, dlib's).
 
     frozen=False leaves out the losses of stage 1 that need them.
     """
     if stage == "motion":
-        return motion_task(config)
+        return motion_trainer(config)
     losses, shapes = config.face_losses, {}
     needs_vgg = losses.perceptual.weight or losses.consistency.perceptual
     if not frozen:
@@ -82,7 +82,7 @@ def training_task(config: Config, stage: str, *, frozen: bool = True) -> Task:
         shapes["identity"] = jax.eval_shape(DlibIdentity().init, key, chip)["params"]
     fields = ("source_points", "driver_points", "source_mask", "driver_mask")
     batch = face_batch_struct(config, config.train_face.batch, fields)
-    return face_task(config, shapes, batch=batch)
+    return face_trainer(config, shapes, batch=batch)
 
 
 def _model_work(config: Config, stage: str) -> Work:

@@ -103,7 +103,7 @@ def label_read_in(dim: int) -> ReadIn:
 def fold_read_outs(params: Mapping[str, Any]) -> dict[str, Any]:
     """An encoder with its linear read-outs -> an encoder whose code is what they read.
 
-    params: "face" with "dyn", "arkit", "gaze" (`training.face_step.HEADS`). Entries past the labels
+    params: "face" with "dyn", "arkit", "gaze" (`label_losses.HEADS`). Entries past the labels
     become 0. Of gaze, what comes off z_dyn is kept: the rest is the head's rotation. The new heads
     read the same from the new code.
     """

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ from vasa_jax.training.mesh import Layout, make_mesh
 from vasa_jax.training.prefetch import Prefetcher
 from vasa_jax.training.program import build_program, init_state, put_batch
 from vasa_jax.training.progress import Progress, Quiet, peak_flops, program_flops
-from vasa_jax.training.task import CheckpointableIterator, Task
+from vasa_jax.training.trainer import CheckpointableIterator, Trainer
 
 
 class Result(NamedTuple):
@@ -88,7 +88,7 @@ def initialise_hosts(config: Config) -> None:
 
 
 def train(
-    task: Task,
+    trainer: Trainer,
     workdir: Path,
     data: Iterator[Any],
     *,
@@ -97,7 +97,7 @@ def train(
     devices: Any = None,
     initial: Any = None,
 ) -> Result:
-    """Train a task until step `steps` (default: its config's), from its newest checkpoint if any.
+    """Train a stage until step `steps` (default: its config's), from its newest checkpoint if any.
 
     data: this host's batches. If it has `state()` and `restore()`, its place is saved and restored,
     and an interrupted run sees the same batches as one that was never interrupted.
@@ -108,21 +108,21 @@ def train(
     when a loss or a norm is not finite: then with its step and name, before it could be saved.
     """
     progress = progress or Quiet()
-    total = task.train.steps if steps is None else steps
+    total = trainer.train.steps if steps is None else steps
     workdir = _folder(workdir)
-    layout = Layout(make_mesh(task.config.mesh, devices), task.config.mesh.fsdp_floor)
-    program = build_program(task, layout)
-    checkpoints = Checkpoints(workdir / "checkpoints", task.train.keep)
+    layout = Layout(make_mesh(trainer.config.mesh, devices), trainer.config.mesh.fsdp_floor)
+    program = build_program(trainer, layout)
+    checkpoints = Checkpoints(workdir / "checkpoints", trainer.train.keep)
     lead = jax.process_index() == 0
     try:
-        state, start = _begin(task, program, checkpoints, data, progress, initial)
+        state, start = _begin(trainer, program, checkpoints, data, progress, initial)
         if start >= total:
             progress.note(f"{workdir}: is at step {start} already")
             return Result(start, True, state)
-        frozen = jax.device_put(task.frozen, program.frozen)
+        frozen = jax.device_put(trainer.frozen, program.frozen)
         logs = Logs(workdir, start, progress.note) if lead else None
         try:
-            run = _Run(task, layout, program, checkpoints, logs, progress, total)
+            run = _Run(trainer, layout, program, checkpoints, logs, progress, total)
             return run(state, frozen, data, start)
         finally:
             if logs is not None:
@@ -141,11 +141,11 @@ def _folder(workdir):
     return workdir
 
 
-def _begin(task, program, checkpoints, data, progress, initial):
-    restored = checkpoints.restore(program.abstract_state, task.config, task.name)
+def _begin(trainer, program, checkpoints, data, progress, initial):
+    restored = checkpoints.restore(program.abstract_state, trainer.config, trainer.name)
     if restored is None:
         with compiling(progress, "what draws the parameters"):
-            state = init_state(task, program)
+            state = init_state(trainer, program)
         if callable(initial):
             initial = initial(jax.device_get(state.params))
         if initial is not None:
@@ -166,16 +166,16 @@ class _Run:
     """The loop itself: dispatch a step, then look at the one before, which the devices have left
     behind; they never wait for the host to look."""
 
-    def __init__(self, task, layout, program, checkpoints, logs, progress, total):
-        self.task, self.layout, self.program = task, layout, program
+    def __init__(self, trainer, layout, program, checkpoints, logs, progress, total):
+        self.trainer, self.layout, self.program = trainer, layout, program
         self.checkpoints, self.logs, self.progress, self.total = checkpoints, logs, progress, total
         self.clock, self.clock_step = time.perf_counter(), 0
         self.waited, self.flops = 0.0, None
 
     def __call__(self, state, frozen, data, start):
-        task, every = self.task, self.task.train
+        trainer, every = self.trainer, self.trainer.train
         compiled, pending, step = None, None, start
-        feed = Prefetcher(data, partial(put_batch, task, self.program))
+        feed = Prefetcher(data, partial(put_batch, trainer, self.program))
         with feed, _Interrupt() as interrupt:
             while step < self.total and not interrupt.seen:
                 batch = self._next(feed, step)
@@ -204,7 +204,7 @@ class _Run:
 
     def _compile(self, state, frozen, batch):
         traced = self.program.jitted.trace(state, frozen, batch)
-        what = f"the training step of stage {self.task.name!r}"
+        what = f"the training step of stage {self.trainer.name!r}"
         with compiling(self.progress, what, guess_of(traced.jaxpr)):
             return traced.lower().compile()
 
@@ -221,23 +221,19 @@ class _Run:
             self.waited += time.perf_counter() - began
 
     def _save(self, step, state, feed):
-        self.checkpoints.save(step, state, feed.state(), self.task.config, self.task.name)
+        self.checkpoints.save(step, state, feed.state(), self.trainer.config, self.trainer.name)
 
     def _sample(self, step, state, frozen, batch):
-        if self.task.samples is None:
-            return
         with compiling(self.progress, "what draws the samples"):
-            images = jax.block_until_ready(self._sampler()(state.ema, frozen, batch))
-        if self.logs is not None:
+            images = jax.block_until_ready(self._sampler(state.ema, frozen, batch))
+        if images and self.logs is not None:
             self.logs.samples(step, jax.device_get(images))
 
+    @cached_property
     def _sampler(self):
-        if not hasattr(self, "_jitted_samples"):
-            self._jitted_samples = jax.jit(
-                lambda ema, frozen, batch: self.task.samples(self.layout, ema, frozen, batch),
-                out_shardings=self.layout.replicated(),
-            )
-        return self._jitted_samples
+        return jax.jit(
+            partial(self.trainer.samples, self.layout), out_shardings=self.layout.replicated()
+        )
 
     def _look(self, pending):
         if pending is None:
@@ -248,10 +244,10 @@ class _Run:
             raise UserError(
                 f"step {pending.step}: {_culprit(names)} is not finite (in all: "
                 f"{', '.join(names)}); nothing broken was saved, so resume with a "
-                f"lower train_{self.task.name}.learning_rate or a clip, or look at the "
+                f"lower train_{self.trainer.name}.learning_rate or a clip, or look at the "
                 "data"
             )
-        if pending.step % self.task.train.log_every == 0 or pending.step == self.total:
+        if pending.step % self.trainer.train.log_every == 0 or pending.step == self.total:
             values = {k: float(v) for k, v in jax.device_get(pending.metrics).items()}
             values |= self._speed(pending.step)
             self.progress.step(pending.step, self.total, values)
@@ -263,9 +259,9 @@ class _Run:
         passed = max(now - self.clock, 1e-9)
         rate, waited = (step - self.clock_step) / passed, self.waited / passed
         self.clock, self.clock_step, self.waited = now, step, 0.0
-        values = {"it/s": rate, "images/s": rate * self.task.train.batch, "data_wait": waited}
+        values = {"it/s": rate, "images/s": rate * self.trainer.train.batch, "data_wait": waited}
         device = self.layout.mesh.devices.flat[0]
-        peak = peak_flops(device.device_kind, self.task.config.precision)
+        peak = peak_flops(device.device_kind, self.trainer.config.precision)
         if peak and self.flops:
             values["mfu"] = self.flops * rate / peak
         return values

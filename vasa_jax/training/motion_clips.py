@@ -21,7 +21,7 @@ from vasa_jax.extensions.residual_prior import correlations
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats
-from vasa_jax.training.motion_step import MotionBatch, audio_margin, motion_batch_struct
+from vasa_jax.training.motion_batch import MotionBatch, audio_margin, motion_batch_struct
 from vasa_jax.typing import SAMPLES_PER_FRAME, Bool, Float
 
 INDEX_NAME = "stats.json"

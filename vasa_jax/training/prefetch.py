@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from vasa_jax.training.task import CheckpointableIterator
+from vasa_jax.training.trainer import CheckpointableIterator
 
 PATIENCE = 10.0
 """Seconds that `close` waits for a batch that is being made."""

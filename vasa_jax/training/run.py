@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -19,18 +19,19 @@ from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats, fit_stats
 from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.training.checkpoint import Checkpoints, saved_in
-from vasa_jax.training.face_step import face_task
+from vasa_jax.training.face_trainer import face_trainer
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import Result, initialise_hosts, train
 from vasa_jax.training.mesh import single_device
+from vasa_jax.training.motion_batch import motion_batch_struct
 from vasa_jax.training.motion_clips import MotionClips, is_clip_folder
-from vasa_jax.training.motion_step import motion_batch_struct, motion_task
+from vasa_jax.training.motion_trainer import motion_trainer
 from vasa_jax.training.npz_data import NpzShards, available, read_frames
 from vasa_jax.training.pose_start import check_pose
-from vasa_jax.training.pose_step import pose_struct, pose_task
+from vasa_jax.training.pose_trainer import pose_struct, pose_trainer
 from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
-from vasa_jax.training.task import Task
+from vasa_jax.training.trainer import Trainer
 
 STAGES = ("pose", "face", "motion")
 """In the order of training; the first may be left out where the data of the second has labels."""
@@ -75,7 +76,8 @@ def run(
     random batches, which show that everything runs and teach nothing.
     frozen: parameters of frozen networks by name: "vgg", "face" and "identity" for the losses of
     stage 1 (their kinds in `perception`); "stats" in stage 2 (MotionStats; read from a folder's
-    data if absent), with "correlations" (see `motion_task`; read from a folder's clips if absent).
+    data if absent), with "correlations" (see `MotionTrainer`; read from a folder's clips if
+    absent).
     encoder: for clips that hold sound and not its features, where the config's encoder is frozen.
     initial: parameters to start a new run from, in the form of `TrainState.params`.
     pose: parameters of a trained head pose encoder to start stage 1 with; `train_face.freeze_pose`
@@ -104,12 +106,15 @@ def run(
         folder = Path(data)
         if stage == "motion" and "stats" not in frozen:
             frozen["stats"] = fit_stats(read_frames(folder))
-    task = make_task(config, stage, folder or data, frozen, perception)
+    trainer = make_trainer(config, stage, folder or data, frozen, perception)
+    batches: Iterator[Any]
     if folder is not None:
-        data = NpzShards(folder, task.batch, task.train.seed)
+        batches = NpzShards(folder, trainer.batch, trainer.train.seed)
     elif data is None:
-        data = FakeBatches(task.batch, task.train.seed)
-    return train(task, Path(workdir), data, steps=steps, progress=progress, initial=initial)
+        batches = FakeBatches(trainer.batch, trainer.train.seed)
+    else:
+        batches = cast(Iterator[Any], data)
+    return train(trainer, Path(workdir), batches, steps=steps, progress=progress, initial=initial)
 
 
 def check_start(
@@ -136,24 +141,24 @@ def _with_pose(pose, fresh):
     return fresh | {"face": fresh["face"] | {"pose": pose}}
 
 
-def make_task(
+def make_trainer(
     config: Config,
     stage: str,
     data: Any = None,
     frozen: Mapping[str, Any] | None = None,
     perception: Perception | None = None,
-) -> Task:
+) -> Trainer:
     """The stage as functions, for data as `run` takes it."""
     frozen = dict(frozen or {})
     struct = getattr(data, "struct", None)
     if stage == "pose":
         if isinstance(data, Path):
             struct = available(data, pose_struct(config, flags=True))
-        return pose_task(config, struct)
+        return pose_trainer(config, struct)
     if stage == "face":
         if isinstance(data, Path):
             struct = available(data, full_face_batch(config, config.train_face.batch))
-        return face_task(config, frozen, perception, struct)
+        return face_trainer(config, frozen, perception, struct)
     if isinstance(data, Path):
         struct = available(data, motion_batch_struct(config, config.train_motion.batch))
         if struct.audio is None and struct.waveform is None:
@@ -169,7 +174,7 @@ def make_task(
                 "('rests'), as generated clips will; give a folder of whole clips by "
                 "`vasa-jax extract-motion`, or --set motion.extensions.neutral_start=0"
             )
-    return motion_task(config, frozen, batch=struct)
+    return motion_trainer(config, frozen, batch=struct)
 
 
 def keep_features(workdir: Path, identity: str) -> None:
@@ -202,10 +207,10 @@ def export(config: Config, stage: str, workdir: Path | str) -> Exported:
     folder = Path(workdir) / "checkpoints"
     if not folder.is_dir():
         raise UserError(f"{workdir}: holds no checkpoints; give the --workdir of a training run")
-    saved = saved_in(workdir)
+    saved = saved_in(Path(workdir))
     if saved["stage"] == stage:
         config = _as_trained(config, from_dict(saved["config"]))
-    program = build_program(make_task(config, stage), single_device())
+    program = build_program(make_trainer(config, stage), single_device())
     checkpoints = Checkpoints(folder)
     try:
         found = checkpoints.restore(program.abstract_state, config, stage)

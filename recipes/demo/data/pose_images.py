@@ -10,7 +10,7 @@ from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.group_reader import GroupReader, draw_picture
 from vasa_jax.data_pipeline.loading.pose_examples import sample_pose_augmentation, transformed_image
 from vasa_jax.data_pipeline.swaps import SwapGroup
-from vasa_jax.training.pose_step import PoseBatch, pose_struct
+from vasa_jax.training.pose_trainer import PoseBatch, pose_struct
 from vasa_jax.typing import Pose
 
 

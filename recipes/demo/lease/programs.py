@@ -13,15 +13,16 @@ from recipes.demo.on_device.face_crops import sample_crops
 from recipes.demo.on_device.pool import GroupArrays
 from recipes.demo.on_device.pose_images import sample_pose_images
 from recipes.demo.on_device.swap_groups import sample_swaps
-from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
+from recipes.demo.stages.dyn_encoder_step import dyn_encoder_trainer
 from vasa_jax.config import Config
 from vasa_jax.data_pipeline.loading.pairs import PLAIN
 from vasa_jax.perception.loss_networks import Perception
-from vasa_jax.training.face_step import face_optimizer, face_task
+from vasa_jax.training.face_networks import face_optimizer
+from vasa_jax.training.face_trainer import face_trainer
 from vasa_jax.training.mesh import Layout
-from vasa_jax.training.pose_step import pose_task
+from vasa_jax.training.pose_trainer import pose_trainer
 from vasa_jax.training.state import TrainState, make_optimizer
-from vasa_jax.training.task import Task
+from vasa_jax.training.trainer import Trainer
 from vasa_jax.typing import Array, Float, Int, Key
 
 GATE_BATCH = 8
@@ -37,7 +38,7 @@ class Programs(NamedTuple):
 
     part: Part
     config: Config
-    task: Callable[[Float[Array, ""]], Task]
+    task: Callable[[Float[Array, ""]], Trainer]
     run: Any
     held: Any
     encode: Any
@@ -90,13 +91,13 @@ def _sampler(part: Part, config: Config) -> Callable:
     return lambda pool, count, key: sample_swaps(pool, count, key, part.batch, part.size, AUGMENT)
 
 
-def _task(part: Part, config: Config, perception: Perception, rate: Float[Array, ""]) -> Task:
+def _task(part: Part, config: Config, perception: Perception, rate: Float[Array, ""]) -> Trainer:
     """The part's task, with a learning rate that each dispatch sets."""
     if part.kind == "pose":
-        return pose_task(config, optimizer=make_optimizer(config.train_pose, rate=rate))
+        return pose_trainer(config, optimizer=make_optimizer(config.train_pose, rate=rate))
     if part.kind == "dyn":
-        return dyn_encoder_task(config, make_optimizer(config.train_face, rate=rate))
-    return face_task(config, {}, perception, optimizer=face_optimizer(config, rate))
+        return dyn_encoder_trainer(config, make_optimizer(config.train_face, rate=rate))
+    return face_trainer(config, {}, perception, optimizer=face_optimizer(config, rate))
 
 
 def begin(programs: Programs, shapes: TrainState, params: Mapping[str, Any]) -> TrainState:

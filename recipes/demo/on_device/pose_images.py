@@ -16,7 +16,7 @@ from vasa_jax.data_pipeline.loading.pose_examples import (
     blur_before,
 )
 from vasa_jax.perception.align import warp
-from vasa_jax.training.pose_step import PoseBatch
+from vasa_jax.training.pose_trainer import PoseBatch
 from vasa_jax.typing import Array, Int, Key, Pose
 
 __all__ = ["pose_images_of", "sample_augmentations", "sample_pose_images"]

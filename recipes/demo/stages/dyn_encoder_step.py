@@ -17,8 +17,8 @@ from vasa_jax.face.conv import Style
 from vasa_jax.face.latent_losses import arkit_loss, gaze_loss
 from vasa_jax.face.motion import DynEncoder
 from vasa_jax.face.pose import identity_pose
-from vasa_jax.training.label_step import label_task
-from vasa_jax.training.task import Task
+from vasa_jax.training.supervised_trainer import SupervisedTrainer
+from vasa_jax.training.trainer import Trainer
 from vasa_jax.typing import Array, Float, Image, Motion
 
 
@@ -41,11 +41,13 @@ def dyn_encoder_struct(config: Config) -> DynEncoderBatch:
     return DynEncoderBatch(f32(side, side, 3), f32(3), f32(2), f32(52))
 
 
-def dyn_encoder_task(config: Config, optimizer: optax.GradientTransformation | None = None) -> Task:
+def dyn_encoder_trainer(
+    config: Config, optimizer: optax.GradientTransformation | None = None
+) -> Trainer:
     """The task under `train_face` and the weights of the losses `arkit` and `gaze`.
 
     Parameters: {"face": {"dyn": ...}, "arkit": ..., "gaze": ...}, as in stage 1, the latter two
-    linear heads. optimizer: as in `label_task`. Raises UserError without a `dyn_crop`.
+    linear heads. optimizer: in place of AdamW. Raises UserError without a `dyn_crop`.
     """
     if not config.face.extensions.dyn_crop:
         raise UserError(
@@ -81,4 +83,6 @@ def dyn_encoder_task(config: Config, optimizer: optax.GradientTransformation | N
         ]
 
     struct = dyn_encoder_struct(config)
-    return label_task("reader", config, config.train_face, struct, init, said, terms, optimizer)
+    return SupervisedTrainer(
+        "reader", config, config.train_face, struct, init, said, terms, optimizer
+    )

@@ -27,7 +27,7 @@ from vasa_jax.data_pipeline.loading.loaders import (
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
 from vasa_jax.data_pipeline.loading.record_order import RecordOrder, separate_identities
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.training.task import CheckpointableIterator
+from vasa_jax.training.trainer import CheckpointableIterator
 
 
 def test_two_runs_give_the_same_batches_and_another_seed_others(folder):

@@ -39,7 +39,7 @@ def _task(loader):
         small = batch.driver_view[:, ::4, ::4]
         return task.step(layout, state, frozen, ToyBatch(small, batch.source.mean((1, 2))), key)
 
-    return dataclasses.replace(task, step=step, batch=loader.struct, samples=None)
+    return dataclasses.replace(task, step=step, batch=loader.struct, samples=lambda *_: {})
 
 
 def _run(folder, workdir, steps, seed=0):

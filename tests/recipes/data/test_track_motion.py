@@ -82,7 +82,7 @@ def test_stage_two_trains_on_them(folder, tmp_path):
     assert len(spoken.phonemes) == 5
     found = pretrain(CONFIG, spoken, held, steps=2, batch=2, frames=25)
     data = MotionClips(clips, CONFIG)
-    task = training.make_task(CONFIG, "motion", data, {"stats": data.stats})
+    task = training.make_trainer(CONFIG, "motion", data, {"stats": data.stats})
     initial = task.init(jax.random.key(0), task.frozen).params
     assert jax.tree.map(np.shape, initial["audio"]) == jax.tree.map(np.shape, found.audio)
     result = training.run(

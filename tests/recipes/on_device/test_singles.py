@@ -17,7 +17,7 @@ from recipes.demo.stages.dyn_encoder_step import dyn_encoder_struct
 from tests.data_pipeline.helpers import make_group
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading import pose_examples as host_heads
-from vasa_jax.training.pose_step import pose_struct
+from vasa_jax.training.pose_trainer import pose_struct
 from vasa_jax.typing import Pose
 
 SIZE, BATCH = 96, 8

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recipes.demo.data.face_crops import WARP, FaceCrops, cut, smooth_warp
-from recipes.demo.stages.dyn_encoder_step import dyn_encoder_task
+from recipes.demo.stages.dyn_encoder_step import dyn_encoder_trainer
 from tests.data_pipeline.helpers import picture, write_groups
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
@@ -96,7 +96,7 @@ def test_warps_are_smooth_symmetric_and_as_large_as_they_say():
 
 def test_it_trains_and_resumes_in_the_loop(folder, tmp_path):
     config = get_config("debug", [*SETTINGS, "train_face.steps=12", "train_face.save_every=6"])
-    task = dyn_encoder_task(config)
+    task = dyn_encoder_trainer(config)
     whole = train(task, tmp_path / "a", FaceCrops(folder, config))
     train(task, tmp_path / "b", FaceCrops(folder, config), steps=6)
     parts = train(task, tmp_path / "b", FaceCrops(folder, config))
@@ -128,10 +128,10 @@ def test_it_learns_what_the_pictures_hold(folder, tmp_path):
 
         def close(self): ...
 
-    train(dyn_encoder_task(config), tmp_path, data, progress=Watch())
+    train(dyn_encoder_trainer(config), tmp_path, data, progress=Watch())
     assert np.mean(losses[-5:]) < 0.5 * np.mean(losses[1:6])
 
 
 def test_without_a_crop_there_is_no_reader():
     with pytest.raises(UserError, match=r"set face\.dyn_crop"):
-        dyn_encoder_task(get_config("debug"))
+        dyn_encoder_trainer(get_config("debug"))

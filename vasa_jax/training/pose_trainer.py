@@ -1,6 +1,6 @@
 """The head pose encoder alone, on pose labels (MegaPortraits pretrains and freezes its own)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,34 +10,37 @@ from vasa_jax.config import Config
 from vasa_jax.face.conv import Style
 from vasa_jax.face.latent_losses import pose_loss
 from vasa_jax.face.motion import PoseEncoder
-from vasa_jax.training.label_step import label_task
-from vasa_jax.training.task import Task
+from vasa_jax.training.supervised_trainer import SupervisedTrainer
 from vasa_jax.typing import Array, Float, Image, Pose
 
 
 class PoseBatch(NamedTuple):
-    """image: (b, s, s, 3) in [0, 1], s = `face.motion_image_size`. pose: of its head; present: (b,)
-    1 where it is known (its values elsewhere are ignored), None: everywhere."""
+    """Images and the poses of their heads."""
 
     image: Image
+    """(b, s, s, 3) in [0, 1], s = `face.motion_image_size`."""
     pose: Pose
     present: Float[Array, " b"] | None = None
+    """1 where the pose is known (elsewhere its values are ignored); None: everywhere."""
 
 
 def pose_struct(config: Config, flags: bool = False) -> PoseBatch:
     """Shapes of a global batch. flags: whether only some poses are known."""
     b, side = config.train_pose.batch, config.face.motion_image_size
-    f32 = lambda *s: jax.ShapeDtypeStruct((b, *s), jnp.float32)  # noqa: E731
+
+    def f32(*shape: int) -> Any:
+        return jax.ShapeDtypeStruct((b, *shape), jnp.float32)
+
     return PoseBatch(f32(side, side, 3), Pose(f32(3), f32(3), f32(1)), f32() if flags else None)
 
 
-def pose_task(
+def pose_trainer(
     config: Config,
     batch: PoseBatch | None = None,
     optimizer: optax.GradientTransformation | None = None,
-) -> Task:
-    """A task for the loop; `train_pose` and the parts of the loss `pose` rule it, whose weight
-    against other losses does not count here.
+) -> SupervisedTrainer:
+    """The trainer under `train_pose` and the parts of the loss `pose`, whose weight against other
+    losses does not count here.
 
     Its parameters are {"face": {"pose": …}}, as stage 1 names them. batch: shapes of a global one.
     """
@@ -47,15 +50,17 @@ def pose_task(
     def init(key):
         return {"face": {"pose": encoder.init(key, jnp.zeros((1, side, side, 3)))["params"]}}
 
-    def read(params, image):
+    def encode(params, image):
         return encoder.apply({"params": params["face"]["pose"]}, image)
 
-    def said(layout, params, batch):
-        return layout.by_example(read)(params, batch.image)
+    def predict(layout, params, batch):
+        return layout.by_example(encode)(params, batch.image)
 
-    def terms(said, batch):
+    def terms(pose, batch):
         present = jnp.ones(len(batch.image)) if batch.present is None else batch.present
-        return [("pose", 1.0, pose_loss(losses, said, batch.pose, present))]
+        return [("pose", 1.0, pose_loss(losses, pose, batch.pose, present))]
 
     struct = pose_struct(config) if batch is None else batch
-    return label_task("pose", config, config.train_pose, struct, init, said, terms, optimizer)
+    return SupervisedTrainer(
+        "pose", config, config.train_pose, struct, init, predict, terms, optimizer
+    )

@@ -18,11 +18,11 @@ from vasa_jax.config.losses import (
     SelfLoss,
 )
 from vasa_jax.errors import UserError
-from vasa_jax.training.face_step import face_batch_struct, face_task
+from vasa_jax.training.face_trainer import face_batch_struct, face_trainer
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.program import build_program, init_state, put_batch
-from vasa_jax.training.run import make_task
+from vasa_jax.training.run import make_trainer
 
 SMALL = ("face.image_size=32", "face.identity_image_size=32", "face.motion_image_size=32")
 PIXELS = {
@@ -82,7 +82,7 @@ meant to change one of these, put in the numbers that this test prints; if not, 
 @pytest.mark.slow
 def test_golden_statistics_of_one_step():
     config = config_of("face_losses.consistency.start=0", losses={}, size=())
-    _, _, after, metrics = one_step(face_task(config), 1)
+    _, _, after, metrics = one_step(face_trainer(config), 1)
     got = {k: float(v) for k, v in metrics.items()}
     message = f"if you meant to change the model, losses or optimiser, set GOLDEN = {got}"
     assert set(got) == set(GOLDEN), message
@@ -96,7 +96,7 @@ def test_reconstruction_falls_by_ninety_percent_in_300_steps():
     config = config_of(
         "train_face.batch=2", "train_face.learning_rate=2e-3", "train_face.steps=300"
     )
-    task = face_task(config)
+    task = face_trainer(config)
     program = build_program(task, single_device())
     state = init_state(task, program)
     images = blobs(4)
@@ -112,7 +112,7 @@ def test_reconstruction_falls_by_ninety_percent_in_300_steps():
 
 @pytest.fixture(scope="module")
 def alone():
-    return one_step(face_task(sharded_config((1, 1, 1)), optimizer=optax.sgd(1.0)), 1)
+    return one_step(face_trainer(sharded_config((1, 1, 1)), optimizer=optax.sgd(1.0)), 1)
 
 
 def sharded_config(shape):
@@ -132,7 +132,7 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
     # SGD with rate 1, so that changes of parameters are gradients: Adam's first step has the size
     # of the learning rate whatever the gradient, and would turn rounding into whole steps.
     before, _, after, metrics = alone
-    task = face_task(sharded_config(shape), optimizer=optax.sgd(1.0))
+    task = face_trainer(sharded_config(shape), optimizer=optax.sgd(1.0))
     # From the very same state: a fresh critic's power iteration sums in another order on a mesh.
     _, compiled, after2, metrics2 = one_step(task, 8, start=before)
     for name in metrics:
@@ -157,9 +157,9 @@ def test_step_is_the_same_on_every_mesh(alone, shape):
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["full", "dots"])
 def test_remat_gives_equal_gradients(policy):
-    plain = one_step(face_task(config_of("train_face.batch=2"), optimizer=optax.sgd(1.0)), 1)
+    plain = one_step(face_trainer(config_of("train_face.batch=2"), optimizer=optax.sgd(1.0)), 1)
     config = config_of("train_face.batch=2", f"train_face.remat={policy}")
-    other = one_step(face_task(config, optimizer=optax.sgd(1.0)), 1)
+    other = one_step(face_trainer(config, optimizer=optax.sgd(1.0)), 1)
     change, change2 = (jax.tree.map(np.subtract, x[2].params, x[0].params) for x in (plain, other))
     assert relative_error(change2, change) < 1e-5
     # Something is computed again, or there was nothing to compare.
@@ -215,7 +215,9 @@ def test_accumulated_equals_whole_batch():
             "face_losses.arkit.weight=1",
             losses=losses,
         )
-        task = face_task(config, batch=face_batch_struct(config, 8, FULL), optimizer=optax.sgd(1.0))
+        task = face_trainer(
+            config, batch=face_batch_struct(config, 8, FULL), optimizer=optax.sgd(1.0)
+        )
         steps.append(one_step(task, 1, change=uneven))
     before, _, whole, metrics = steps[0]
     for _, _, after, found in steps[1:]:
@@ -234,13 +236,13 @@ def test_microbatches_that_would_tear_pairs_are_refused():
     losses = PIXELS | {"contrast": ContrastLoss()}
     config = config_of("train_face.batch=6", "train_face.accumulate=2", losses=losses)
     with pytest.raises(UserError, match=r"microbatches of 3: .* make a microbatch's size even"):
-        face_task(config)
-    face_task(replace(config, face_losses=replace(config.face_losses, **PIXELS)))
+        face_trainer(config)
+    face_trainer(replace(config, face_losses=replace(config.face_losses, **PIXELS)))
 
 
 def traced(config):
     batch = face_batch_struct(config, config.train_face.batch, ("driver_points",))
-    task = face_task(config, batch=batch)
+    task = face_trainer(config, batch=batch)
     program = build_program(task, single_device())
     return program.jitted.trace(program.abstract_state, {}, task.batch)
 
@@ -263,7 +265,7 @@ def test_full_size_step_lowers():
 
 
 def test_losses_without_their_network_are_refused():
-    task = face_task(config_of(losses=PIXELS | {"perceptual": PerceptualLoss()}))
+    task = face_trainer(config_of(losses=PIXELS | {"perceptual": PerceptualLoss()}))
     with pytest.raises(UserError, match=r"face_losses.perceptual needs the weights of VGG"):
         prepare_abstract(task)
 
@@ -274,15 +276,15 @@ def prepare_abstract(task):
 
 
 def test_state_is_what_its_losses_need():
-    state = build_program(make_task(config_of(), "face"), single_device()).abstract_state
+    state = build_program(make_trainer(config_of(), "face"), single_device()).abstract_state
     assert state.critic == {}
     assert set(state.params) == {"face"}
     gaze = config_of("face_losses.gaze.weight=1")
-    state = build_program(make_task(gaze, "face"), single_device()).abstract_state
+    state = build_program(make_trainer(gaze, "face"), single_device()).abstract_state
     dyn = config_of().face.dyn_dim
     assert state.params["gaze"]["Dense_0"]["kernel"].shape == (dyn + 3, 2)
     arkit = config_of("face_losses.arkit.weight=1")
-    state = build_program(make_task(arkit, "face"), single_device()).abstract_state
+    state = build_program(make_trainer(arkit, "face"), single_device()).abstract_state
     assert state.params["arkit"]["Dense_0"]["kernel"].shape == (dyn, 52)
 
 
@@ -291,7 +293,7 @@ def test_sleeping_critic_does_not_move():
     losses = PIXELS | {
         "adversarial": AdversarialLoss(weight=0.1, feature_matching=1.0, widths=(8, 16), start=1)
     }
-    task = face_task(config_of(losses=losses))
+    task = face_trainer(config_of(losses=losses))
     program, state, frozen, batch = prepare(task, 1)
     before = jax.tree.map(np.array, state.critic)
     compiled = program.jitted.lower(state, frozen, batch).compile()

@@ -13,7 +13,7 @@ from vasa_jax.data_pipeline.loading.pose_examples import InPlaneTransform
 from vasa_jax.extensions.build import build_face_model
 from vasa_jax.face.pose import pose_matrix
 from vasa_jax.training.loop import train
-from vasa_jax.training.pose_step import pose_task
+from vasa_jax.training.pose_trainer import pose_trainer
 from vasa_jax.typing import Pose
 
 SIZE, SEEN = 64, 48
@@ -82,7 +82,7 @@ def test_it_learns_resumes_and_fits_the_face_model(folder, tmp_path):
             "train_pose.schedule=constant",
         ],
     )
-    losses, task = [], pose_task(config)
+    losses, task = [], pose_trainer(config)
 
     class Watch:
         def note(self, text): ...

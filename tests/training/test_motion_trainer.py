@@ -12,7 +12,8 @@ from vasa_jax.motion.stats import MotionStats
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import train
 from vasa_jax.training.mesh import path_name, single_device
-from vasa_jax.training.motion_step import motion_batch_struct, motion_task
+from vasa_jax.training.motion_batch import motion_batch_struct
+from vasa_jax.training.motion_trainer import motion_trainer
 from vasa_jax.training.program import build_program, init_state, put_batch
 from vasa_jax.training.run import export, run
 
@@ -29,14 +30,14 @@ def changes(result):
 
 @pytest.fixture(scope="module")
 def alone():
-    return one_step(motion_task(config_of(), optimizer=SGD), 1)
+    return one_step(motion_trainer(config_of(), optimizer=SGD), 1)
 
 
 @pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1), (2, 2, 2), (1, 1, 2)])
 def test_step_is_the_same_on_every_mesh(alone, shape):
     names = zip(("data", "fsdp", "tensor"), shape, strict=True)
     config = config_of("mesh.fsdp_floor=64", *(f"mesh.{n}={ways}" for n, ways in names))
-    other = one_step(motion_task(config, optimizer=SGD), 8)
+    other = one_step(motion_trainer(config, optimizer=SGD), 8)
     assert relative_error(changes(other), changes(alone)) < 1e-5
     for name, value in alone[3].items():
         np.testing.assert_allclose(other[3][name], value, rtol=1e-5, atol=1e-7)
@@ -63,7 +64,7 @@ def test_accumulated_and_rematerialised_are_the_plain_step(prior):
         "face.dyn_dim=56",
     )
     steps = [
-        one_step(motion_task(config_of(*more, *settings), optimizer=SGD), 1, change=ragged)
+        one_step(motion_trainer(config_of(*more, *settings), optimizer=SGD), 1, change=ragged)
         for settings in (
             (),
             ("train_motion.accumulate=2",),
@@ -91,7 +92,7 @@ def test_every_parameter_learns_and_the_encoder_too(alone):
 
 def test_it_learns_one_batch():
     config = config_of("train_motion.learning_rate=3e-3")
-    task = motion_task(config)
+    task = motion_trainer(config)
     program = build_program(task, single_device())
     state = init_state(task, program)
     batch = put_batch(task, program, next(FakeBatches(task.batch)))
@@ -109,7 +110,7 @@ def test_statistics_reach_the_state_and_normalise(alone):
     config = config_of()
     dim = config.face.motion_dim
     stats = MotionStats(np.full(dim, 0.5, np.float32), np.full(dim, 0.25, np.float32))
-    result = one_step(motion_task(config, {"stats": stats}, optimizer=SGD), 1)
+    result = one_step(motion_trainer(config, {"stats": stats}, optimizer=SGD), 1)
     np.testing.assert_array_equal(result[2].constants["std"], stats.std)
     assert abs(result[3]["loss"] - alone[3]["loss"]) > 0.1
 
@@ -117,7 +118,7 @@ def test_statistics_reach_the_state_and_normalise(alone):
 def test_the_prior_is_measured_and_not_learned():
     config = config_of("motion.extensions.residual_prior=true", "train_motion.warmup=0")
     shape = config.motion.window, config.face.motion_dim
-    start, _, end, _ = one_step(motion_task(config, {"correlations": np.full(shape, 0.7)}), 1)
+    start, _, end, _ = one_step(motion_trainer(config, {"correlations": np.full(shape, 0.7)}), 1)
     for state in (start, end):
         np.testing.assert_allclose(state.params["motion"][PRIOR], np.log(0.3), rtol=1e-6)
         np.testing.assert_array_equal(state.ema["motion"][PRIOR], start.params["motion"][PRIOR])
@@ -140,7 +141,7 @@ def test_sound_for_trained_encoders_features_for_frozen_ones():
 @pytest.mark.parametrize("platform", ["cpu", "tpu", "cuda"])
 def test_full_size_step_lowers(platform):
     config = get_config("vasa1")
-    task = motion_task(config)
+    task = motion_trainer(config)
     program = build_program(task, single_device())
     traced = program.jitted.trace(program.abstract_state, task.frozen, task.batch)
     assert "bf16" in traced.lower(lowering_platforms=(platform,)).as_text()
@@ -168,6 +169,6 @@ def test_run_and_export_from_a_folder(tmp_path):
 
 
 def test_train_is_quiet_without_a_reporter(tmp_path, capsys):
-    task = motion_task(config_of())
+    task = motion_trainer(config_of())
     train(task, tmp_path, FakeBatches(task.batch), steps=1, devices=jax.devices()[:1])
     assert capsys.readouterr().out == ""

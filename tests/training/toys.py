@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.config import MeshConfig, FaceTrainConfig, get_config
+from vasa_jax.config import FaceTrainConfig, MeshConfig, get_config
 from vasa_jax.training.state import (
     TrainState,
     accumulate,

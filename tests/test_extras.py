@@ -121,7 +121,12 @@ def test_only_these_files_of_the_library_import_what_an_extra_brings():
         for line in path.read_text().splitlines()
         if (words := re.match(r"\s*(?:import|from) (\w+)", line)) and words[1] in EXTRAS
     }
-    assert found == {"bundle_places.py", "evaluation/contact_sheets.py", "training/logs.py"}
+    assert found == {
+        "bundle_places.py",
+        "evaluation/contact_sheets.py",
+        "inference/hub.py",
+        "training/logs.py",
+    }
 
 
 @pytest.mark.slow

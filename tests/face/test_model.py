@@ -115,7 +115,7 @@ def test_a_known_motion_replaces_the_encoded_one(params):
 
 def test_warps_start_near_the_identity_but_not_on_it(params):
     def both(model, image):
-        dyn_map = model._dyn_map(model.encode_motion(image))
+        dyn_map = model.dyn_map(model.encode_motion(image))
         identity = model.identity(image)
         return model.warp_source(dyn_map, identity), model.warp_driver(dyn_map, identity)
 

@@ -21,6 +21,7 @@ from vasa_jax.data_pipeline.loading.image_codec import decode_rgb
 from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.arkit_regressor import Codes, choose, save_read_in
+from vasa_jax.extensions.face_crop import face_crop
 from vasa_jax.face.conv import Style
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.params import load_safetensors, unflatten
@@ -46,6 +47,7 @@ def group_codes(
     """
     files = find_groups(folder)[:limit]
     style = Style(config.face.norm_groups, config.dtype)
+    crop = config.face.extensions.dyn_crop
     params = {name: params[name] for name in ("dyn", "pose") if name in params}
 
     @jax.jit
@@ -53,7 +55,9 @@ def group_codes(
         images, pose = pictures.astype(jnp.float32) / 255, Pose(*labels)
         if "pose" in params:
             pose = PoseEncoder(config.face, style).apply({"params": params["pose"]}, images)
-        return DynEncoder(config.face, style).apply({"params": params["dyn"]}, images, pose)
+        seen = face_crop(images, pose, crop) if crop else images
+        encoder = DynEncoder(config.face, style, crop or None)
+        return encoder.apply({"params": params["dyn"]}, seen)
 
     rows: list[Codes] = []
     faces = 0

@@ -15,7 +15,7 @@ from recipes.demo.on_device.labels import sample_cells
 from recipes.demo.on_device.pool import group_struct
 from recipes.demo.stages.dyn_encoder_step import dyn_encoder_struct
 from tests.data_pipeline.helpers import make_group
-from vasa_jax.config import get_config
+from vasa_jax.config import FaceExtensions, get_config
 from vasa_jax.data_pipeline.loading import pose_examples as host_heads
 from vasa_jax.training.pose_trainer import pose_struct
 from vasa_jax.typing import Pose
@@ -23,7 +23,10 @@ from vasa_jax.typing import Pose
 SIZE, BATCH = 96, 8
 CONFIG = get_config("debug", ["train_face.batch=8", "train_pose.batch=8"])
 CONFIG = dataclasses.replace(
-    CONFIG, face=dataclasses.replace(CONFIG.face, dyn_crop=48, motion_image_size=40)
+    CONFIG,
+    face=dataclasses.replace(
+        CONFIG.face, extensions=FaceExtensions(dyn_crop=48), motion_image_size=40
+    ),
 )
 PLACES = tuple(
     jnp.array(k)

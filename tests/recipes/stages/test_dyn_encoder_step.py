@@ -133,5 +133,5 @@ def test_it_learns_what_the_pictures_hold(folder, tmp_path):
 
 
 def test_without_a_crop_there_is_no_reader():
-    with pytest.raises(UserError, match=r"set face\.dyn_crop"):
+    with pytest.raises(UserError, match=r"set face\.extensions\.dyn_crop"):
         dyn_encoder_trainer(get_config("debug"))

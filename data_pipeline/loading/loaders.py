@@ -269,9 +269,8 @@ class SwapLoader(_SwapRecords):
 
 
 class SwapPairLoader(_SwapRecords):
-    """Exact swaps as batches of `FaceBatch` for the losses of stage 1: the true picture of the
-    source's person as the driver, the other person as its view; see
-    `vasa_jax.extensions.transfer_targets`."""
+    """Rendered transfers as batches of `FaceBatch`: the true image of the source's person as the
+    driver, the other person as its view; see `vasa_jax.extensions.transfer_targets`."""
 
     struct: FaceBatch
 

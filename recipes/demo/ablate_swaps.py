@@ -1,4 +1,4 @@
-"""What the exact swaps are good for: short trainings, with them and without, all else equal.
+"""Ablation of rendered transfers: short trainings with them and without, all else equal.
 
 All begin with the same trained encoders and a fresh generator, train everything together, and know
 head pose, ARKit coefficients and gaze of every picture. `swaps`: a driver is the other person, and
@@ -15,10 +15,19 @@ person's picture drives, and what is gained if the own person's does: the leak.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from recipes.demo import train
-from recipes.demo.config import LABELS, PIXELS, POSE, STAGES, Stage, config_of
+from recipes.demo.config import (
+    DEMO,
+    GENERATOR_LOSSES,
+    Stage,
+    face_stage,
+    with_labels,
+)
+from recipes.demo.config import stages as demo_stages
+from vasa_jax.config.losses import ConsistencyLoss, CrossIdentityLoss
 
 SHOWN = {
     "swap_psnr": "full transfer, dB",
@@ -34,41 +43,31 @@ SHOWN = {
 }
 
 
-UNSUPERVISED = (
-    "consistency.weight=0.5",
-    "consistency.start=0",
-    "consistency.ramp=1",
-    "consistency.perceptual=0",
-    "cross_identity.weight=0.5",
-    "cross_identity.start=0",
-    "cross_identity.ramp=1",
-)
-
-
 def stages(steps: int, size: int) -> tuple[Stage, ...]:
-    """The trainings. size: what the generator draws, px; the picture has twice as many."""
+    """The trainings. size: of the generator's images, px; the motion encoders see twice that."""
     # What the decoder draws has no targets of its own in any: without swaps there are none.
-    targets = (
-        *PIXELS,
-        "exact.codes=false",
-        "exact.drawn=0",
-        "exact.choice=0",
-        "exact.flow=0",
-        "exact.shares=0",
+    transfer = replace(
+        GENERATOR_LOSSES.transfer, decoded=0.0, layer_assignment=0.0, flow=0.0, blend_masks=0.0
     )
-    # The encoders need pixels to read a face from; the generator need not draw as many.
-    drawn = (f"face.extensions.network_size={size}",)
-    without = (*POSE, *LABELS, *targets, "exact.weight=0", "exact.moved=0")
-    return (
-        Stage("swaps", 2 * size, steps, 4, 5e-4, POSE + LABELS + targets, drawn, own=0.0),
-        Stage("no_swaps", 2 * size, steps, 4, 5e-4, without, drawn, own=1.0),
-        Stage("paper", 2 * size, steps, 4, 5e-4, without + UNSUPERVISED, drawn, own=1.0),
+    swaps = with_labels(replace(GENERATOR_LOSSES, transfer=transfer))
+    no_swaps = replace(swaps, transfer=replace(transfer, weight=0.0, motion_weighted=0.0))
+    paper = replace(
+        no_swaps,
+        consistency=ConsistencyLoss(weight=0.5, perceptual=0.0, start=0, ramp=1),
+        cross_identity=CrossIdentityLoss(weight=0.5, start=0, ramp=1),
+    )
+    extensions = replace(DEMO.face.extensions, network_size=size)
+    base = replace(DEMO, face=replace(DEMO.face, extensions=extensions))
+    named = {"swaps": (swaps, 0.0), "no_swaps": (no_swaps, 1.0), "paper": (paper, 1.0)}
+    return tuple(
+        face_stage(name, "all", losses, 2 * size, steps, 4, 5e-4, base)._replace(own=own)
+        for name, (losses, own) in named.items()
     )
 
 
 def figures(stage: Stage, work: Path, held: Path) -> dict[str, float]:
     """The gate of a finished stage, other people's pictures driving, and the leak."""
-    config, params = config_of(stage), train.finished(work, stage)
+    config, params = stage.config, train.finished(work, stage)
     others, own = (train.gate(config, params, held, stage, own=own) for own in (0.0, 1.0))
     return others | {"leak_db": own["swap_psnr"] - others["swap_psnr"]}
 
@@ -85,7 +84,7 @@ def main(words: list[str] | None = None) -> int:
     from vasa_jax.media.files import write_whole
 
     enable_compile_cache()
-    before = train.finished(arguments.work, STAGES["cpu"][1])
+    before = train.finished(arguments.work, demo_stages("cpu")[1])
     if before is None:
         raise UserError(
             f"{arguments.work}: holds no finished stage 'reader'; train it by "
@@ -94,7 +93,7 @@ def main(words: list[str] | None = None) -> int:
     table = {}
     for stage in stages(arguments.steps, arguments.size):
         if train.finished(arguments.work, stage) is None:
-            print(f"{stage.name}: {stage.size} px, {stage.steps} steps", flush=True)
+            print(f"{stage.name}: {2 * arguments.size} px, {stage.train.steps} steps", flush=True)
             done = train.train_stage(stage, arguments.work, arguments.data, before)
             if not done:
                 print("stopped in time; the same command goes on")

@@ -1,64 +1,38 @@
-"""What the training of the demo weights consists of: stages, losses, sizes, lengths."""
+"""The corpus and the stages of the demo's training, each stage with its config.
 
-from typing import NamedTuple
+`configs/demo.py` is the generator's main stage on a CPU (at twice its image size), the pose stage
+and stage 2; `stages` and `motion_config` derive the others from it.
+"""
 
-# Every loss off but what a stage names.
-SILENT = (
-    "pixel.weight=0",
-    "perceptual.weight=0",
-    "self_drive.weight=0",
-    "face_features.weight=0",
-    "eyes.weight=0",
-    "mouth.weight=0",
-    "adversarial.weight=0",
-    "adversarial.feature_matching=0",
-    "contrast.weight=0",
-    "consistency.weight=0",
-    "cross_identity.weight=0",
-    "pose.weight=0",
-    "masked=false",
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from vasa_jax.config import (
+    Config,
+    FaceLossConfig,
+    TrainConfig,
+    get_config,
 )
-# Each by how far it moves pixels: a degree of turn, 1/128 of translation and 2 % of scale alike.
-POSE = ("pose.weight=2", "pose.translation=2", "pose.log_scale=0.5")
-LABELS = ("arkit.weight=1", "gaze.weight=1")
-# The exact renders, the mouth and the eyes counted five times, the mouth of the picture six.
-PIXELS = (
-    "pixel.weight=1",
-    "eyes.weight=2",
-    "mouth.weight=6",
-    "eyes.perceptual=0",
-    "mouth.perceptual=0",
-    "exact.weight=1",
-    "exact.perceptual=0",
-    "exact.regions=5",
-    "exact.moved=4",
-    "exact.drawn=1",
-    "exact.choice=0.5",
-    "exact.flow=10",
-    "exact.flow_regions=2",
-    "exact.shares=0.4",
-    "exact.person=0.2",
-    "exact.codes=true",
-    "exact.encoded_source=true",
+from vasa_jax.config.extensions import TransferLoss
+from vasa_jax.config.losses import (
+    AdversarialLoss,
+    ArkitLabelLoss,
+    ConsistencyLoss,
+    ContrastLoss,
+    CrossIdentityLoss,
+    GazeLabelLoss,
+    PerceptualLoss,
+    PixelLoss,
+    PoseLabelLoss,
+    RegionLoss,
+    SelfLoss,
 )
-PATCHES = ("exact.patches=5",)
-FEATURES = ("perceptual.weight=1", "perceptual.scales=2", *PATCHES)
+
+MAPS = "maps.npz"
+"""File beside the corpus: the displacement maps of the head model's blendshapes."""
 TRIES = 2
-"""Pairs of expressions of which a swap takes the one whose lips differ more (`Augment.tries`)."""
-EVERYTHING = (
-    "exact.codes=false",
-    "self_drive.weight=0.5",
-    "contrast.weight=0.1",
-    "consistency.weight=0.5",
-    "consistency.start=0",
-    "cross_identity.weight=0.5",
-    "cross_identity.start=0",
-    "adversarial.weight=0.1",
-    "adversarial.feature_matching=4",
-    "adversarial.scales=1",
-    "adversarial.widths=32,64,128,256",
-)
-FROZEN = ("train_face.freeze_pose=true", "train_face.freeze_dyn=true")
+"""Expression pairs of which a transfer takes the one whose lips differ more (`Augment.tries`)."""
 GENERATOR = (
     "appearance",
     "identity",
@@ -72,116 +46,181 @@ GENERATOR = (
     "surface",
     "context",
     "person",
-    "mouth",
-    "mouth_finder",
 )
+"""Parts of the face model that are not motion encoders; a config has some of them."""
 
-CONFIG = "demo"
-MAPS = "maps.npz"
-"""Beside the corpus: what each ARKit coefficient moves."""
-SETTINGS: tuple[str, ...] = ()
-"""Overrides of the config in every stage and in the weights."""
+Scale = Literal["cpu", "gpu"]
+Trains = Literal["pose", "dyn", "generator", "all"]
 
 
 class Corpus(NamedTuple):
-    """people: a tenth of them is held out. groups: of swaps among them. few: more groups, of PEOPLE
-    heads in one skin in four pictures each, with hardly anyone twice, for training alone: what
-    encoders lack first is people, and painting skins takes longest.
-    size: side of the pictures, pixels."""
+    """Swap groups of the corpus."""
 
-    people: int
-    groups: int
-    few: int
-    size: int
+    people: int  # a tenth of them is held out
+    groups: int  # of swaps among them
+    few: int  # more groups, for training alone, of PEOPLE heads of one skin that appear once
+    size: int  # of the images, pixels
 
 
 PEOPLE = 6
-"""Heads in one skin, of a group that is one of `few`."""
+"""Heads of one skin in a group of `Corpus.few`, four images each: rendering skins takes longest."""
 CORPUS = {"cpu": Corpus(330, 600, 1_000, 256), "gpu": Corpus(1000, 2000, 5_000, 256)}
 DRY_CORPUS = Corpus(40, 24, 3, 256)
 """Of a dry run: the fewest people of whom some are held out."""
 
 
 class Stage(NamedTuple):
-    """One part of stage 1. size: of the pictures, px; rate: AdamW's; losses: on top of SILENT.
-    plain: whether pictures come as they are, but for flips and mild colours. alone: "pose" or
-    "dyn", that encoder without the rest of the face model, on pictures of the size that it sees.
-    parts: of the face model that it trains and hands on, all if empty. own: share whose motion is
-    read from the source's own person."""
+    """One stage of the face model's training."""
 
     name: str
-    size: int
-    steps: int
-    batch: int
-    rate: float
-    losses: tuple[str, ...]
-    other: tuple[str, ...] = ()
-    plain: bool = True
-    alone: str = ""
-    parts: tuple[str, ...] = ()
-    own: float = 0.25
+    trains: Trains  # "pose" and "dyn": that encoder alone
+    config: Config
+    own: float = 0.25  # share of transfers driven by the source's own person
+    views: bool = False  # the motion encoder sees augmented views
+
+    @property
+    def train(self) -> TrainConfig:
+        """The stage's section of its config."""
+        return self.config.train_pose if self.trains == "pose" else self.config.train_face
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Parts of the face model that the stage trains and hands on; all if empty."""
+        return {"pose": ("pose",), "dyn": ("dyn",), "generator": GENERATOR, "all": ()}[self.trains]
+
+    def shortened(self, steps: int, batch: int) -> "Stage":
+        """The stage with fewer steps of smaller batches."""
+        section: Any = replace(self.train, steps=steps, batch=batch)
+        if self.trains == "pose":
+            return self._replace(config=replace(self.config, train_pose=section))
+        return self._replace(config=replace(self.config, train_face=section))
 
 
-STAGES = {
-    "cpu": (
-        Stage("pose", 128, 8_000, 32, 7e-4, POSE, alone="pose", parts=("pose",)),
-        Stage("reader", 128, 13_000, 32, 6e-4, LABELS, alone="dyn", parts=("dyn",)),
-        Stage("face64", 64, 4_000, 4, 8e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("face128", 128, 8_000, 4, 5e-4, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("patches128", 128, 1_000, 4, 3e-4, PIXELS + PATCHES, FROZEN, parts=GENERATOR),
-    ),
-    "gpu": (
-        Stage("pose", 256, 20_000, 256, 1e-3, POSE, alone="pose", parts=("pose",)),
-        Stage("reader", 256, 30_000, 256, 1e-3, LABELS, alone="dyn", parts=("dyn",)),
-        Stage("face64", 64, 12_000, 128, 1e-3, PIXELS, FROZEN, parts=GENERATOR),
-        Stage("face128", 128, 8_000, 64, 5e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
-        Stage("face256", 256, 6_000, 32, 3e-4, PIXELS + FEATURES, FROZEN, parts=GENERATOR),
-        Stage(
-            "joint",
-            256,
-            8_000,
-            16,
-            1e-4,
-            POSE + LABELS + PIXELS + FEATURES + EVERYTHING,
-            plain=False,
-        ),
-    ),
-}
+DEMO = get_config("demo")
+"""The config of the weights, and of the generator's main stage at 256 px."""
+
+GENERATOR_LOSSES = DEMO.face_losses
+"""L1 of reconstruction and transfers, and the losses of compositing."""
+_OFF = replace(
+    GENERATOR_LOSSES,
+    pixel=PixelLoss(weight=0.0),
+    eyes=RegionLoss(weight=0.0),
+    mouth=RegionLoss(weight=0.0),
+    transfer=TransferLoss(weight=0.0),
+)
+_POSE = PoseLabelLoss(weight=2.0)
+_GAZE = GazeLabelLoss(weight=1.0)
+_ARKIT = ArkitLabelLoss(weight=1.0)
+POSE_LOSSES = replace(_OFF, pose=_POSE)
+DYN_LOSSES = replace(_OFF, gaze=_GAZE, arkit=_ARKIT)
+PATCH_LOSSES = replace(GENERATOR_LOSSES, transfer=replace(GENERATOR_LOSSES.transfer, patches=5.0))
+"""With VGG on eyes and mouth."""
+VGG_LOSSES = replace(PATCH_LOSSES, perceptual=PerceptualLoss(weight=1.0, scales=2))
+"""With VGG on whole images, too."""
+DISCRIMINATOR = AdversarialLoss(
+    weight=0.1, feature_matching=4.0, scales=1, widths=(32, 64, 128, 256)
+)
+JOINT_LOSSES = replace(
+    VGG_LOSSES,
+    pose=_POSE,
+    gaze=_GAZE,
+    arkit=_ARKIT,
+    self_drive=SelfLoss(weight=0.5),
+    contrast=ContrastLoss(weight=0.1),
+    consistency=ConsistencyLoss(weight=0.5, start=0),
+    cross_identity=CrossIdentityLoss(weight=0.5, start=0),
+    adversarial=DISCRIMINATOR,
+)
+"""VASA-1's losses beside labels and transfers."""
 
 
-def config_with(name, settings, size, losses, part, train, other):
-    """A config with losses on top of SILENT and an optimiser. settings, other: overrides before and
-    after; size: of the pictures, px; part: whose section of training `train` fills."""
-    from vasa_jax.config import get_config
+def with_labels(losses: FaceLossConfig) -> FaceLossConfig:
+    """The losses, and those of head pose, gaze and ARKit labels."""
+    return replace(losses, pose=_POSE, gaze=_GAZE, arkit=_ARKIT)
 
-    return get_config(
-        name,
-        [
-            *settings,
-            f"face.image_size={size}",
-            *(f"face_losses.{loss}" for loss in SILENT + losses),
-            *(f"train_{part}.{key}={value}" for key, value in train.items()),
-            *other,
-        ],
+
+def resized(config: Config, size: int) -> Config:
+    """The config for images of `size` pixels."""
+    return replace(config, face=replace(config.face, image_size=size))
+
+
+def pose_stage(size: int, steps: int, batch: int, rate: float, base: Config = DEMO) -> Stage:
+    """The pose encoder alone."""
+    train = _train(DEMO.train_pose, steps, batch, rate)
+    config = replace(resized(base, size), face_losses=POSE_LOSSES, train_pose=train)
+    return Stage("pose", "pose", config)
+
+
+def face_stage(
+    name: str,
+    trains: Trains,
+    losses: FaceLossConfig,
+    size: int,
+    steps: int,
+    batch: int,
+    rate: float,
+    base: Config = DEMO,
+) -> Stage:
+    """A stage whose section is `train_face`; with "generator" encoders are frozen and drivers given
+    as ARKit codes."""
+    frozen = trains == "generator"
+    train = replace(
+        _train(DEMO.train_face, steps, batch, rate),
+        freeze_pose=frozen,
+        freeze_dyn=frozen,
+        arkit_code=frozen,
+        encoded_source=trains != "dyn",
+    )
+    return Stage(name, trains, replace(resized(base, size), face_losses=losses, train_face=train))
+
+
+def stages(scale: Scale, base: Config = DEMO) -> tuple[Stage, ...]:
+    """The stages of the face model in order. base: the model, its precision and its mesh."""
+
+    face = partial(face_stage, base=base)
+    if scale == "cpu":
+        return (
+            pose_stage(128, 8_000, 32, 7e-4, base),
+            face("reader", "dyn", DYN_LOSSES, 128, 13_000, 32, 6e-4),
+            face("face64", "generator", GENERATOR_LOSSES, 64, 4_000, 4, 8e-4),
+            face("face128", "generator", GENERATOR_LOSSES, 128, 8_000, 4, 5e-4),
+            face("patches128", "generator", PATCH_LOSSES, 128, 1_000, 4, 3e-4),
+        )
+    return (
+        pose_stage(256, 20_000, 256, 1e-3, base),
+        face("reader", "dyn", DYN_LOSSES, 256, 30_000, 256, 1e-3),
+        face("face64", "generator", GENERATOR_LOSSES, 64, 12_000, 128, 1e-3),
+        face("face128", "generator", VGG_LOSSES, 128, 8_000, 64, 5e-4),
+        face("face256", "generator", VGG_LOSSES, 256, 6_000, 32, 3e-4),
+        face("joint", "all", JOINT_LOSSES, 256, 8_000, 16, 1e-4)._replace(views=True),
     )
 
 
-def config_of(stage: Stage):
-    """The demo config with the stage's losses and optimiser."""
-    train = {
-        "steps": stage.steps,
-        "batch": stage.batch,
-        "learning_rate": stage.rate,
-        "final_learning_rate": stage.rate / 30,
-        "warmup": 200,
-        "beta1": 0.9,
-        "weight_decay": 1e-4,
-        "clip": 5.0,
-        "ema": 0.998,
-        "log_every": 25,
-        "sample_every": 500,
-        "save_every": 500,
-        "keep": 1,
-    }
-    part = "pose" if stage.alone == "pose" else "face"
-    return config_with(CONFIG, SETTINGS, stage.size, stage.losses, part, train, stage.other)
+def _train(section: Any, steps: int, batch: int, rate: float) -> Any:
+    """A training section with another length, batch and learning rate."""
+    return replace(
+        section, steps=steps, batch=batch, learning_rate=rate, final_learning_rate=rate / 30
+    )
+
+
+class MotionStage(NamedTuple):
+    """Stage 2."""
+
+    config: Config
+    people: int  # of the tracks; a tenth is held out, with voices of their own
+    minutes: float  # of the tracks
+    phoneme_steps: int  # of pretraining the mel encoder
+
+    def shortened(self, steps: int, batch: int, people: int) -> "MotionStage":
+        """The stage with fewer steps of smaller batches, on tracks of fewer people."""
+        train = replace(self.config.train_motion, steps=steps, batch=batch)
+        config = replace(self.config, train_motion=train)
+        return MotionStage(config, people, people / 10, steps)
+
+
+def motion_stage(scale: Scale, base: Config = DEMO) -> MotionStage:
+    """Stage 2. base: as of `stages`."""
+    if scale == "cpu":
+        return MotionStage(replace(base, train_motion=DEMO.train_motion), 400, 240.0, 4_000)
+    train = replace(DEMO.train_motion, steps=60_000, batch=128)
+    return MotionStage(replace(base, train_motion=train), 1000, 600.0, 8_000)

@@ -1,4 +1,4 @@
-"""The corpus of the demo weights' stage 1: groups of exact swaps."""
+"""The corpus of the demo's stage 1: swap groups."""
 
 import io
 import os
@@ -7,16 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from recipes.demo.config import CONFIG, MAPS, PEOPLE, SETTINGS, Corpus
+from recipes.demo.config import DEMO, MAPS, PEOPLE, Corpus
 
 
 def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
-    """Draw `data`/train and `data`/held; drawn groups are kept if it is interrupted.
+    """Render `data`/train and `data`/held; what is rendered is kept when it is interrupted.
 
-    With assets two thirds of the people wear them and the others are painted.
+    assets: MakeHuman's, for two thirds of the people.
     """
     from recipes.demo.data.blendshape_maps import blendshape_maps, mean_front
-    from vasa_jax.config import get_config
     from vasa_jax.extensions.compositing.decoder import PRIOR_SIZE
     from vasa_jax.media.files import write_whole
 
@@ -26,11 +25,11 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
         for part, found in _draw_groups(data / name, plan).items():
             files[part] += found
     if not (data / MAPS).exists():
-        maps = blendshape_maps(24, get_config(CONFIG, SETTINGS).face.extensions.blendshape_maps)
+        maps = blendshape_maps(24, DEMO.face.extensions.blendshape_maps)
         content = io.BytesIO()
         np.savez(content, displacements=maps, front=mean_front(24, PRIOR_SIZE))
         write_whole(data / MAPS, "maps of z_dyn", content.getvalue())
-    # train/ comes last: where it is, the corpus is whole.
+    # train/ comes last: where it exists, the corpus is complete.
     for part, found in files.items():
         if (data / part).exists():
             continue
@@ -42,7 +41,7 @@ def make_corpus(data: Path, corpus: Corpus, assets: Path | None) -> None:
 
 
 def _plans(corpus: Corpus, assets: Path | None):
-    """What is drawn, by the name of its folder."""
+    """Plans by the names of their folders."""
     from vasa_jax.data_pipeline.synthetic.plan import Plan
 
     shares: dict[str, tuple[Path | None, float]] = {"painted": (None, 1.0)}
@@ -63,7 +62,7 @@ def _plans(corpus: Corpus, assets: Path | None):
             test_share=0.05,
         )
         plans[name] = base
-        # So many that hardly anyone is met twice; nobody is compared with anybody.
+        # So many that hardly anyone appears twice; identities are not compared.
         people = 3 * PEOPLE * few
         plans[f"{name}-few"] = base._replace(
             seed=base.seed + 100,
@@ -82,7 +81,7 @@ def _plans(corpus: Corpus, assets: Path | None):
 
 
 def _draw_groups(drawn: Path, plan) -> dict[str, list[Path]]:
-    """The files of one plan, by part of the corpus."""
+    """The files of one plan by part of the corpus, rendered where they are missing."""
     from vasa_jax.data_pipeline.synthetic.corpus import draw_missing, place_of, settle_identities
     from vasa_jax.data_pipeline.synthetic.identity_selection import distinct_partners
     from vasa_jax.data_pipeline.synthetic.plan import check_plan, swap_jobs

@@ -1,9 +1,8 @@
-"""The training of the demo weights: see scripts/train_demo.sh, which runs this.
+"""The training of the demo weights; scripts/train_demo.sh runs this.
 
-The order is that of a gate. First the encoders alone: head pose on whole pictures, dynamics on
-crops, until they read people never seen; then the generator on frozen codes, at growing sizes, on
-exact swaps; on an accelerator last everything together, with VASA-1's own losses and the
-discriminator. Every slice ends with the gate's figures on held-out people (`gate.jsonl`).
+Motion encoders first, alone and supervised; then the generator on exact codes, at growing image
+sizes; on an accelerator at last all networks together, with VASA-1's own losses. Each slice ends
+with figures on held-out people (`sanity_check`), a line of WORK/STAGE/gate.jsonl.
 """
 
 import argparse
@@ -17,14 +16,14 @@ from typing import Any
 
 from recipes.demo import config as recipe
 from recipes.demo import motion
-from recipes.demo.config import GENERATOR, Stage, config_of
+from recipes.demo.config import GENERATOR, Scale, Stage
 from recipes.demo.corpus import make_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class Lines:
-    """Progress as lines of text: a slice's output is read afterwards."""
+    """Progress as lines of text."""
 
     def note(self, text: str) -> None:
         print(text, flush=True)
@@ -40,7 +39,7 @@ class Lines:
 def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None) -> bool:
     """Train until the stage ends or SIGTERM comes; True when it has ended.
 
-    before: averaged parameters of the stage before, by network.
+    before: averaged parameters of the stages before, by network.
     """
     import jax
 
@@ -58,17 +57,17 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     from vasa_jax.training.program import build_program, init_state
     from vasa_jax.training.run import make_trainer
 
-    config, folder = config_of(stage), work / stage.name
+    config, folder = stage.config, work / stage.name
     perception, frozen = loss_networks(config)
     held = data_folder / "held"
     data: Any
-    if stage.alone == "dyn":
+    if stage.trains == "dyn":
         data, task = FaceCrops(data_folder / "train", config, seed=1), dyn_encoder_trainer(config)
-    elif stage.alone == "pose":
+    elif stage.trains == "pose":
         data, task = PoseImages(data_folder / "train", config, seed=1), pose_trainer(config)
     else:
         augment = Augment(own=stage.own, tries=recipe.TRIES)
-        if stage.plain:
+        if not stage.views:
             augment = augment._replace(views=())
         data = SwapGroups(data_folder / "train", config, seed=1, augment=augment)
         task = make_trainer(config, "face", data, frozen, perception)
@@ -76,17 +75,17 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
     initial = None
     if not (folder / "checkpoints").exists():
         initial = jax.device_get(init_state(task, program).params)
-        if stage.parts in ((), GENERATOR) and (data_folder / recipe.MAPS).exists():
+        if stage.trains in ("generator", "all") and (data_folder / recipe.MAPS).exists():
             initial["face"] |= _known_maps(initial["face"], data_folder / recipe.MAPS)
         initial = laid_over(initial, before or {})
     result = train(task, folder, data, progress=Lines(), initial=initial)
     if result.finished:
         ema = jax.device_get(result.state.ema)
-        if stage.alone == "dyn":
+        if stage.trains == "dyn":
             ema = fold_read_outs(ema)
         if stage.parts:
             face = {name: ema["face"][name] for name in stage.parts if name in ema["face"]}
-            ema = {**(ema if stage.alone == "dyn" else {}), "face": face}
+            ema = {**(ema if stage.trains == "dyn" else {}), "face": face}
         ema = flatten(_added(ema, before or {}))
         save_safetensors(folder / "ema.safetensors", ema, {"stage": stage.name})
     whole = _added(jax.device_get(result.state.ema), before or {})
@@ -101,7 +100,7 @@ def train_stage(stage: Stage, work: Path, data_folder: Path, before: dict | None
 
 
 def _known_maps(face: dict, file: Path) -> dict:
-    """The maps of z_dyn and the front of the head, begun with the head model's."""
+    """Initial blendshape maps and front surface, from the head model's (`corpus`)."""
     import numpy as np
 
     from vasa_jax.extensions.arkit_code import SCALE
@@ -139,14 +138,14 @@ def _added(tree: dict, other: dict) -> dict:
 
 
 def gate(config, params, held: Path, stage: Stage, own: float = 0.25) -> dict[str, float]:
-    """The same 64 swaps of people never trained on, every time; of the share `own` the motion is
-    read from the source's own person."""
+    """The figures of `sanity_check` on the same 64 held-out transfers every time. own: share whose
+    driver is of the source's own person."""
     from recipes.demo.sanity_check import measure
     from vasa_jax.data_pipeline.loading.pairs import PLAIN
     from vasa_jax.data_pipeline.loading.swap_groups import SwapGroups
 
     data = SwapGroups(held, config, batch=8, augment=PLAIN._replace(own=own))
-    encoders, generator = stage.parts != GENERATOR, stage.parts in ((), GENERATOR)
+    encoders, generator = stage.trains != "generator", stage.trains in ("generator", "all")
     return measure(config, params, [next(data) for _ in range(8)], encoders, generator)
 
 
@@ -160,7 +159,7 @@ def finished(work: Path, stage: Stage) -> dict | None:
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="train the demo weights")
-    parser.add_argument("--scale", choices=sorted(recipe.STAGES))
+    parser.add_argument("--scale", choices=("cpu", "gpu"))
     parser.add_argument("--work", type=Path, default=ROOT / "results" / "train_demo")
     parser.add_argument("--data", type=Path, help="folder with train/ and held/ of swap groups")
     parser.add_argument("--assets", type=Path, help="MakeHuman's CC0 assets for a new corpus")
@@ -185,26 +184,20 @@ def main(words: list[str] | None = None) -> int:
         timer = threading.Timer(arguments.seconds, os.kill, (os.getpid(), signal.SIGTERM))
         timer.daemon = True
         timer.start()
-    scale = arguments.scale or ("cpu" if jax.default_backend() == "cpu" else "gpu")
-    parts, speech = recipe.STAGES[scale], motion.PLANS[scale]
+    scale: Scale = arguments.scale or ("cpu" if jax.default_backend() == "cpu" else "gpu")
+    parts, speech = recipe.stages(scale), recipe.motion_stage(scale)
     work, corpus = arguments.work, recipe.CORPUS[scale]
     data, skip = arguments.data or work / "data", arguments.skip.split(",")
     tracks, assets = data, arguments.assets
     if arguments.dry:
-        # Nothing is left where a real run would take it for its own.
+        # Apart from where a real run would find it.
         work, dry = work / "dry", recipe.DRY_CORPUS
         if not (data / "train").is_dir():
             data, corpus, assets = work / "data", dry, None
         if not (tracks / "tracks").is_dir():
             tracks = work / "data"
-        parts = tuple(s._replace(steps=arguments.dry, batch=2) for s in parts)
-        speech = speech._replace(
-            hear=arguments.dry,
-            steps=arguments.dry,
-            batch=2,
-            people=dry.people,
-            minutes=dry.people / 10,
-        )
+        parts = tuple(stage.shortened(arguments.dry, 2) for stage in parts)
+        speech = speech.shortened(arguments.dry, 2, dry.people)
     if parts and not (data / "train").is_dir():
         make_corpus(data, corpus, assets)
     before = None
@@ -214,7 +207,8 @@ def main(words: list[str] | None = None) -> int:
             continue
         if done is None:
             print(
-                f"stage {stage.name}: {stage.size} px, {stage.steps} steps of {stage.batch}",
+                f"stage {stage.name}: {stage.config.face.image_size} px, "
+                f"{stage.train.steps} steps of {stage.train.batch}",
                 flush=True,
             )
             if not train_stage(stage, work, data, before):
@@ -226,7 +220,8 @@ def main(words: list[str] | None = None) -> int:
             return 0
     if "motion" in skip:
         return 0
-    print(f"stage motion: {speech.steps} steps of {speech.batch}", flush=True)
+    section = speech.config.train_motion
+    print(f"stage motion: {section.steps} steps of {section.batch}", flush=True)
     if not motion.train_motion(tracks, work, speech, Lines()):
         print("stopped in time; the same command goes on")
         return 0

@@ -130,11 +130,12 @@ def test_read_outs_of_the_label_code_are_its_inverse_and_fold_into_themselves():
 @pytest.mark.parametrize("scale", [parts.LEASE, parts.REHEARSAL], ids=["lease", "rehearsal"])
 def test_every_part_has_a_config(scale):
     for part in scale.parts:
-        config = parts.config_of(scale, part)
-        assert config.face.image_size == part.size <= scale.picture
-        assert config.precision == scale.precision
-        train = config.train_pose if part.kind == "pose" else config.train_face
-        assert (train.batch, train.learning_rate) == (part.batch, part.rate)
+        assert part.size <= scale.picture
+        assert part.config.precision == scale.model.precision
+        smaller = part.with_batch(2)
+        train = smaller.config.train_pose if part.kind == "pose" else smaller.config.train_face
+        assert (train.batch, train.learning_rate) == (smaller.batch, part.rate) == (2, part.rate)
+        assert train.schedule == "constant"  # each dispatch sets its own rate
 
 
 def test_a_part_that_fails_costs_itself_and_one_without_room_gets_half_the_batch(

@@ -1,12 +1,13 @@
 """The demo's training on a tiny model: all kinds of stages, and the bundle."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recipes.demo import config as recipe
-from recipes.demo import motion, train
+from recipes.demo import train
 from recipes.demo.data import tracks
 from tests.data_pipeline.helpers import make_group
 from tests.data_pipeline.synthetic.helpers import chatter
@@ -21,26 +22,33 @@ from vasa_jax.extensions.build import parameter_table
 from vasa_jax.params import flatten, load_safetensors
 
 SIZE = 64
-SETTINGS = ("face.extensions.dyn_crop=32", "face.dyn_dim=56")
 PLAN = Plan(seed=3, identities=4, minutes=1, seconds=3.0, any_faces=True)
+
+
+def _base():
+    """The debug config with a z_dyn that holds the ARKit code, read off crops."""
+    config = get_config("debug")
+    extensions = replace(config.face.extensions, dyn_crop=32)
+    return replace(config, face=replace(config.face, dyn_dim=56, extensions=extensions))
+
+
+BASE = _base()
 
 
 @pytest.fixture(scope="module")
 def tiny():
     """Stages of few steps on the debug config in place of the demo's."""
-    make = lambda name, losses, *more, **rest: recipe.Stage(  # noqa: E731
-        name, SIZE, 4, 8, 1e-3, losses, more, **rest
-    )
+    numbers = (SIZE, 4, 8, 1e-3, BASE)
     parts = (
-        make("pose", recipe.POSE, alone="pose", parts=("pose",)),
-        make("reader", recipe.LABELS, alone="dyn", parts=("dyn",)),
-        make("face", recipe.PIXELS, *recipe.FROZEN, parts=recipe.GENERATOR),
+        recipe.pose_stage(*numbers),
+        recipe.face_stage("reader", "dyn", recipe.DYN_LOSSES, *numbers),
+        recipe.face_stage("face", "generator", recipe.GENERATOR_LOSSES, *numbers),
     )
+    train = replace(recipe.DEMO.train_motion, steps=4, batch=8)
+    speech = recipe.MotionStage(replace(BASE, train_motion=train), 4, 1.0, 2)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "CONFIG", "debug")
-        patch.setattr(recipe, "SETTINGS", SETTINGS)
-        patch.setattr(recipe, "STAGES", {"cpu": parts})
-        patch.setattr(motion, "PLANS", {"cpu": motion.MotionPlan(4, 1.0, 2, 4, 8, 1e-3)})
+        patch.setattr(recipe, "stages", lambda scale: parts)
+        patch.setattr(recipe, "motion_stage", lambda scale: speech)
         yield
 
 
@@ -66,7 +74,6 @@ def run(data, work, *words):
 @pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_every_stage_hands_on_what_it_trained(data, tmp_path, capsys):
-    config = get_config("debug", SETTINGS)
     assert run(data, tmp_path, "--until", "reader") == 0
     pose = load_safetensors(tmp_path / "pose" / "ema.safetensors")
     assert all(name.startswith("face/pose/") for name in pose)
@@ -86,7 +93,7 @@ def test_every_stage_hands_on_what_it_trained(data, tmp_path, capsys):
     assert "stage reader" not in told
     end = load_safetensors(tmp_path / "face" / "ema.safetensors")
     total = sum(v.size for k, v in end.items() if k.startswith("face/"))
-    assert total == parameter_table(config.face)["total"]
+    assert total == parameter_table(BASE.face)["total"]
     for name, value in pose.items():  # frozen
         np.testing.assert_array_equal(end[name], value)
     figures = json.loads((tmp_path / "face" / "gate.jsonl").read_text())

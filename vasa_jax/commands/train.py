@@ -147,8 +147,9 @@ def run(arguments: argparse.Namespace) -> int:
         encoder = _encoder(config, arguments)
         if arguments.data is None:
             progress.note("warning: no --data: random batches show that everything runs, no more")
-        if arguments.stage == "face" and (line := _about_masks(config, data)):
-            progress.note(line)
+        if arguments.stage == "face":
+            for line in _warnings(config, data, arguments.workdir):
+                progress.note(line)
         result = training.run(
             config,
             arguments.stage,
@@ -230,6 +231,22 @@ def _data(config, arguments: argparse.Namespace):
     if arguments.stage == "pose":
         return HeadLoader(folder, config, seed=config.train_pose.seed, workers=arguments.workers)
     return FaceLoader(folder, config, seed=seed, workers=arguments.workers)
+
+
+def _warnings(config, data, workdir: Path) -> list[str]:
+    """Lines about what stage 1 will not learn from this data, or not from this start."""
+    struct, lines = getattr(data, "struct", None), [_about_masks(config, data)]
+    if config.face_losses.transfer.weight and struct is not None and struct.pose_only is None:
+        lines.append(
+            "warning: the data has no rendered transfers, so face_losses.transfer does nothing; "
+            "give swaps (--swaps), or choose a config without it, such as base256"
+        )
+    if config.train_face.freeze_dyn and not any((workdir / "checkpoints").glob("[0-9]*")):
+        lines.append(
+            "warning: train_face.freeze_dyn=true keeps the dynamics encoder as it is initialised; "
+            "scripts/train_demo.sh trains it first, --set train_face.freeze_dyn=false here"
+        )
+    return [line for line in lines if line]
 
 
 def _about_masks(config, data) -> str:

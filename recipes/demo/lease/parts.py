@@ -1,133 +1,188 @@
-"""What the minutes of a lent accelerator are spent on, one part after another."""
+"""The parts of the run, each with its config and its share of the time."""
 
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
 
 from recipes.demo.config import (
-    FEATURES,
-    FROZEN,
-    LABELS,
-    PIXELS,
-    POSE,
-    SETTINGS,
+    DEMO,
+    DISCRIMINATOR,
+    DYN_LOSSES,
+    GENERATOR_LOSSES,
+    POSE_LOSSES,
     TRIES,
-    config_with,
+    VGG_LOSSES,
+    resized,
 )
 from vasa_jax.compile_cache import QUICK_COMPILE
-from vasa_jax.config import Config
+from vasa_jax.config import (
+    Config,
+    FaceLossConfig,
+    FaceTrainConfig,
+    PoseTrainConfig,
+    TrainConfig,
+    get_config,
+)
 from vasa_jax.data_pipeline.loading.pairs import Augment
 
-ADVERSARIAL = (
-    "adversarial.weight=0.1",
-    "adversarial.feature_matching=4",
-    "adversarial.scales=1",
-    "adversarial.widths=32,64,128,256",
-    "adversarial.face_patches=true",
-)
 AUGMENT = Augment(own=0.25, views=(), tries=TRIES)
-"""Of the generator's swaps, which come with exact codes."""
+"""Of the generator's transfers, whose drivers are exact codes."""
+FACE_DISCRIMINATOR = replace(DISCRIMINATOR, face_patches=True)
 
 
 class Part(NamedTuple):
-    """kind: "pose" or "dyn", that encoder alone, or "generator" on frozen encoders. share: of the
-    seconds that are for training. size: of the generator's pictures, px. batch: examples a step.
-    rate: AdamW's highest. steps: of one dispatch, about two seconds of the accelerator. losses: on
-    top of SILENT."""
+    """One part of the run."""
 
     name: str
-    kind: str
-    share: float
-    size: int
-    batch: int
-    rate: float
-    steps: int
-    losses: tuple[str, ...]
-    other: tuple[str, ...] = ()
+    kind: Literal["pose", "dyn", "generator"]  # an encoder alone, or the generator
+    share: float  # of the seconds for training
+    steps: int  # of one dispatch, about two seconds of the accelerator
+    config: Config
+
+    @property
+    def train(self) -> TrainConfig:
+        """The part's section of its config."""
+        return self.config.train_pose if self.kind == "pose" else self.config.train_face
+
+    @property
+    def batch(self) -> int:
+        """Examples of a step."""
+        return self.train.batch
+
+    @property
+    def rate(self) -> float:
+        """The highest learning rate."""
+        return self.train.learning_rate
+
+    @property
+    def size(self) -> int:
+        """Side of the images, pixels."""
+        return self.config.face.image_size
+
+    def with_batch(self, batch: int) -> "Part":
+        """The part with another batch."""
+        section: Any = replace(self.train, batch=batch)
+        if self.kind == "pose":
+            return self._replace(config=replace(self.config, train_pose=section))
+        return self._replace(config=replace(self.config, train_face=section))
 
 
 class Scale(NamedTuple):
-    """One size of the whole run. config, settings: of the model. picture: side of the pictures
-    drawn, px; groups: most of them that are kept; held: of people who are measured on alone; swaps:
-    chosen of each group; least: groups before training begins. precision: of the arithmetic.
-    options: the compiler's."""
+    """The sizes of a whole run."""
 
-    config: str
-    settings: tuple[str, ...]
-    picture: int
-    groups: int
-    held: int
-    swaps: int
-    least: int
-    precision: str
+    model: Config
+    picture: int  # side of the rendered images, pixels
+    groups: int  # capacity of the training pool
+    held: int  # groups of held-out people
+    swaps: int  # sampled of each group
+    least: int  # groups before training begins
     parts: tuple[Part, ...]
-    options: tuple[tuple[str, Any], ...] = ()
+    options: tuple[tuple[str, Any], ...] = ()  # of the compiler
 
 
+_OPTIMISER = {
+    "warmup": 0,
+    "schedule": "constant",
+    "beta1": 0.9,
+    "weight_decay": 1e-4,
+    "clip": 5.0,
+    "ema": 0.998,
+    "flat": True,
+}
+
+
+def _encoder(
+    model: Config, kind: Literal["pose", "dyn"], share: float, size: int, batch: int, steps: int
+) -> Part:
+    """A part that trains an encoder alone."""
+    numbers: dict[str, Any] = {"batch": batch, "learning_rate": 3e-4, **_OPTIMISER}
+    config = resized(model, size)
+    if kind == "pose":
+        train = replace(config.train_pose, **numbers)
+        config = replace(config, face_losses=POSE_LOSSES, train_pose=train)
+    else:
+        section = replace(config.train_face, **numbers)
+        config = replace(config, face_losses=DYN_LOSSES, train_face=section)
+    return Part(kind, kind, share, steps, config)
+
+
+def _generator(
+    model: Config,
+    name: str,
+    share: float,
+    size: int,
+    batch: int,
+    rate: float,
+    steps: int,
+    losses: FaceLossConfig,
+) -> Part:
+    """A part that trains the generator on frozen encoders and exact codes."""
+    numbers: dict[str, Any] = {"batch": batch, "learning_rate": rate, **_OPTIMISER}
+    train = replace(
+        model.train_face,
+        **numbers,
+        scan_decodes=True,
+        freeze_pose=True,
+        freeze_dyn=True,
+        arkit_code=True,
+        encoded_source=True,
+    )
+    config = replace(resized(model, size), face_losses=losses, train_face=train)
+    return Part(name, "generator", share, steps, config)
+
+
+_MODEL = replace(DEMO, train_pose=PoseTrainConfig(), train_face=FaceTrainConfig(), precision="bf16")
 LEASE = Scale(
-    "demo",
-    SETTINGS,
+    _MODEL,
     picture=256,
     groups=2000,
     held=8,
     swaps=12,
     least=32,
-    precision="bf16",
     parts=(
-        Part("pose", "pose", 0.10, 256, 256, 3e-4, 200, POSE),
-        Part("dyn", "dyn", 0.14, 256, 256, 3e-4, 200, LABELS),
-        Part("generator128", "generator", 0.32, 128, 64, 4e-4, 20, PIXELS + FEATURES, FROZEN),
-        Part(
+        _encoder(_MODEL, "pose", 0.10, 256, 256, 200),
+        _encoder(_MODEL, "dyn", 0.14, 256, 256, 200),
+        _generator(_MODEL, "generator128", 0.32, 128, 64, 4e-4, 20, VGG_LOSSES),
+        _generator(
+            _MODEL,
             "generator256",
-            "generator",
             0.44,
             256,
             32,
             2e-4,
             20,
-            PIXELS + FEATURES + ADVERSARIAL,
-            FROZEN,
+            replace(VGG_LOSSES, adversarial=FACE_DISCRIMINATOR),
         ),
     ),
 )
 """Nine minutes of one accelerator of 141 GB. Shares follow the figures that lag most."""
 
+_DEBUG = get_config("debug")
+_TOY = replace(
+    _DEBUG,
+    face=replace(_DEBUG.face, dyn_dim=56, extensions=replace(_DEBUG.face.extensions, dyn_crop=32)),
+)
 REHEARSAL = LEASE._replace(
-    config="debug",
-    settings=("face.extensions.dyn_crop=32", "face.dyn_dim=56"),
+    model=_TOY,
     picture=64,
     groups=24,
     held=2,
     swaps=4,
     least=2,
-    precision="f32",
     options=tuple(QUICK_COMPILE.items()),
-    parts=tuple(
-        part._replace(size=size, batch=4, steps=2, losses=losses)
-        for part, size, losses in zip(
-            LEASE.parts,
-            (64, 64, 32, 64),
-            (POSE, LABELS, PIXELS, PIXELS + ADVERSARIAL[:2] + ADVERSARIAL[3:]),
-            strict=True,
-        )
+    parts=(
+        _encoder(_TOY, "pose", 0.10, 64, 4, 2),
+        _encoder(_TOY, "dyn", 0.14, 64, 4, 2),
+        _generator(_TOY, "generator128", 0.32, 32, 4, 4e-4, 2, GENERATOR_LOSSES),
+        _generator(
+            _TOY,
+            "generator256",
+            0.44,
+            64,
+            4,
+            2e-4,
+            2,
+            replace(GENERATOR_LOSSES, adversarial=replace(FACE_DISCRIMINATOR, scales=2)),
+        ),
     ),
 )
 """The same run in minutes of two CPU cores, on the config that tests use."""
-
-
-def config_of(scale: Scale, part: Part) -> Config:
-    """The model's config with a part's losses and optimiser."""
-    train = {
-        "batch": part.batch,
-        "learning_rate": part.rate,
-        "warmup": 0,
-        "schedule": "constant",
-        "beta1": 0.9,
-        "weight_decay": 1e-4,
-        "clip": 5.0,
-        "ema": 0.998,
-        "flat": "true",
-    }
-    if part.kind == "generator":
-        train["scan_decodes"] = "true"
-    stage = "pose" if part.kind == "pose" else "face"
-    settings = (*scale.settings, f"precision={scale.precision}")
-    return config_with(scale.config, settings, part.size, part.losses, stage, train, part.other)

@@ -44,14 +44,14 @@ def frozen_shapes() -> dict[str, Any]:
     return {"vgg": jax.eval_shape(network.init, jax.random.key(0), image)["params"]}
 
 
-def programs_at(scale: Scale, part: Part) -> Programs:
+def programs_at(part: Part) -> Programs:
     """A part's programs with VGG-16 for its losses."""
-    return programs_of(scale, part, Perception(vgg=VGG(blocks=VGG16_BLOCKS)), single_device())
+    return programs_of(part, Perception(vgg=VGG(blocks=VGG16_BLOCKS)), single_device())
 
 
 def count(scale: Scale, part: Part) -> dict[str, Any]:
     """FLOPs and bytes of a step, by kind, operations of all programs, and seconds of lowering."""
-    programs, began = programs_at(scale, part), time.monotonic()
+    programs, began = programs_at(part), time.monotonic()
     shapes = shapes_of(scale, programs, frozen_shapes())
     traced = traces(programs, shapes)
     kinds = work_by_kind(traced["run"].jaxpr)
@@ -75,8 +75,8 @@ def count(scale: Scale, part: Part) -> dict[str, Any]:
 
 def compiled(scale: Scale, part: Part, batch: int) -> dict[str, Any]:
     """Bytes and memory of a step of the part's batch, scaled from a smaller one compiled here."""
-    small = part._replace(batch=batch, steps=1)
-    programs = programs_at(scale, small)
+    small = part._replace(steps=1).with_batch(batch)
+    programs = programs_at(small)
     shapes = shapes_of(scale._replace(groups=8), programs, frozen_shapes())
     began = time.monotonic()
     program = traces(programs, shapes)["run"].lower().compile()

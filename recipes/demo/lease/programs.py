@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from recipes.demo import sanity_check
-from recipes.demo.lease.parts import AUGMENT, Part, Scale, config_of
+from recipes.demo.lease.parts import AUGMENT, Part
 from recipes.demo.on_device.face_crops import sample_crops
 from recipes.demo.on_device.pool import GroupArrays
 from recipes.demo.on_device.pose_images import sample_pose_images
@@ -45,9 +45,9 @@ class Programs(NamedTuple):
     transfers: Any
 
 
-def programs_of(scale: Scale, part: Part, perception: Perception, layout: Layout) -> Programs:
+def programs_of(part: Part, perception: Perception, layout: Layout) -> Programs:
     """A part's programs; nothing is traced yet."""
-    config = config_of(scale, part)
+    config = part.config
     sample = _sampler(part, config)
     task = partial(_task, part, config, perception)
 

@@ -9,16 +9,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from recipes.demo.lease.parts import Part, Scale
-from vasa_jax.bundle import resolve_bundle
+from vasa_jax.bundle import abstract_params, init_bundle, load_bundle
+from vasa_jax.bundle_places import resolve_folder
 from vasa_jax.extensions.arkit_code import SCALE, eyes_in_head, fold_read_outs
 from vasa_jax.extensions.arkit_regressor import INPUTS
+from vasa_jax.params import check_against, flatten
 from vasa_jax.typing import ARKIT, Float
 
 
 def shipped_face(scale: Scale, checkpoint: Path | None) -> dict[str, Any]:
     """The face model's parameters, float32: of a bundle, else the shipped ones, else random ones
     where the config has none (the rehearsal)."""
-    bundle = resolve_bundle(scale.config, checkpoint, scale.settings)
+    folder = resolve_folder(scale.model.name, checkpoint)
+    bundle = init_bundle(scale.model, 0) if folder is None else load_bundle(folder)
+    wanted = flatten(abstract_params(scale.model)["face"])
+    check_against(flatten(bundle.params["face"]), wanted, f"the parameters in {folder}")
     return jax_to_numpy(bundle.params["face"])
 
 

@@ -73,7 +73,6 @@ class _Run:
         from recipes.demo.lease.compiling import Compiler
         from recipes.demo.lease.drawing import Drawing, plans_of
         from recipes.demo.lease.output import Output
-        from recipes.demo.lease.parts import config_of
         from recipes.demo.lease.pools import Pools
         from recipes.demo.lease.start import shipped_face
         from vasa_jax.compile_cache import enable_compile_cache
@@ -86,7 +85,7 @@ class _Run:
         self.drawing = Drawing(plans, scale.swaps, TRIES, workers)
         enable_compile_cache()
         # The last part has every loss that an earlier one has.
-        last = config_of(scale, scale.parts[-1])
+        last = scale.parts[-1].config
         self.perception, self.frozen = loss_networks(last, arguments.vgg)
         self.face = shipped_face(scale, arguments.checkpoint)
         self.compiler = Compiler(len(scale.parts), dict(scale.options))
@@ -133,7 +132,7 @@ class _Run:
             self.output.log(at=self._at(), part=part.name, failed=why)
             if "RESOURCE_EXHAUSTED" not in why or part.batch < 2:
                 return
-            smaller = part._replace(batch=part.batch // 2)
+            smaller = part.with_batch(part.batch // 2)
             self.ready[number] = self._compile(smaller)
             self._wait(self.ready[number].done)
             if self.ready[number].done():
@@ -144,7 +143,7 @@ class _Run:
         from recipes.demo.lease.programs import programs_of
         from vasa_jax.training.mesh import single_device
 
-        programs = programs_of(self.scale, part, self.perception, single_device())
+        programs = programs_of(part, self.perception, single_device())
         return self.compiler.give(programs, shapes_of(self.scale, programs, self.frozen))
 
     def _part(self, number: int, part, end: float) -> None:

@@ -44,7 +44,7 @@ def dyn_encoder_struct(config: Config) -> DynEncoderBatch:
 def dyn_encoder_trainer(
     config: Config, optimizer: optax.GradientTransformation | None = None
 ) -> Trainer:
-    """The task under `train_face` and the weights of the losses `arkit` and `gaze`.
+    """The trainer under `train_face` and the weights of the losses `arkit` and `gaze`.
 
     Parameters: {"face": {"dyn": ...}, "arkit": ..., "gaze": ...}, as in stage 1, the latter two
     linear heads. optimizer: in place of AdamW. Raises UserError without a `dyn_crop`.

@@ -11,6 +11,7 @@ test: setup-dev
 lint: setup-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	scripts/typecheck.sh
 
 setup:
 	@sh scripts/setup.sh run

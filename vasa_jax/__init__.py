@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # In a wheel, `configs/` and `data_pipeline/` lie inside this package, so that no generic name
 # reaches site-packages. In a checkout they lie beside it; this makes both import alike.

@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import vasa_jax
 from vasa_jax import int8
-from vasa_jax.audio import build_audio_encoder
+from vasa_jax.audio import AudioEncoder, build_audio_encoder
 from vasa_jax.bundle_places import FILES, resolve_folder
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import DEFAULT_NAME, Config, from_dict, get_config
@@ -41,7 +40,7 @@ class Networks(NamedTuple):
     """The three networks of a config, without parameters."""
 
     face: FaceModel
-    audio: nn.Module
+    audio: AudioEncoder
     motion: MotionTransformer
 
 

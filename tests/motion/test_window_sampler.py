@@ -240,7 +240,7 @@ def test_batch_equals_single_runs_and_chunks_do_not_matter():
         now = jax.tree.map(lambda x, part=part: x[:, part], inputs)
         carry, motion = sample_windows(net, plan[0], params, carry, now, keys, plan[1])
         halves.append(np.asarray(motion)[0].reshape(-1, M))
-    assert int(carry.index) == 6
+    assert int(carry.number) == 6
     joined = STATS.denormalise(np.concatenate(halves))[: len(clips[3])]
     np.testing.assert_allclose(joined, together[3], atol=2e-5)
 
@@ -309,7 +309,7 @@ def test_sharded_over_the_batch_equals_one_device():
     whole = NamedSharding(mesh, PartitionSpec())
     carry = carry._replace(
         **{n: jax.device_put(getattr(carry, n), split) for n in carry._fields[:3]},
-        index=jax.device_put(carry.index, whole),
+        number=jax.device_put(carry.number, whole),
     )
     inputs, keys = jax.device_put((inputs, keys), split)
     params, weights = jax.device_put((params, weights), whole)

@@ -84,13 +84,16 @@ def upgraded(data: Any) -> Any:
         value = section.pop(last)
         if new:
             *path, last = new.split(".")
-            _section(data, path, make=True).setdefault(last, value)
+            found = _section(data, path, make=True)
+            if found is not None:  # else no section: reading it as a config says so
+                found.setdefault(last, value)
     if not _section(data, ["face_losses", "exact"]):
         data.get("face_losses", {}).pop("exact", None)
     return data
 
 
 def _section(data: dict[str, Any], path: list[str], make: bool = False) -> dict[str, Any] | None:
+    """The section at `path`; None where there is none and it is not to be made."""
     for name in path:
         found = data.setdefault(name, {}) if make else data.get(name)
         if not isinstance(found, dict):

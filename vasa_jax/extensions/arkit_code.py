@@ -15,9 +15,9 @@ from jax import lax
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.arkit_regressor import INPUTS, ReadIn
-from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.batch import FaceBatch, Pictures
 from vasa_jax.face.pose import rotation_matrix
-from vasa_jax.typing import ARKIT, Array, Float, Image, Motion
+from vasa_jax.typing import ARKIT, Array, Float, Motion, Pose
 
 __all__ = [
     "SCALE",
@@ -53,18 +53,30 @@ def label_code(
 
 
 def label_motions(batch: FaceBatch, dim: int) -> tuple[Motion, Motion]:
-    """Motion of source and driver by their labels alone, which the batch must have."""
-    return tuple(
-        Motion(pose, lax.stop_gradient(label_code(arkit, eyes_in_head(gaze, pose.rotation), dim)))
-        for pose, arkit, gaze in (
-            (batch.source_pose, batch.source_arkit, batch.source_gaze),
-            (batch.driver_pose, batch.driver_arkit, batch.driver_gaze),
-        )
+    """Motion of source and driver by their labels alone. Raises UserError where one is missing."""
+    return (
+        _label_motion(batch.source_pose, batch.source_arkit, batch.source_gaze, dim),
+        _label_motion(batch.driver_pose, batch.driver_arkit, batch.driver_gaze, dim),
     )
 
 
+def _label_motion(
+    pose: Pose | None,
+    arkit: Float[Array, "b 52"] | None,
+    gaze: Float[Array, "b 2"] | None,
+    dim: int,
+) -> Motion:
+    if pose is None or arkit is None or gaze is None:
+        raise UserError(
+            "train_face.arkit_code needs data with head pose, gaze and ARKit labels "
+            "of every picture: use swaps, or switch it off"
+        )
+    code = label_code(arkit, eyes_in_head(gaze, pose.rotation), dim)
+    return Motion(pose, lax.stop_gradient(code))
+
+
 def batch_motions(
-    config: Config, batch: FaceBatch, encode_motion: Callable[[Image], Motion]
+    config: Config, batch: FaceBatch, encode_motion: Callable[[Pictures], Motion]
 ) -> tuple[Motion, Motion]:
     """Motion of source and driver: by their labels under `train_face.arkit_code`, else encoded.
 
@@ -72,12 +84,8 @@ def batch_motions(
     Raises UserError where labels are needed and the data has none.
     """
     if not config.train_face.arkit_code:
-        return tuple(encode_motion(view) for view in batch.views)
-    if batch.source_arkit is None or batch.source_gaze is None or batch.source_pose is None:
-        raise UserError(
-            "train_face.arkit_code needs data with head pose, gaze and ARKit labels "
-            "of every picture: use swaps, or switch it off"
-        )
+        source_view, driver_view = batch.views
+        return encode_motion(source_view), encode_motion(driver_view)
     source, driver = label_motions(batch, config.face.dyn_dim)
     if config.train_face.encoded_source:
         source = source._replace(dyn=encode_motion(batch.views[0]).dyn)

@@ -89,7 +89,7 @@ def fit(codes: Codes, kind: str = "mlp", seed: int = 0, steps: int = 2000) -> Re
     scale = np.float32(max(float(rest.std()), 1e-8))
     rows, rest = rows.astype(np.float32), (rest / scale).astype(np.float32)
     layers = jax.device_get(_train(rows, rest, seed, steps))
-    return ReadIn(kind, arrays | {"scale": scale[None]} | layers)
+    return ReadIn(kind, arrays | {"scale": np.array([scale])} | layers)
 
 
 def choose(

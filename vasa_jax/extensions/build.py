@@ -2,7 +2,7 @@
 chooses."""
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,8 @@ def init_motion_model(config: Config, key: Key[Array, ""]) -> dict[str, Any]:
     """Fresh variables {"params": …} of the diffusion transformer."""
     x_t = jnp.zeros((1, config.motion.window, config.face.motion_dim))
     t, conditions = jnp.zeros(1, jnp.int32), null_conditions(config)
-    return build_motion_model(config).init(key, x_t, t, conditions)
+    variables = build_motion_model(config).init(key, x_t, t, conditions)
+    return cast(dict[str, Any], variables)  # a FrozenDict by an old flag of Flax alone
 
 
 _PARTS = {

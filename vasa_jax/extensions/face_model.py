@@ -133,7 +133,8 @@ class ExtendedFaceModel(FaceModel):
             return Decoded(self.decoder(volume, embed))
         kept: PortraitLayers = source.extension
         coords, depth = sample_volume(kept.source_coords, grid, "border"), self.depth_prior(grid)
-        seen = features_in_view(kept.features, coords, depth) if e.portrait_features else None
+        features = kept.features
+        seen = None if features is None else features_in_view(features, coords, depth)
         layers = self.decoder(volume, embed, seen)
         layers = layers._replace(depth_logits=layers.depth_logits + depth)
         image, parts = blend(layers, coords, kept.portrait, kept.background)

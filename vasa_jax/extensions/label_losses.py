@@ -13,12 +13,13 @@ import jax.numpy as jnp
 from vasa_jax.config import Config, FaceLossConfig
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.latent_losses import arkit_loss, gaze_loss
-from vasa_jax.face.losses import average
+from vasa_jax.face.losses import average, need
 from vasa_jax.means import Term
 from vasa_jax.typing import ARKIT, Array, Float, Motion
 
 __all__ = ["HEADS", "ArkitHead", "GazeHead", "label_heads", "label_terms"]
 
+Labels = Float[Array, "b n"]
 Readings = Mapping[str, tuple[Float[Array, "b n"], Float[Array, "b n"]]]
 """By head: what it reads off the source's and the driver's motion."""
 
@@ -53,11 +54,21 @@ def label_terms(config: FaceLossConfig, batch: FaceBatch, readings: Readings) ->
     """The losses "gaze" and "arkit", where they have a weight and the data has labels."""
     terms: list[Term] = []
     if config.gaze.weight and batch.gaze_present is not None:
-        pairs = zip(readings["gaze"], (batch.source_gaze, batch.driver_gaze), strict=True)
+        labels = _both("gaze", batch.source_gaze, batch.driver_gaze)
+        pairs = zip(readings["gaze"], labels, strict=True)
         values = [gaze_loss(gaze, label, batch.gaze_present) for gaze, label in pairs]
         terms.append(("gaze", config.gaze.weight, average(values)))
     if config.arkit.weight and batch.driver_arkit is not None:
-        pairs = zip(readings["arkit"], (batch.source_arkit, batch.driver_arkit), strict=True)
+        labels = _both("arkit", batch.source_arkit, batch.driver_arkit)
+        pairs = zip(readings["arkit"], labels, strict=True)
         values = [arkit_loss(config.arkit, arkit, label) for arkit, label in pairs]
         terms.append(("arkit", config.arkit.weight, average(values)))
     return terms
+
+
+def _both(key: str, source: Labels | None, driver: Labels | None) -> tuple[Labels, Labels]:
+    """The labels of source and driver. Raises UserError where one of them is missing."""
+    return (
+        need(source, key, f"source_{key} in the batch"),
+        need(driver, key, f"driver_{key} in the batch"),
+    )

@@ -96,7 +96,7 @@ def with_initial_context(
         if context is not None:
             motion[row], audio[row] = stats.normalise(context.motion), context.audio
             known[row] = True
-    return WindowCarry(motion, audio, known, carry.index)
+    return WindowCarry(motion, audio, known, carry.number)
 
 
 def anchor_to_portrait(

@@ -35,6 +35,7 @@ __all__ = [
     "transfer_terms",
 ]
 
+Points = Float[Array, "b 5 2"]
 NEAREST = 0.02
 """Temperature of `layer_assignment_loss`: a difference of errors (means of RGB in [0, 1])."""
 
@@ -64,25 +65,29 @@ def transfer_terms(
     weights, vgg = config.transfer, networks.vgg
     if weights.perceptual:
         need(vgg, "transfer.perceptual", "the weights of VGG", "")
+    assert outputs.decoded is not None  # by `forward`, with the motions of `transfer_motions`
     driven, pose_only, dyn_only = (
         outputs.decoded[name] for name in ("driven", "pose_only", "dyn_only")
     )
-    renders = (
-        ("pose_only", pose_only.image, batch.pose_only, batch.driver_points),
-        ("dyn_only", dyn_only.image, batch.dyn_only, batch.source_points),
-    )
-    terms = [
+    targets = _targets(batch)
+    renders = [
+        ("same", driven.image, batch.driver, batch.driver_points),
+        ("pose_only", pose_only.image, targets[0], batch.driver_points),
+        ("dyn_only", dyn_only.image, targets[1], batch.source_points),
+    ]
+    terms: list[Term] = [
         (name, weights.weight, transfer_loss(config, image, target, points, vgg))
-        for name, image, target, points in renders
+        for name, image, target, points in renders[1:]
     ]
     if weights.motion_weighted:
         value = motion_weighted_loss(batch, driven.image, pose_only.image, dyn_only.image)
         terms.append(("moved", weights.weight * weights.motion_weighted, value))
-    renders = (("same", driven.image, batch.driver, batch.driver_points), *renders)
     if weights.patches:
-        need(vgg, "transfer.patches", "the weights of VGG", "")
-        need(batch.driver_points, "transfer.patches", "driver_points in the batch", "")
-        values = [patch_loss(config.perceptual, vgg, *three) for _, *three in renders]
+        network = need(vgg, "transfer.patches", "the weights of VGG", "")
+        values = [
+            patch_loss(config.perceptual, network, image, target, _patch_points(points))
+            for _, image, target, points in renders
+        ]
         terms.append(("patches", weights.weight * weights.patches, average(values)))
     flows = (batch.driver_flow, batch.pose_only_flow, batch.dyn_only_flow)
     made = [
@@ -96,6 +101,18 @@ def transfer_terms(
         terms += _blend_terms(config, made)
         terms += _portrait_terms(config, batch, driven.parts)
     return terms
+
+
+def _targets(batch: FaceBatch) -> tuple[Image, Image]:
+    """The renders with the driver's pose alone and with the driver's dynamics alone."""
+    return (
+        need(batch.pose_only, "transfer", "pose_only in the batch"),
+        need(batch.dyn_only, "transfer", "dyn_only in the batch"),
+    )
+
+
+def _patch_points(points: Points | None) -> Points:
+    return need(points, "transfer.patches", "source_points and driver_points in the batch", "")
 
 
 def _decoded_terms(config, made) -> list[Term]:
@@ -153,7 +170,7 @@ def transfer_loss(
     config: FaceLossConfig,
     drawn: Image,
     target: Image,
-    points: Float[Array, "b 5 2"] | None,
+    points: Points | None,
     vgg: FeatureNet | None,
 ) -> Means:
     """One transfer against its render, background included; not weighted by `transfer.weight`.
@@ -175,7 +192,7 @@ def layer_assignment_loss(
     layers: Float[Array, "b h w n 3"],
     blend_logits: Float[Array, "b h w n"],
     target: Image,
-    points: Float[Array, "b 5 2"] | None,
+    points: Points | None,
 ) -> Means:
     """Cross-entropy of the blend to its layers' nearness to the render.
 
@@ -200,10 +217,11 @@ def motion_weighted_loss(
     A mouth is a percent of an image: a face that never moves hardly costs the other losses
     anything. Two renders of one head pose differ by the expression alone. Unweighted.
     """
+    true_pose_only, true_dyn_only = _targets(batch)
     pairs = (
-        (driven, batch.driver, batch.pose_only),
-        (pose_only, batch.pose_only, batch.driver),
-        (dyn_only, batch.dyn_only, batch.source),
+        (driven, batch.driver, true_pose_only),
+        (pose_only, true_pose_only, batch.driver),
+        (dyn_only, true_dyn_only, batch.source),
     )
     total = Means((), (), ())
     for drawn, target, other in pairs:

@@ -1,10 +1,11 @@
 """The batch that stage 1 trains on: what a loader must deliver to the face losses."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 
 from vasa_jax.config import Config
 from vasa_jax.typing import ARKIT, Array, Float, Image, Int, Pose
@@ -82,8 +83,8 @@ def fake(config: Config, batch: int) -> FaceBatch:
     """The shapes of a full batch (every optional field there), for `jax.eval_shape`."""
     size = config.face.image_size
 
-    def array(*shape: int) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((batch, *shape), jnp.float32)
+    def array(*shape: int, dtype: DTypeLike = jnp.float32) -> Any:  # in the place of an array
+        return jax.ShapeDtypeStruct((batch, *shape), dtype)
 
     image, mask, pose = (
         array(size, size, 3),
@@ -93,7 +94,7 @@ def fake(config: Config, batch: int) -> FaceBatch:
     return FaceBatch(
         source=image,
         driver=image,
-        identity=jax.ShapeDtypeStruct((batch,), jnp.int32),
+        identity=array(dtype=jnp.int32),
         source_view=image,
         driver_view=image,
         source_mask=mask,
@@ -125,7 +126,7 @@ def random(config: Config, batch: int, seed: int = 0) -> FaceBatch:
     )
 
     def pose() -> Pose:
-        draws = rng.normal(size=(3, batch, 3)).astype(np.float32) * 0.2
+        draws: Any = rng.normal(size=(3, batch, 3)).astype(np.float32) * 0.2
         return Pose(draws[0], draws[1], draws[2, :, :1])
 
     def points() -> np.ndarray:

@@ -1,6 +1,8 @@
 """Convolutions on channels-last arrays: 2-D, 3-D, after x2 upsampling, weight-standardised."""
 
+import operator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import flax.linen as nn
@@ -89,7 +91,7 @@ def conv3d(
         raise ValueError(f"conv3d method {method!r} is not one of None, 'native', 'slices'")
     b, d = x.shape[:2]
     half = kernel.shape[0] // 2
-    total = None
+    parts = []
     for k in range(kernel.shape[0]):
         # Output slice z reads input slice z + k - half; only slices inside the volume are computed.
         start, stop = max(k - half, 0), d + min(k - half, 0)
@@ -97,9 +99,9 @@ def conv3d(
             continue
         part = x[:, start:stop].reshape(b * (stop - start), *x.shape[2:])
         y = conv2d(part, kernel[k]).reshape(b, stop - start, *x.shape[2:4], -1)
-        y = jnp.pad(y, ((0, 0), (max(half - k, 0), max(k - half, 0)), (0, 0), (0, 0), (0, 0)))
-        total = y if total is None else total + y
-    return total
+        ends = max(half - k, 0), max(k - half, 0)
+        parts.append(jnp.pad(y, ((0, 0), ends, (0, 0), (0, 0), (0, 0))))
+    return reduce(operator.add, parts)
 
 
 def conv2d_up2(

@@ -134,12 +134,12 @@ def discriminator_loss(
         jnp.mean(nn.relu(1 - r.score)) + jnp.mean(nn.relu(1 + f.score))
         for r, f in zip(real, fake, strict=True)
     ]
-    return sum(losses) / len(losses)
+    return sum(losses, jnp.zeros(())) / len(losses)
 
 
 def generator_loss(fake: tuple[Judgement, ...]) -> Float[Array, ""]:
     """-E D(fake), mean over scales."""
-    return -sum(jnp.mean(f.score) for f in fake) / len(fake)
+    return -sum((jnp.mean(f.score) for f in fake), jnp.zeros(())) / len(fake)
 
 
 def feature_matching(real: tuple[Judgement, ...], fake: tuple[Judgement, ...]) -> Float[Array, ""]:
@@ -149,4 +149,4 @@ def feature_matching(real: tuple[Judgement, ...], fake: tuple[Judgement, ...]) -
         for r, f in zip(real, fake, strict=True)
         for a, b in zip(r.features, f.features, strict=True)
     ]
-    return sum(losses) / len(losses)
+    return sum(losses, jnp.zeros(())) / len(losses)

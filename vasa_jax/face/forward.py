@@ -5,14 +5,14 @@ The trainer calls `forward` inside its loss function, then `vasa_jax.face.losses
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from vasa_jax.config.losses import FaceLossConfig
-from vasa_jax.face.batch import FaceBatch
+from vasa_jax.face.batch import FaceBatch, Pictures
 from vasa_jax.face.discriminator import Judge
 from vasa_jax.face.image_losses import FeatureNet, Features
 from vasa_jax.face.model import Decoded
@@ -35,7 +35,7 @@ __all__ = [
 class FaceFunctions(NamedTuple):
     """The face model as functions of arrays, its parameters bound."""
 
-    encode_motion: Callable[[Image], Motion]
+    encode_motion: Callable[[Pictures], Motion]
     encode_source: Callable[[Image, Motion], Source]
     decode_parts: Callable[[Source, Motion], Decoded]
 
@@ -84,9 +84,11 @@ class FaceOutputs(NamedTuple):
 
 def bind(model: nn.Module, variables: dict) -> FaceFunctions:
     """The functions of a module that has the three methods, as FaceModel does."""
-    return FaceFunctions(
-        *(partial(model.apply, variables, method=name) for name in FaceFunctions._fields)
-    )
+
+    def method(name: str) -> Any:  # `apply` is declared to return a pair as well
+        return partial(model.apply, variables, method=name)
+
+    return FaceFunctions(*(method(name) for name in FaceFunctions._fields))
 
 
 def forward(
@@ -128,7 +130,7 @@ def forward(
     if config.contrast.weight:
         out = out._replace(
             dyn_same=face.encode_motion(out.driven).dyn,
-            dyn_cross=face.encode_motion(out.cross_driven).dyn,
+            dyn_cross=face.encode_motion(images["cross_driven"]).dyn,
         )
     if config.consistency.weight:
         other = face.encode_source(batch.driver, motion_d)

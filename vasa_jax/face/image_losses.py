@@ -138,4 +138,4 @@ def feature_loss(prediction: Features, target: Features) -> Float[Array, ""]:
         jnp.mean(jnp.abs(a - jax.lax.stop_gradient(b)))
         for a, b in zip(prediction, target, strict=True)
     ]
-    return sum(losses) / len(losses)
+    return sum(losses, jnp.zeros(())) / len(losses)

@@ -38,7 +38,8 @@ def contrast_loss(
 
     negative = jnp.logaddexp(score(same, other), score(cross, other))
     positives = (score(same, driver), score(cross, driver))
-    return weighted(sum(jnp.logaddexp(p, negative) - p for p in positives), present)
+    of_same, of_cross = (jnp.logaddexp(p, negative) - p for p in positives)
+    return weighted(of_same + of_cross, present)
 
 
 def identity_loss(source: Vectors, drawn: Vectors, present: Rows) -> Means:

@@ -7,6 +7,7 @@ discriminator on `discriminator_inputs`.
 """
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import jax.numpy as jnp
 
@@ -50,6 +51,7 @@ __all__ = [
 ]
 
 Scalar = Float[Array, ""]
+T = TypeVar("T")
 
 
 def discriminator_inputs(
@@ -88,9 +90,8 @@ def _reconstruction(config, batch, outputs, networks) -> list[Term]:
     if config.pixel.weight:
         terms.append(("pixel", config.pixel.weight, pixel_loss(same, driver, mask_d)))
     if config.pixel.weight and share:
-        value = pixel_loss(
-            *(masked(x, mask_s) for x in (outputs.reconstructed, batch.source)), mask_s
-        )
+        own, source = (masked(x, mask_s) for x in (outputs.reconstructed, batch.source))
+        value = pixel_loss(own, source, mask_s)
         terms.append(("self_pixel", share * config.pixel.weight, value))
     levels = None
     if perceptual.weight:
@@ -99,11 +100,11 @@ def _reconstruction(config, batch, outputs, networks) -> list[Term]:
         value = uniform(perceptual_loss(perceptual, *levels), rows)
         terms.append(("perceptual", perceptual.weight, value))
         if share:
-            own = [
+            own_levels = [
                 pyramid_features(vgg, masked(x, mask_s), perceptual.scales)
                 for x in (outputs.reconstructed, batch.source)
             ]
-            value = uniform(perceptual_loss(perceptual, *own), rows)
+            value = uniform(perceptual_loss(perceptual, *own_levels), rows)
             terms.append(("self_perceptual", share * perceptual.weight, value))
     if config.face_features.weight:
         network = networks.face or _identity_features(networks)
@@ -164,11 +165,11 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
         terms.append(("contrast", config.contrast.weight, value))
     if config.consistency.weight:
         consistency = config.consistency
-        pair = [masked(x, mask) for x in (outputs.consistency_a, outputs.consistency_b)]
-        value = consistency.pixel * pixel_loss(*pair, mask)
+        a, b = (masked(x, mask) for x in (outputs.consistency_a, outputs.consistency_b))
+        value = consistency.pixel * pixel_loss(a, b, mask)
         if consistency.perceptual:
             vgg = need(networks.vgg, "consistency.perceptual", "the weights of VGG", "")
-            levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in pair]
+            levels = [pyramid_features(vgg, x, config.perceptual.scales) for x in (a, b)]
             seen = uniform(perceptual_loss(config.perceptual, *levels), len(batch.identity))
             value += consistency.perceptual * seen
         weight = consistency.weight * _ramp(consistency.start, consistency.ramp, step)
@@ -214,7 +215,8 @@ def _ramp(start: int, ramp: int, step: Int[Array, ""] | int | None) -> Scalar | 
     return jnp.clip((step - start + 1) / max(ramp, 1), 0.0, 1.0)
 
 
-def need(thing, key: str, what: str, leaf: str = ".weight"):
+def need(thing: T | None, key: str, what: str, leaf: str = ".weight") -> T:
+    """The network or the part of a batch that the loss `key` needs. Raises UserError for None."""
     if thing is None:
         raise UserError(
             f"the loss face_losses.{key} needs {what}, which is missing: give it, or "

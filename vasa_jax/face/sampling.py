@@ -50,7 +50,7 @@ def sample_volume(
 
 def _axis(coordinate, size: int, padding: str):
     """Per axis: the two neighbours' indices, their weights, and the weights' derivatives."""
-    slope = 0.5 * (size - 1)
+    slope: Array | float = 0.5 * (size - 1)
     position = (coordinate.astype(jnp.float32) + 1.0) * slope
     if padding == "border":
         inside = (position > 0) & (position < size - 1)

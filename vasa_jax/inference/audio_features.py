@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
 
+from vasa_jax.audio import AudioEncoder
 from vasa_jax.audio.chunks import (
     chunk_row,
     chunk_samples,
@@ -42,7 +42,7 @@ class ClipFeatures:
 class ChunkedEncoder:
     """An audio encoder, one chunk per device and call; of a clip at most a chunk is held."""
 
-    def __init__(self, encoder: nn.Module, params: dict, config: AudioConfig, lanes: Lanes):
+    def __init__(self, encoder: AudioEncoder, params: dict, config: AudioConfig, lanes: Lanes):
         def encode(params, row, real, statistics):
             return encoder.apply({"params": params}, row, real, statistics, True)
 

@@ -68,10 +68,10 @@ class Pipeline:
 
         def sample(parameters, carry, inputs, seeds):
             params, weights = parameters
-            carry = carry._replace(index=carry.index[0])
+            carry = carry._replace(number=carry.number[0])
             keys = jax.vmap(jax.random.key)(seeds)
             carry, motion = sample_windows(network, plan, params, carry, inputs, keys, weights)
-            return carry._replace(index=carry.index[None]), motion
+            return carry._replace(number=carry.number[None]), motion
 
         self.audio_encoder = ChunkedEncoder(
             audio, self._params["audio"], self.config.audio, self.lanes
@@ -170,8 +170,8 @@ class Pipeline:
         params = {"params": self._params["motion"]}, self._weights
 
         def step(carry, inputs):
-            if not carry.index.ndim:  # the first call: every lane counts for itself
-                carry = carry._replace(index=np.full(len(self.lanes), carry.index, np.int32))
+            if not carry.number.ndim:  # the first call: every lane counts for itself
+                carry = carry._replace(number=np.full(len(self.lanes), carry.number, np.int32))
             return self._sample(params, carry, inputs, rows)
 
         config, dim = self.config.motion, self.config.audio.dim

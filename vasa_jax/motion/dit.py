@@ -101,8 +101,9 @@ class Block(nn.Module):
         width, heads = self.config.width, self.config.heads
         batch, count, _ = tokens.shape
         keep = count if keep is None else keep
-        gates = [1.0, 1.0]
-        scales = shifts = [0.0, 0.0]
+        gates: list[Array | float] = [1.0, 1.0]
+        scales: list[Array | float] = [0.0, 0.0]
+        shifts: list[Array | float] = [0.0, 0.0]
         if modulation is not None:
             offset = self.param("modulation", nn.initializers.normal(0.02), (6, width))
             rows = jnp.split((modulation + offset).astype(self.dtype), 6, axis=1)
@@ -218,12 +219,12 @@ class MotionTransformer(nn.Module):
             motion = jnp.where(frame_valid[..., None], motion, self.null["motion_context"])
         motion = motion + self.type["motion"] + self.frame[self.config.context :]
         time = self.time_embed(timestep_embedding(t, self.config.width))
-        tokens, modulation = [embedded, motion], None
+        parts, modulation = [embedded, motion], None
         if self.config.time_conditioning == "token":
-            tokens.insert(0, (time + self.type["time"])[:, None])
+            parts.insert(0, (time + self.type["time"])[:, None])
         else:
             modulation = self.time_modulation(nn.silu(time)).reshape(len(t), 6, -1)
-        tokens, mask = jnp.concatenate(tokens, axis=1), attention_mask(self.config)
+        tokens, mask = jnp.concatenate(parts, axis=1), attention_mask(self.config)
         for block in self.blocks[:-1]:
             tokens = block(tokens, mask, modulation)
         tokens = self.blocks[-1](tokens, mask, modulation, w)

@@ -51,17 +51,21 @@ class LinenNetwork:
 
     def target(self, params: Any, conditions: Conditions) -> Target:
         """The model's own."""
-        return self.model.apply(params, conditions, method="target")
+        return self._apply(params, conditions, method="target")
 
     def embed(self, params: Any, conditions: Conditions) -> Float[Array, "b s d"]:
         """The condition tokens of a window."""
-        return self.model.apply(params, conditions, method="embed")
+        return self._apply(params, conditions, method="embed")
 
     def denoise(
         self, params: Any, embedded: Float[Array, "b s d"], x_t: Float[Array, "b w m"], t: Array
     ) -> Float[Array, "b w m"]:
         """x0 in float32."""
-        return self.model.apply(params, embedded, x_t, t, method="denoise")
+        return self._apply(params, embedded, x_t, t, method="denoise")
+
+    def _apply(self, params: Any, *inputs: Any, method: str) -> Any:
+        """`Module.apply`, which is declared to return a pair as well."""
+        return self.model.apply(params, *inputs, method=method)
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,7 @@ class WindowCarry(NamedTuple):
     motion_context: Float[Array, "b k m"]
     audio_context: Float[Array, "b k a"]
     has_context: Bool[Array, " b"]
-    index: Int[Array, ""]
+    number: Int[Array, ""]
 
 
 class WindowInputs(NamedTuple):
@@ -132,7 +136,7 @@ def initial_carry(batch: int, context: int, motion_dim: int, audio_dim: int) -> 
         motion_context=jnp.zeros((batch, context, motion_dim)),
         audio_context=jnp.zeros((batch, context, audio_dim)),
         has_context=jnp.zeros(batch, bool),
-        index=jnp.zeros((), jnp.int32),
+        number=jnp.zeros((), jnp.int32),
     )
 
 
@@ -207,7 +211,7 @@ def sample_windows(
             has_audio=jnp.ones_like(carry.has_context),  # audio_valid says which frames have any
             **{name: getattr(window, name) for name in _PER_WINDOW},
         )
-        window_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, carry.index)
+        window_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, carry.number)
         if window.digest is not None:
             window_keys = jax.vmap(jax.random.fold_in)(window_keys, window.digest)
         motion = sample_window(
@@ -217,13 +221,13 @@ def sample_windows(
             motion_context=motion[:, -context:],
             audio_context=window.audio[:, -context:],
             has_context=jnp.ones_like(carry.has_context),
-            index=carry.index + 1,
+            number=carry.number + 1,
         )
         return after, motion
 
     def skip(carry, window):
         shape = (*window.audio.shape[:2], carry.motion_context.shape[-1])
-        return carry._replace(index=carry.index + 1), jnp.zeros(shape)
+        return carry._replace(number=carry.number + 1), jnp.zeros(shape)
 
     def body(carry, window):
         return jax.lax.cond(window.audio_valid.any(), run, skip, carry, window)

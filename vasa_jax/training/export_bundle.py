@@ -82,7 +82,9 @@ def assemble(
     """
     if face is None and motion is None:
         raise UserError("nothing to export: give the --workdir of a training run")
-    parts, origin, stats, seen = {}, {}, None, None
+    parts: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    stats, seen = None, None
     for stage, workdir in (("face", face), ("motion", motion)):
         if workdir is None:
             continue

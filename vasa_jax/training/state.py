@@ -71,13 +71,13 @@ def make_optimizer(
             lambda path, _: re.search(frozen, path_name(path)) is not None, params
         )
 
-    rate = learning_rate(train) if rate is None else rate
+    by_step: Callable[[Any], Any] | Array = learning_rate(train) if rate is None else rate
     betas = train.beta1, train.beta2, train.eps
     if train.flat:
         masks = (decayed, train.clip, held if frozen else None)
-        return flat_adamw(rate, *betas, train.weight_decay, *masks)
+        return flat_adamw(by_step, *betas, train.weight_decay, *masks)
     parts = [optax.clip_by_global_norm(train.clip)] if train.clip else []
-    parts.append(optax.adamw(rate, *betas, weight_decay=train.weight_decay, mask=decayed))
+    parts.append(optax.adamw(by_step, *betas, weight_decay=train.weight_decay, mask=decayed))
     if frozen:
         parts.append(optax.masked(optax.set_to_zero(), held))
     return optax.chain(*parts)

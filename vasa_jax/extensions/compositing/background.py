@@ -57,6 +57,7 @@ def own_background(portrait: Image, own: CompositeOutput, cells: int) -> Image:
     `ForegroundHead` has a cell for each 8 pixels of 256: background that it takes for foreground
     would be soft in every frame. cells: along a side, of the inpainted colours.
     """
+    assert own.blend_logits is not None  # `blend` makes them
     moved, _, decoded, background = jnp.split(jax.nn.softmax(own.blend_logits, -1), 4, -1)
     known = jnp.clip(2 * background / (moved + decoded + background) - 1, 0, 1)
     around = 2 * round(MARGIN * portrait.shape[1]) + 1

@@ -83,7 +83,8 @@ def blend(
     parts = [moved, portrait, decoded]
     parts += [] if background is None else [background]
     masks = jnp.split(jax.nn.softmax(logits, -1), len(parts), -1)
-    image = sum(mask * part for mask, part in zip(masks, parts, strict=True))
+    shown = [mask * part for mask, part in zip(masks, parts, strict=True)]
+    image = sum(shown, jnp.zeros(()))
     stacked = jnp.stack([jnp.broadcast_to(part, moved.shape) for part in parts], -2)
     return image, CompositeOutput(layers.image, stacked, logits, flow)
 

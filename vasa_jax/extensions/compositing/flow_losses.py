@@ -31,6 +31,7 @@ def flow_loss(
 ) -> Means:
     """L1, in image widths, between the flow and the true one, over visible pixels of the person; in
     eyes and mouth once more, `regions` times. Unweighted. truth: as `FaceBatch.driver_flow`."""
+    assert made.flow is not None  # `blend` makes it
     size = made.flow.shape[1]
     truth = _fit(truth, size)
     centres = jnp.linspace(-1.0, 1.0, size)
@@ -52,6 +53,7 @@ def blend_mask_loss(
     masks counts. Eyes and mouth once more, `regions` times, `HIDDEN` of it for hidden pixels.
     Unweighted.
     """
+    assert made.blend_logits is not None  # `blend` makes them
     truth = _fit(truth, made.blend_logits.shape[1])
     seen, person = truth[..., 2], truth[..., 3]
     near = jnp.abs(truth[..., :2] - _centres(truth.shape[1])).max(-1) < STILL

@@ -28,7 +28,7 @@ from vasa_jax.benchmark.subject import BenchmarkModel, random_params
 from vasa_jax.bundle import build_networks
 from vasa_jax.config import get_config
 from vasa_jax.extensions.residual_prior import PARAMETER as PRIOR
-from vasa_jax.face.conv import Style, fold_weight_standardisation
+from vasa_jax.face.conv import LayerOptions, fold_weight_standardisation
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.sampling import identity_grid, sample_volume
 from vasa_jax.inference.programs import narrow
@@ -73,7 +73,7 @@ def decoder(config, arguments):
         decoder_dyn=False,
     )
     batch, rng = arguments.batch, np.random.default_rng(0)
-    model = Decoder(face, Style(face.norm_groups, config.dtype, folded=True))
+    model = Decoder(face, LayerOptions(face.norm_groups, config.dtype, folded=True))
     size, depth, channels = face.volume_size, face.volume_depth, face.volume_channels
     shape = (batch, depth, size, size, channels)
     spec = jax.ShapeDtypeStruct(shape, jnp.float32)

@@ -9,7 +9,7 @@ from peers.run import difference, pairs, spread
 from peers.torch_decoder import TorchDecoder, load_flax, to_torch_volume
 
 from vasa_jax.config import get_config
-from vasa_jax.face.conv import Style, fold_weight_standardisation
+from vasa_jax.face.conv import LayerOptions, fold_weight_standardisation
 from vasa_jax.face.decoder import Decoder
 
 
@@ -41,7 +41,7 @@ def test_torch_decoder_is_ours(name):
     rng = np.random.default_rng(0)
     size = face.volume_size
     shape = (2, face.volume_depth, size, size, face.volume_channels)
-    model = Decoder(face, Style(face.norm_groups, folded=True))
+    model = Decoder(face, LayerOptions(face.norm_groups, folded=True))
     spec = jax.ShapeDtypeStruct(shape, jnp.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), spec)["params"]
     params = fold_weight_standardisation(random_like(shapes, rng))

@@ -77,7 +77,7 @@ def test_instance_norm_equals_torch():
 
 
 def judgements(*scores):
-    return tuple(d.Judgement(jnp.asarray(s, jnp.float32), ()) for s in scores)
+    return tuple(d.DiscriminatorOutput(jnp.asarray(s, jnp.float32), ()) for s in scores)
 
 
 def test_hinge_losses_equal_torch_and_pull_apart():

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from vasa_jax.face.conv import (
     Conv,
-    Style,
+    LayerOptions,
     conv2d,
     conv2d_up2,
     conv3d,
@@ -118,7 +118,7 @@ def test_group_norm_equals_torch(groups, space):
     x = jnp.asarray(normal(2, *space, 8) * 3 + 2)
     gamma, beta = normal(8), normal(8)
     theirs = F.group_norm(to_torch(x), groups, torch.tensor(gamma), torch.tensor(beta))
-    ours = GroupNorm(Style(groups)).apply({"params": {"scale": gamma, "bias": beta}}, x)
+    ours = GroupNorm(LayerOptions(groups)).apply({"params": {"scale": gamma, "bias": beta}}, x)
     close(ours, from_torch(theirs))
 
 
@@ -126,13 +126,13 @@ def test_group_norm_takes_the_common_divisor():
     x = jnp.asarray(normal(1, 4, 4, 12))
     params = {"params": {"scale": jnp.ones(12), "bias": jnp.zeros(12)}}
     theirs = from_torch(F.group_norm(to_torch(x), 4))
-    close(GroupNorm(Style(32)).apply(params, x), theirs)
+    close(GroupNorm(LayerOptions(32)).apply(params, x), theirs)
 
 
 def test_group_norm_statistics_are_float32_under_bfloat16():
     x = jnp.asarray(normal(1, 32, 32, 4) + 8.0, jnp.bfloat16)
     params = {"params": {"scale": jnp.ones(4), "bias": jnp.zeros(4)}}
-    out = GroupNorm(Style(2, jnp.bfloat16)).apply(params, x)
+    out = GroupNorm(LayerOptions(2, jnp.bfloat16)).apply(params, x)
     assert out.dtype == jnp.bfloat16
     theirs = from_torch(F.group_norm(to_torch(np.asarray(x, np.float32)), 2))
     np.testing.assert_allclose(np.asarray(out, np.float32), theirs, atol=0.03)
@@ -140,7 +140,7 @@ def test_group_norm_statistics_are_float32_under_bfloat16():
 
 def test_adaptive_group_norm_is_alive_and_nearly_neutral():
     x, embed = jnp.asarray(normal(4, 5, 6, 6, 16)), jnp.asarray(normal(4, 4, 4, 64))
-    module = AdaGroupNorm(Style(4))
+    module = AdaGroupNorm(LayerOptions(4))
     params = module.init(jax.random.key(0), x, embed)
     out = module.apply(params, x, embed)
     # The formula, with numpy.
@@ -167,7 +167,7 @@ def test_standardised_kernel_equals_torch():
 @pytest.mark.parametrize("features", [8, 12])
 def test_residual_block_2d_equals_torch(features, up2):
     x = jnp.asarray(normal(2, 6, 6, 8))
-    block = ResBlock(features, up2=up2, style=Style(4))
+    block = ResBlock(features, up2=up2, options=LayerOptions(4))
     params = block.init(jax.random.key(1), x)["params"]
     params = jax.tree.map(lambda p: p + 0.1 * normal(*p.shape), params)
     close(block.apply({"params": params}, x), from_torch(torch_block(params, x, F.conv2d, up2)))
@@ -176,7 +176,7 @@ def test_residual_block_2d_equals_torch(features, up2):
 @pytest.mark.parametrize("features", [8, 12])
 def test_residual_block_3d_equals_torch(features):
     x = jnp.asarray(normal(2, 3, 6, 6, 8))
-    block = ResBlock(features, dims=3, style=Style(4))
+    block = ResBlock(features, dims=3, options=LayerOptions(4))
     params = block.init(jax.random.key(1), x)["params"]
     params = jax.tree.map(lambda p: p + 0.1 * normal(*p.shape), params)
     close(block.apply({"params": params}, x), from_torch(torch_block(params, x, F.conv3d)))
@@ -211,10 +211,10 @@ def test_folded_convolution_is_equal_and_idempotent():
     params = module.init(jax.random.key(0), x)
     folded = fold_weight_standardisation(params)
     expected = np.asarray(module.apply(params, x))
-    close(Conv(5, style=Style(folded=True)).apply(folded, x), expected)
+    close(Conv(5, options=LayerOptions(folded=True)).apply(folded, x), expected)
     close(module.apply(folded, x), expected)
     # Standardisation does something here: the raw kernel gives another answer.
-    raw = Conv(5, style=Style(folded=True)).apply(params, x)
+    raw = Conv(5, options=LayerOptions(folded=True)).apply(params, x)
     assert np.abs(np.asarray(raw) - expected).max() > 1e-2
 
 

@@ -97,12 +97,12 @@ def trained(labelled, tmp_path_factory):
 
 def test_the_encoder_reads_poses_in_their_units(trained):
     """Discs that it never saw: roll in radians, place in half pictures, size as a logarithm."""
-    from vasa_jax.face.conv import Style
+    from vasa_jax.face.conv import LayerOptions
     from vasa_jax.face.motion import PoseEncoder
 
     poses = draws(1, 48, seed=9)[0]
     images = np.stack([disc(pose) for pose in poses]) / np.float32(255)
-    encoder = PoseEncoder(CONFIG.face, Style(CONFIG.face.norm_groups))
+    encoder = PoseEncoder(CONFIG.face, LayerOptions(CONFIG.face.norm_groups))
     found = jax.jit(encoder.apply)({"params": pose_parameters(trained, CONFIG)}, images)
     vectors = np.concatenate([np.asarray(x) for x in found], 1)
     for column in (2, 3, 4, 6):

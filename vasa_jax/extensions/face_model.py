@@ -24,13 +24,13 @@ from vasa_jax.extensions.compositing.resample import shrink
 from vasa_jax.extensions.face_crop import face_crop
 from vasa_jax.extensions.pose_flip import flip_averaged
 from vasa_jax.face.appearance import AppearanceEncoder
-from vasa_jax.face.conv import Style
+from vasa_jax.face.canonical import CanonicalNet
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.model import Decoded, FaceModel
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.resize import linear_up2
 from vasa_jax.face.sampling import sample_volume
-from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
 from vasa_jax.typing import Array, Float, Grid, Image, Motion, Pose, Source
 
@@ -54,14 +54,14 @@ class ExtendedFaceModel(FaceModel):
 
     def setup(self):
         c, e = self.config, self.config.extensions
-        style = Style(c.norm_groups, self.dtype, self.folded)
-        self.appearance = AppearanceEncoder(c, style)
-        self.identity = IdentityEncoder(c, style)
-        self.pose = PoseEncoder(c, style)
-        self.dyn = DynEncoder(c, style, e.dyn_crop or c.motion_image_size)
+        options = LayerOptions(c.norm_groups, self.dtype, self.folded)
+        self.appearance = AppearanceEncoder(c, options)
+        self.identity = IdentityEncoder(c, options)
+        self.pose = PoseEncoder(c, options)
+        self.dyn = DynEncoder(c, options, e.dyn_crop or c.motion_image_size)
         self.embed = nn.Dense(c.embed_size**2 * c.embed_channels, dtype=self.dtype)
-        self.warp_source = WarpGenerator(c, style, c.field_size)
-        self.warp_driver = WarpGenerator(c, style, c.field_size)
+        self.warp_source = WarpGenerator(c, options, c.field_size)
+        self.warp_driver = WarpGenerator(c, options, c.field_size)
         if e.blendshape_maps:
             self.maps_source = BlendshapeMaps(e.blendshape_maps, c.volume_size)
             self.maps_driver = BlendshapeMaps(e.blendshape_maps, c.volume_size, c.volume_channels)
@@ -69,11 +69,11 @@ class ExtendedFaceModel(FaceModel):
         if e.compositing:
             self.depth_prior = VisibleDepthPrior(name="surface")
         if e.portrait_features:
-            self.features = PortraitFeatures(e.portrait_features, style, name="context")
+            self.features = PortraitFeatures(e.portrait_features, options, name="context")
         if e.background:
-            self.foreground = ForegroundHead(style, name="person")
-        self.canonical = CanonicalNet(c, style)
-        self.decoder = ExtendedDecoder(c, style)
+            self.foreground = ForegroundHead(options, name="person")
+        self.canonical = CanonicalNet(c, options)
+        self.decoder = ExtendedDecoder(c, options)
 
     def encode_motion(self, image: Image) -> Motion:
         pose, size = self.encode_pose(image), self.config.extensions.dyn_crop

@@ -24,9 +24,9 @@ class FaceBatch(NamedTuple):
 
     source, driver: (b, h, w, 3) in [0, 1].
     identity: (b,) whole number of the person.
-    source_view, driver_view: the same frames as the motion encoder shall see them (MegaPortraits
-        warps and recolours the driver so that its identity cannot leak into z; they may be larger
-        than what is drawn); None: unchanged.
+    source_view, driver_view: the same frames as input of the motion encoder (MegaPortraits warps
+        and recolours the driver, so that its identity cannot leak into z), of any size; None: the
+        frames themselves.
     source_mask, driver_mask: (b, h, w, 1) foreground in [0, 1].
     source_points, driver_points: (b, 5, 2) face points in ArcFace's order as fractions of the
         image (see perception/align.py).
@@ -35,11 +35,11 @@ class FaceBatch(NamedTuple):
         everywhere).
     source_gaze, driver_gaze: (b, 2) yaw and pitch in radians; gaze_present: (b,) 1 where real.
     source_arkit, driver_arkit: (b, 52) coefficients in the order of `typing.ARKIT`.
-    pose_only, dyn_only: the source's person with the driver's pose and the source's dynamics, and
-        the reverse: exact renders, which no camera can take.
-    driver_flow, pose_only_flow, dyn_only_flow: (b, s, s, 4) for each pixel of these pictures of the
-        source's person where it is seen in the source, as shares (x, y) of the width and height
-        (pixel centres lie half a pixel inside), 1 if it is seen there, 1 if it shows the person.
+    pose_only, dyn_only: renders of the source's person with the driver's pose and the source's
+        dynamics, and the reverse.
+    driver_flow, pose_only_flow, dyn_only_flow: (b, s, s, 4) backward flow of these images of the
+        source's person: the (x, y) of each pixel in the source, in fractions of width and height
+        (pixel centres lie half a pixel inside); 1 if it is visible there; 1 if it is the person.
     """
 
     source: Image

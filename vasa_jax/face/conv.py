@@ -15,7 +15,7 @@ from vasa_jax.typing import Array, Float
 
 __all__ = [
     "Conv",
-    "Style",
+    "LayerOptions",
     "conv2d",
     "conv2d_up2",
     "conv3d",
@@ -24,21 +24,19 @@ __all__ = [
 ]
 
 WS_KERNEL = "ws_kernel"
-"""Name of the parameters that are standardised before use: folding finds them by it."""
+"""Name of kernels that are standardised before use; `fold_weight_standardisation` looks for it."""
 
 
 @dataclass(frozen=True)
-class Style:
-    """What every layer of a network shares.
-
-    groups: GroupNorm groups (the greatest common divisor with the channels is used).
-    dtype: compute type; parameters, norms and statistics stay float32.
-    folded: the parameters went through `fold_weight_standardisation` already.
-    """
+class LayerOptions:
+    """Options shared by all layers of a network."""
 
     groups: int = 32
+    """Groups of GroupNorm; their greatest common divisor with the channels is used."""
     dtype: DTypeLike = jnp.float32
+    """Compute type; parameters, norms and statistics stay float32."""
     folded: bool = False
+    """The parameters went through `fold_weight_standardisation`."""
 
 
 def conv2d(
@@ -56,10 +54,10 @@ def conv2d(
 
 
 def _conv2d_by_product(x, kernel, stride, padding):
-    """One product with the pixels under each tap side by side.
+    """The same as one matrix product over the pixels under each tap (im2col).
 
-    Where a map is hardly as large as the kernel, XLA's convolution on a CPU, or its gradient, takes
-    up to 25 times as long (benchmarks/NOTES.md).
+    On a CPU, XLA's convolution of a map hardly larger than the kernel, or its gradient, takes up to
+    25 times as long (benchmarks/NOTES.md).
     """
     m, n, _, features = kernel.shape
     h, w = ((k - 1) // stride + 1 for k in x.shape[1:3])
@@ -171,11 +169,11 @@ _correlate2_cpu.defvjp(_correlate2_forward, _correlate2_backward)
 
 
 def standardise_kernel(kernel: Float[Array, "*k i o"]) -> Float[Array, "*k i o"]:
-    """Zero mean and variance 1 / fan_in for each output channel (weight standardisation).
+    """Weight standardisation: zero mean and variance 1 / fan_in for each output channel.
 
     Qiao et al. 2019 (1903.10520), with the 1 / sqrt(fan_in) of Brock et al. 2021 (2101.08692):
-    without it every convolution whose output is not normalised at once, as on MegaPortraits'
-    residual paths, would multiply the scale of its input by sqrt(fan_in), up to 68.
+    without it a convolution whose output is not normalised, as on MegaPortraits' residual paths,
+    multiplies the scale of its input by sqrt(fan_in), up to 68.
     """
     axes = tuple(range(kernel.ndim - 1))
     centred = kernel - jnp.mean(kernel, axes, keepdims=True)
@@ -197,7 +195,7 @@ class Conv(nn.Module):
     standardise: bool = True
     up2: bool = False
     use_bias: bool = True
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
     kernel_init: Any = nn.initializers.lecun_normal()
 
     @nn.compact
@@ -205,9 +203,9 @@ class Conv(nn.Module):
         shape = (self.size,) * self.dims + (x.shape[-1], self.features)
         name = WS_KERNEL if self.standardise else "kernel"
         kernel = self.param(name, self.kernel_init, shape, jnp.float32)
-        if self.standardise and not self.style.folded:
+        if self.standardise and not self.options.folded:
             kernel = standardise_kernel(kernel)
-        x, kernel = x.astype(self.style.dtype), kernel.astype(self.style.dtype)
+        x, kernel = x.astype(self.options.dtype), kernel.astype(self.options.dtype)
         if self.size == 1 and self.stride == 1:
             y = jnp.einsum("...i,io->...o", x, kernel.reshape(kernel.shape[-2:]))
         elif self.dims == 3:
@@ -218,12 +216,12 @@ class Conv(nn.Module):
             y = conv2d(x, kernel, self.stride)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-            y = y + bias.astype(self.style.dtype)
+            y = y + bias.astype(self.options.dtype)
         return y
 
 
 def fold_weight_standardisation(params: Any) -> Any:
-    """The same parameters with every standardised kernel standardised once and for all.
+    """The parameters with each kernel named `WS_KERNEL` standardised ahead of use.
 
     Give the result to a model built with `folded=True`: equal outputs, less work per call.
     Folding twice changes nothing, since a standardised kernel is its own standardisation.

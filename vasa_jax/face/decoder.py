@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from vasa_jax.config import FaceConfig
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.sampling import from_front
 from vasa_jax.typing import Array, Float, Volume
@@ -17,17 +17,17 @@ class Decoder(nn.Module):
     """Depth and channels merge into a 1x1 projection; residual blocks; per width x2 and a block."""
 
     config: FaceConfig
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 3"]:
-        c, style = self.config, self.style
-        project = Conv(c.decoder_width, 1, standardise=False, style=style, name="project")
+        c, options = self.config, self.options
+        project = Conv(c.decoder_width, 1, standardise=False, options=options, name="project")
         x = project(from_front(volume))
         for i in range(c.decoder_blocks):
-            x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x)
+            x = ResBlock(c.decoder_width, options=options, name=f"block_{i + 1}")(x)
         for i, width in enumerate(c.decoder_widths):
-            x = ResBlock(width, up2=True, style=style, name=f"up_{i + 1}")(x)
-        x = jax.nn.relu(GroupNorm(style, name="norm")(x))
-        x = Conv(3, standardise=False, style=style, name="head")(x)
+            x = ResBlock(width, up2=True, options=options, name=f"up_{i + 1}")(x)
+        x = jax.nn.relu(GroupNorm(options, name="norm")(x))
+        x = Conv(3, standardise=False, options=options, name="head")(x)
         return jax.nn.sigmoid(x.astype(jnp.float32))

@@ -12,14 +12,16 @@ from vasa_jax.face.image_losses import halve
 from vasa_jax.typing import Array, Float, Image
 
 
-class Judgement(NamedTuple):
-    """What one scale says: a score per patch and the feature maps on the way to it."""
+class DiscriminatorOutput(NamedTuple):
+    """Output of the discriminator at one scale."""
 
     score: Float[Array, "b _ _ 1"]
+    """Logit of each patch; positive is real."""
     features: tuple[Float[Array, "b _ _ _"], ...]
+    """Feature maps of the hidden layers, for `feature_matching`."""
 
 
-Judge = Callable[[Image], tuple[Judgement, ...]]
+DiscriminatorFunction = Callable[[Image], tuple[DiscriminatorOutput, ...]]
 
 
 def _normalise(x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -27,11 +29,11 @@ def _normalise(x: Float[Array, " n"]) -> Float[Array, " n"]:
 
 
 class SpectralConv(nn.Module):
-    """Convolution with its kernel divided by its largest singular value (Miyato et al. 2018).
+    """Convolution with spectral normalisation (Miyato et al. 2018, 1802.05957).
 
-    The value comes from power iteration. Its vectors u and v live in the collection "spectral";
-    one iteration is made per call where that collection is mutable, none otherwise. As in torch's
-    spectral_norm, u and v carry no gradient.
+    The kernel is divided by its largest singular value, by power iteration. The vectors u and v are
+    in the collection "spectral"; each call makes one iteration where that collection is mutable,
+    none otherwise. As in torch's spectral_norm, u and v carry no gradient.
     """
 
     features: int
@@ -85,13 +87,14 @@ class InstanceNorm(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """conv 4x4, IN, leaky ReLU per width (stride 2 but for the last), then a 1x1 score."""
+    """PatchGAN discriminator: per width a 4x4 convolution (stride 2, the last 1), instance norm and
+    leaky ReLU; then a 1x1 convolution to the score."""
 
     widths: tuple[int, ...] = (64, 128, 256, 512)
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Image) -> Judgement:
+    def __call__(self, images: Image) -> DiscriminatorOutput:
         x, features = images * 2 - 1, []
         for i, width in enumerate(self.widths):
             stride = 1 if i == len(self.widths) - 1 else 2
@@ -99,14 +102,14 @@ class PatchDiscriminator(nn.Module):
             x = nn.leaky_relu(InstanceNorm(name=f"norm{i}")(x), 0.2)
             features.append(x.astype(jnp.float32))
         score = SpectralConv(1, 1, 1, 0, self.dtype, name="score")(x)
-        return Judgement(score.astype(jnp.float32), tuple(features))
+        return DiscriminatorOutput(score.astype(jnp.float32), tuple(features))
 
 
 class Discriminator(nn.Module):
-    """One PatchDiscriminator per scale, each on images half the size of the one before.
+    """A PatchDiscriminator per scale, each on images half the size of the one before.
 
-    Apply with `mutable=["spectral"]` where the discriminator itself is trained and keep the state
-    it returns; apply without where the generator is.
+    To train the discriminator, apply it with `mutable=["spectral"]` and keep the state that it
+    returns; to train the generator, apply it without.
     """
 
     scales: int = 2
@@ -114,7 +117,7 @@ class Discriminator(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, images: Image) -> tuple[Judgement, ...]:
+    def __call__(self, images: Image) -> tuple[DiscriminatorOutput, ...]:
         """Images (b, h, w, 3) in [0, 1]; h and w at least 32 for two scales."""
         out = []
         for i in range(self.scales):
@@ -124,11 +127,11 @@ class Discriminator(nn.Module):
 
 
 def discriminator_loss(
-    real: tuple[Judgement, ...], fake: tuple[Judgement, ...]
+    real: tuple[DiscriminatorOutput, ...], fake: tuple[DiscriminatorOutput, ...]
 ) -> Float[Array, ""]:
     """Hinge: E max(0, 1 - D(real)) + E max(0, 1 + D(fake)), mean over scales.
 
-    The caller detaches the fake images; this function leaves gradients as they are.
+    The caller detaches the fake images.
     """
     losses = [
         jnp.mean(nn.relu(1 - r.score)) + jnp.mean(nn.relu(1 + f.score))
@@ -137,12 +140,14 @@ def discriminator_loss(
     return sum(losses, jnp.zeros(())) / len(losses)
 
 
-def generator_loss(fake: tuple[Judgement, ...]) -> Float[Array, ""]:
+def generator_loss(fake: tuple[DiscriminatorOutput, ...]) -> Float[Array, ""]:
     """-E D(fake), mean over scales."""
     return -sum((jnp.mean(f.score) for f in fake), jnp.zeros(())) / len(fake)
 
 
-def feature_matching(real: tuple[Judgement, ...], fake: tuple[Judgement, ...]) -> Float[Array, ""]:
+def feature_matching(
+    real: tuple[DiscriminatorOutput, ...], fake: tuple[DiscriminatorOutput, ...]
+) -> Float[Array, ""]:
     """L1 of the discriminator's features, mean over layers and scales; real ones are targets."""
     losses = [
         jnp.mean(jnp.abs(jax.lax.stop_gradient(a) - b))

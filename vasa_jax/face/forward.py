@@ -1,4 +1,4 @@
-"""What stage 1's losses see: the face model as functions, and what it makes of a batch.
+"""Forward pass of stage 1: encodes a batch and decodes the images that the losses compare.
 
 The trainer calls `forward` inside its loss function, then `vasa_jax.face.losses.face_terms`.
 """
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from vasa_jax.config.losses import FaceLossConfig
 from vasa_jax.face.batch import FaceBatch, Pictures
-from vasa_jax.face.discriminator import Judge
+from vasa_jax.face.discriminator import DiscriminatorFunction
 from vasa_jax.face.image_losses import FeatureNet, Features
 from vasa_jax.face.model import Decoded
 from vasa_jax.perception.identity import IdentityNetwork
@@ -45,21 +45,21 @@ class FaceFunctions(NamedTuple):
 
 
 class FaceNetworks(NamedTuple):
-    """Frozen networks and the discriminator; None where all losses that use it have weight 0."""
+    """Frozen networks and the discriminator; None where each loss that uses it has weight 0."""
 
     vgg: FeatureNet | None = None
     face: Callable[[Image, Float[Array, "b 5 2"]], Features] | None = None
     """Feature maps of aligned faces for the loss `face_features`; None: those of `identity`."""
     identity: IdentityNetwork | None = None
-    discriminator: Judge | None = None
+    discriminator: DiscriminatorFunction | None = None
     discriminator_inputs: Callable[..., tuple[Image, Image]] | None = None
     """(config, batch, driven) -> real and generated images; None: `losses.discriminator_inputs`."""
 
 
 class FaceOutputs(NamedTuple):
-    """What the model encoded and decoded for one batch; None where no loss needs it.
+    """Encoded motion and decoded images of one batch; None where no loss needs them.
 
-    s is the sample's source, d its driver, o the driver of its `partner`.
+    D is the decoder; s the sample's source, d its driver, o the driver of its `partner`.
     """
 
     driven: Image
@@ -79,11 +79,11 @@ class FaceOutputs(NamedTuple):
     dyn_cross: Float[Array, "b dyn"] | None = None
     """z_dyn of `cross_driven`."""
     decoded: Mapping[str, Decoded] | None = None
-    """Everything that was decoded of V_s, by name, for the losses of extensions."""
+    """All that was decoded from V_s, by name, for the losses of extensions."""
 
 
 def bind(model: nn.Module, variables: dict) -> FaceFunctions:
-    """The functions of a module that has the three methods, as FaceModel does."""
+    """The functions of a module with the methods of FaceModel, its variables bound."""
 
     def method(name: str) -> Any:  # `apply` is declared to return a pair as well
         return partial(model.apply, variables, method=name)
@@ -101,8 +101,8 @@ def forward(
 ) -> FaceOutputs:
     """Run the face model for the losses whose weight is not 0; at most six decodes.
 
-    motions: of source and driver where they are known; else they are encoded. scan: as in
-    `decode_each`. more: motions by name to decode besides.
+    motions: of source and driver, if known; else they are encoded. scan: as in `decode_each`.
+    more: further motions to decode from V_s, by name.
     """
     if motions is None:
         source_view, driver_view = batch.views
@@ -142,10 +142,10 @@ def forward(
 def decode_each(
     face: FaceFunctions, source: Source, motions: Mapping[str, Motion], scan: bool
 ) -> dict[str, Decoded]:
-    """One person in several motions, by name.
+    """One source decoded with several motions, by name.
 
-    scan: in a loop, so that the decoder and its gradient are compiled once. Not on a CPU, whose
-    convolutions inside of loops use one core.
+    scan: by a loop, so that the decoder and its gradient are compiled once; not for CPUs, where
+    XLA's convolutions inside loops use one core.
     """
     if not scan or len(motions) == 1:
         return {name: face.decode_parts(source, motion) for name, motion in motions.items()}
@@ -155,10 +155,10 @@ def decode_each(
 
 
 def partner(x: Array, back: bool = False) -> Array:
-    """Each sample gets what belongs to the sample half a batch before it, or with `back` after it.
+    """Row i becomes row i - b // 2 (modulo b), or row i + b // 2 with `back`.
 
-    In a batch of even size that is one and the same, and a microbatch of every n-th sample holds
-    both of each pair: so accumulation changes no pair.
+    For even b both are the same. A microbatch of every n-th sample holds both rows of each pair, so
+    gradient accumulation changes no pair.
     """
     half = len(x) // 2
     return jnp.roll(x, -half if back else half, 0)

@@ -23,7 +23,7 @@ def halve(images: Float[Array, "b h w c"]) -> Float[Array, "b _ _ c"]:
 
 
 def masked(images: Image, mask: Mask | None) -> Image:
-    """Images with their background black, so that no loss sees it and no gradient reaches it."""
+    """Images with a black background; the identity without a mask."""
     return images if mask is None else images * mask
 
 
@@ -67,10 +67,9 @@ def perceptual_loss(
 def region_perceptual_loss(
     config: PerceptualLoss, prediction: Features, target: Features, mask: Mask
 ) -> Means:
-    """The same at full size, each feature weighted by the mask resized to its map.
+    """`perceptual_loss` at full size, features weighted by the mask resized to their map.
 
-    Features are those of the whole image, computed already, so a little of the mask's
-    surroundings is seen through their receptive field.
+    The features are the whole image's, so their receptive fields reach beyond the mask.
     """
     total = Means((), (), ())
     for weight, x, y in zip(config.tap_weights, prediction, target, strict=True):

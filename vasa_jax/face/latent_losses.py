@@ -29,8 +29,8 @@ def contrast_loss(
 
     -sum_P log[e^d(P) / (e^d(P) + sum_N e^d(N))], d(a, b) = s (cos(a, b) - m), with
     P = {(same, driver), (cross, driver)} and N = {(same, other), (cross, other)}.
-    same: code of the drawn z_{s->d}; cross: of z_{s*->d}; driver: z_d; other: z_{d*} of another
-    person; rows that are not `present` (other is the same person) are left out.
+    same: z_{s->d}, of the driven image; cross: z_{s*->d}; driver: z_d; other: z_{d*} of another
+    person. present: 0 where that is the same person; such rows are left out.
     """
 
     def score(a: Vectors, b: Vectors) -> Rows:
@@ -76,12 +76,11 @@ def arkit_loss(
 ) -> Means:
     """Mean of ((prediction - label) / spread)^2, unweighted; ours.
 
-    spread: a coefficient's standard deviation in the batch, at least `config.floor`, so that a rare
-    small movement counts as much as the jaw's, and one that rests counts little. Squares, since the
-    best constant for absolute errors is the median, which is 0 for most coefficients: a read-out
-    that never moves would be a resting place.
+    spread: a coefficient's standard deviation in the batch, at least `config.floor`, so that small
+    movements count as much as the jaw's. Squares, since absolute errors are least for the median,
+    which is 0 for most coefficients: a constant head would be a local minimum.
     """
     spread = jnp.maximum(jnp.std(label, 0), config.floor)
-    # The spreads belong to the batch as the counts do: a part of it is measured by the batch's.
+    # Spreads are part of the counts, so that a microbatch is scaled by those of the whole batch.
     total, count = jnp.sum((prediction - label) ** 2, 0), label.size * spread**2
     return Means((total,), (count,), (0.0,))

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.resize import nearest_up2
 from vasa_jax.typing import Array, Float
 
@@ -44,15 +44,15 @@ def _affine(x, mean, inverse, gamma, beta, dtype):
 class GroupNorm(nn.Module):
     """Group normalisation (Wu and He 2018, 1803.08494); statistics and affine map in float32."""
 
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, x: Float[Array, "b *space c"]) -> Float[Array, "b *space c"]:
         c = x.shape[-1]
         gamma = self.param("scale", nn.initializers.ones, (c,), jnp.float32)
         beta = self.param("bias", nn.initializers.zeros, (c,), jnp.float32)
-        mean, inverse = group_moments(x, math.gcd(self.style.groups, c))
-        return _affine(x, mean, inverse, gamma, beta, self.style.dtype)
+        mean, inverse = group_moments(x, math.gcd(self.options.groups, c))
+        return _affine(x, mean, inverse, gamma, beta, self.options.dtype)
 
 
 class AdaGroupNorm(nn.Module):
@@ -63,7 +63,7 @@ class AdaGroupNorm(nn.Module):
     small enough (a quarter of the embedding's scale) for gamma to stay near 1.
     """
 
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(
@@ -76,9 +76,9 @@ class AdaGroupNorm(nn.Module):
         v = self.param("v", normal(0.25 / s), (s * s, 2), jnp.float32)
         pooled = jnp.einsum("bpe,pk->bek", embed.astype(jnp.float32).reshape(b, s * s, e), v)
         modulation = jnp.einsum("bek,ce->bck", pooled, u)
-        mean, inverse = group_moments(x, math.gcd(self.style.groups, c))
+        mean, inverse = group_moments(x, math.gcd(self.options.groups, c))
         return _affine(
-            x, mean, inverse, 1.0 + modulation[..., 0], modulation[..., 1], self.style.dtype
+            x, mean, inverse, 1.0 + modulation[..., 0], modulation[..., 1], self.options.dtype
         )
 
 
@@ -93,7 +93,7 @@ class ResBlock(nn.Module):
     features: int
     dims: int = 2
     up2: bool = False
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(
@@ -101,11 +101,11 @@ class ResBlock(nn.Module):
     ) -> Float[Array, "..."]:
         def norm(y, name):
             if embed is None:
-                return GroupNorm(self.style, name=name)(y)
-            return AdaGroupNorm(self.style, name=name)(y, embed)
+                return GroupNorm(self.options, name=name)(y)
+            return AdaGroupNorm(self.options, name=name)(y, embed)
 
         def conv(name, up2):
-            return Conv(self.features, dims=self.dims, up2=up2, style=self.style, name=name)
+            return Conv(self.features, dims=self.dims, up2=up2, options=self.options, name=name)
 
         y = conv("conv1", self.up2)(jax.nn.relu(norm(x, "norm1")))
         y = conv("conv2", False)(jax.nn.relu(norm(y, "norm2")))

@@ -1,9 +1,8 @@
-"""Stage 1's objective: the weighted sum of all losses on what was drawn from a batch.
+"""Objective of stage 1: the weighted sum of all losses of the face model on a batch.
 
 Reconstruction, perceptual, adversarial and contrast terms are MegaPortraits'; l_consist and
-l_cross_id are VASA-1's (section 3.1). The trainer calls
-`vasa_jax.face.forward.forward` inside its loss function, then `face_terms`, and trains the
-discriminator on `discriminator_inputs`.
+l_cross_id are VASA-1's (section 3.1). The trainer calls `vasa_jax.face.forward.forward` inside its
+loss function, then `face_terms`, and trains the discriminator on `discriminator_inputs`.
 """
 
 from collections.abc import Sequence
@@ -156,11 +155,11 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
     present, terms = different_identity_mask(batch.identity), []
     mask = batch.source_mask if config.masked else None
     if config.contrast.weight:
-        # Whom a driver's motion was lent to is the sample whose partner it is: its cross image
-        # carries the motion, and the other clip is its as well.
+        # The sample whose partner this one is was decoded with this one's motion: its cross image
+        # makes the second positive pair, its own driver is the other person's clip.
         dyn = outputs.driver_motion.dyn
-        lent = (outputs.dyn_cross, dyn, present)
-        cross, other, apart = (partner(x, back=True) for x in lent)
+        decoded_with = (outputs.dyn_cross, dyn, present)
+        cross, other, apart = (partner(x, back=True) for x in decoded_with)
         value = contrast_loss(config.contrast, outputs.dyn_same, cross, dyn, other, apart)
         terms.append(("contrast", config.contrast.weight, value))
     if config.consistency.weight:
@@ -179,12 +178,12 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
         network = need(networks.identity, "cross_identity", "an identity network")
         points_s = need(batch.source_points, "cross_identity", "source_points in the batch")
         points_d = need(batch.driver_points, "cross_identity", "driver_points in the batch")
-        # The drawn face has the other driver's pose, so it lies where that driver's face does.
-        drawn = outputs.cross_driven
+        # The face has the other driver's pose, so it lies where that driver's face does.
+        image = outputs.cross_driven
         if config.masked and batch.driver_mask is not None:
-            drawn = masked(drawn, partner(batch.driver_mask))
+            image = masked(image, partner(batch.driver_mask))
         source = network(masked(batch.source, mask), points_s)[0]
-        value = identity_loss(source, network(drawn, partner(points_d))[0], present)
+        value = identity_loss(source, network(image, partner(points_d))[0], present)
         terms.append(("cross_identity", cross.weight * _ramp(cross.start, cross.ramp, step), value))
     return terms
 
@@ -205,6 +204,7 @@ def _pose_labels(config, batch, outputs) -> list[Term]:
 
 
 def average(losses: Sequence[Means]) -> Means:
+    """The mean of several losses, still as totals and counts."""
     return sum(losses, Means((), (), ())) * (1 / len(losses))
 
 

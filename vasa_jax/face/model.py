@@ -8,12 +8,12 @@ from jax.typing import DTypeLike
 
 from vasa_jax.config import FaceConfig
 from vasa_jax.face.appearance import AppearanceEncoder
-from vasa_jax.face.conv import Style
+from vasa_jax.face.canonical import CanonicalNet
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.decoder import Decoder
 from vasa_jax.face.identity import IdentityEncoder
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.sampling import sample_volume
-from vasa_jax.face.volume import CanonicalNet
 from vasa_jax.face.warp import WarpGenerator, canonical_grid, driven_grid
 from vasa_jax.typing import Array, Float, Image, Motion, Pose, Source
 
@@ -41,16 +41,16 @@ class FaceModel(nn.Module):
 
     def setup(self):
         c = self.config
-        style = Style(c.norm_groups, self.dtype, self.folded)
-        self.appearance = AppearanceEncoder(c, style)
-        self.identity = IdentityEncoder(c, style)
-        self.pose = PoseEncoder(c, style)
-        self.dyn = DynEncoder(c, style)
+        options = LayerOptions(c.norm_groups, self.dtype, self.folded)
+        self.appearance = AppearanceEncoder(c, options)
+        self.identity = IdentityEncoder(c, options)
+        self.pose = PoseEncoder(c, options)
+        self.dyn = DynEncoder(c, options)
         self.embed = nn.Dense(c.embed_size**2 * c.embed_channels, dtype=self.dtype)
-        self.warp_source = WarpGenerator(c, style)
-        self.warp_driver = WarpGenerator(c, style)
-        self.canonical = CanonicalNet(c, style)
-        self.decoder = Decoder(c, style)
+        self.warp_source = WarpGenerator(c, options)
+        self.warp_driver = WarpGenerator(c, options)
+        self.canonical = CanonicalNet(c, options)
+        self.decoder = Decoder(c, options)
 
     def __call__(self, source_image: Image, driver_image: Image) -> Image:
         """The driver's motion on the source's face; uses every parameter."""

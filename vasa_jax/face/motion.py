@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from vasa_jax.config import FaceConfig
-from vasa_jax.face.conv import Style
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.resnet import ResNet, global_mean, resize_image
 from vasa_jax.typing import Array, Float, Image, Pose
 
@@ -32,14 +32,14 @@ class PoseEncoder(nn.Module):
     """
 
     config: FaceConfig
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, image: Image) -> Pose:
         c = self.config
         image = resize_image(image, c.motion_image_size)
         x = global_mean(
-            ResNet(c.motion_width, c.motion_depths, style=self.style, name="trunk")(image)
+            ResNet(c.motion_width, c.motion_depths, options=self.options, name="trunk")(image)
         )
         zeros = nn.initializers.zeros
         x = jnp.tanh(nn.Dense(7, kernel_init=zeros, bias_init=zeros, name="head")(x))
@@ -54,7 +54,7 @@ class DynEncoder(nn.Module):
     """Face image -> z_dyn (b, dyn_dim), float32: lips, expression, gaze, blinks."""
 
     config: FaceConfig
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
     size: int | None = None
     """Side, pixels, that images are resized to; None: `motion_image_size`."""
 
@@ -63,6 +63,6 @@ class DynEncoder(nn.Module):
         c = self.config
         image = resize_image(image, self.size or c.motion_image_size)
         x = global_mean(
-            ResNet(c.motion_width, c.motion_depths, style=self.style, name="trunk")(image)
+            ResNet(c.motion_width, c.motion_depths, options=self.options, name="trunk")(image)
         )
         return nn.Dense(c.dyn_dim, name="head")(x)

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.layers import GroupNorm
 from vasa_jax.typing import Array, Float, Image
 
@@ -29,7 +29,7 @@ class _Residual(nn.Module):
     width: int
     stride: int
     bottleneck: bool
-    style: Style
+    options: LayerOptions
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 o"]:
@@ -38,8 +38,10 @@ class _Residual(nn.Module):
         plan = [(w, 1, 1), (w, 3, s), (4 * w, 1, 1)] if self.bottleneck else [(w, 3, s), (w, 3, 1)]
 
         def conv_norm(y, features, size, stride, name):
-            conv = Conv(features, size, stride=stride, use_bias=False, style=self.style, name=name)
-            return GroupNorm(self.style, name=f"{name}_norm")(conv(y))
+            conv = Conv(
+                features, size, stride=stride, use_bias=False, options=self.options, name=name
+            )
+            return GroupNorm(self.options, name=f"{name}_norm")(conv(y))
 
         y = x
         for i, (features, size, stride) in enumerate(plan):
@@ -60,21 +62,21 @@ class ResNet(nn.Module):
     width: int
     depths: tuple[int, ...]
     bottleneck: bool = False
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, image: Image) -> Float[Array, "b h2 w2 c"]:
-        x = normalise(image).astype(self.style.dtype)
+        x = normalise(image).astype(self.options.dtype)
         x = Conv(
             self.width,
             7,
             stride=2,
             standardise=False,
             use_bias=False,
-            style=self.style,
+            options=self.options,
             name="stem",
         )(x)
-        x = jax.nn.relu(GroupNorm(self.style, name="stem_norm")(x))
+        x = jax.nn.relu(GroupNorm(self.options, name="stem_norm")(x))
         x = nn.max_pool(x, (3, 3), (2, 2), [(1, 1), (1, 1)])
         for stage, depth in enumerate(self.depths):
             for block in range(depth):
@@ -82,7 +84,7 @@ class ResNet(nn.Module):
                     self.width * 2**stage,
                     2 if stage and not block else 1,
                     self.bottleneck,
-                    self.style,
+                    self.options,
                     name=f"stage{stage + 1}_{block + 1}",
                 )(x)
         return x

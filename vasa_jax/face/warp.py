@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from vasa_jax.config.face import WARP_SEED_DEPTH, FaceConfig
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.pose import inverse_pose_matrix, move, pose_matrix
 from vasa_jax.face.resize import linear_up2
@@ -35,28 +35,28 @@ class WarpGenerator(nn.Module):
     """
 
     config: FaceConfig
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
     size: int | None = None
     """Height and width of the field, voxels; None: the volume's."""
 
     @nn.compact
     def __call__(self, dyn_map: Float[Array, "b s s e"], identity: Float[Array, "i s s e"]) -> Grid:
-        c, style = self.config, self.style
+        c, options = self.config, self.options
         b, s, _, e = dyn_map.shape
         embed = 0.5 * (dyn_map + identity)
-        embed = Conv(e, 1, standardise=False, style=style, name="embed")(embed)
-        x = Conv(e * WARP_SEED_DEPTH, 1, style=style, name="seed")(embed)
+        embed = Conv(e, 1, standardise=False, options=options, name="embed")(embed)
+        x = Conv(e * WARP_SEED_DEPTH, 1, options=options, name="seed")(embed)
         x = jnp.moveaxis(x.reshape(b, s, s, WARP_SEED_DEPTH, e), 3, 1)
         for i, width in enumerate(c.warp_widths):
-            x = ResBlock(width, dims=3, style=style, name=f"block_{i + 1}")(x, embed)
+            x = ResBlock(width, dims=3, options=options, name=f"block_{i + 1}")(x, embed)
             if x.shape[1] < c.volume_depth:
                 x = linear_up2(x, (1,))
             if x.shape[2] < (self.size or c.volume_size):
                 x = linear_up2(x, (2, 3))
-        x = jax.nn.relu(GroupNorm(style, name="norm")(x))
+        x = jax.nn.relu(GroupNorm(options, name="norm")(x))
         # The squares of ReLU outputs average one half: hence the factor 2 in the variance.
         init = nn.initializers.variance_scaling(2.0 * INITIAL_DELTA**2, "fan_in", "normal")
-        x = Conv(3, dims=3, standardise=False, style=style, kernel_init=init, name="head")(x)
+        x = Conv(3, dims=3, standardise=False, options=options, kernel_init=init, name="head")(x)
         return jnp.tanh(x.astype(jnp.float32))
 
 

@@ -1,4 +1,4 @@
-"""What the motion model is told: C = [X_pre, A_pre; A, g, d, e] (VASA-1 section 3.2)."""
+"""Conditions of the motion model, C = [X_pre, A_pre; A, g, d, e] (VASA-1 section 3.2)."""
 
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ class Conditions(NamedTuple):
 
 
 CONDITION_NAMES = ("audio", "gaze", "distance", "emotion", "context")
-"""What can be dropped and guided; `context` is X_pre and A_pre together."""
+"""Conditions that can be dropped and guided; `context` is X_pre and A_pre together."""
 
 
 def without(conditions: Conditions, name: str) -> Conditions:

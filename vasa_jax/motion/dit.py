@@ -94,9 +94,9 @@ class Block(nn.Module):
         modulation: Float[Array, "b 6 d"] | None = None,
         keep: int | None = None,
     ) -> Float[Array, "b q d"]:
-        """Only the last `keep` tokens (default: all) ask, and come out; all n are attended.
+        """Only the last `keep` tokens (default: all) are queries and outputs; all n are keys.
 
-        The last layer keeps the X_t tokens alone: nobody reads the others, which are 60 % of it.
+        The last layer keeps the X_t tokens alone: the others, 60 % of all, are not read.
         """
         width, heads = self.config.width, self.config.heads
         batch, count, _ = tokens.shape
@@ -176,7 +176,7 @@ class MotionTransformer(nn.Module):
         self.norm_out = _norm()
 
     def target(self, conditions: Conditions) -> Target:
-        """What x_0 and x_t are of a window's motion: the motion itself."""
+        """The map between a window's motion and its x0: the identity."""
         del conditions
         return MotionTarget()
 

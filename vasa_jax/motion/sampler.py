@@ -31,11 +31,11 @@ class Network(Protocol):
     """A denoiser split in two, hashable because it is a static argument of the program."""
 
     def target(self, params: Any, conditions: Conditions) -> Target:
-        """What x_0 and x_t are of a window's motion."""
+        """The map between a window's motion and its x0."""
         ...
 
     def embed(self, params: Any, conditions: Conditions) -> Any:
-        """What stays the same over all steps of a window."""
+        """The embedded conditions, which are the same for all steps of a window."""
         ...
 
     def denoise(self, params: Any, embedded: Any, x_t: Array, t: Array) -> Array:
@@ -92,9 +92,9 @@ def make_plan(config: DiffusionConfig) -> tuple[Plan, Float[Array, " branches"]]
 
 
 class WindowCarry(NamedTuple):
-    """What one window hands to the next: X_pre, A_pre, whether they exist, and the window's number.
+    """State between windows: X_pre, A_pre, whether they exist, the number of the window.
 
-    The number counts from the start of the clip, so that chunking does not change the random draws.
+    The number counts from the start of the clip, so that chunking does not change the noise.
     """
 
     motion_context: Float[Array, "b k m"]
@@ -107,7 +107,7 @@ class WindowInputs(NamedTuple):
     """n windows of inputs for b clips. Units as in `Conditions`; flags are per clip and window.
 
     audio_valid: False past the end of a clip. A window in which no clip has a valid frame is not
-    computed at all (its motion is zeros).
+    computed (its motion is zeros).
     fixed, fixed_mask: optional motion (normalised) that the sampler must keep where the mask is
     True, such as the pose of another clip; both or neither.
     digest: optional numbers of the windows' sound, which their noise then depends on as well, not

@@ -1,4 +1,4 @@
-"""What diffusion runs on: VASA-1's x0 is the window's motion itself.
+"""The x0 of diffusion: in VASA-1 the window's motion itself.
 
 Extensions may diffuse a function of it (`vasa_jax.extensions.residual_prior`).
 """

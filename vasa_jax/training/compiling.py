@@ -1,4 +1,4 @@
-"""What a run says while a program compiles: what it is, about how long, and that it goes on."""
+"""Messages while a program compiles: what it is, an estimate of the time, regular signs of life."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ SECONDS_AN_EQUATION = 0.003
 
 @contextmanager
 def compiling(progress: Progress, what: str, guess: str = "") -> Iterator[None]:
-    """Tell of a compilation: `guess` before it, a line every `EVERY` seconds, how long it took.
+    """Report a compilation: `guess` before it, a line every `EVERY` seconds, how long it took.
 
     guess: how long it may take; "" says nothing before the first sign of life.
     """

@@ -17,7 +17,7 @@ from vasa_jax.training.run import export, learned_features
 
 
 class Assembled(NamedTuple):
-    """A bundle, where each of its parts comes from, and lines that the user should see."""
+    """A bundle, the source of each of its parts, and notes for the user."""
 
     bundle: Bundle
     origin: dict[str, str]
@@ -125,7 +125,7 @@ def assemble(
 
 
 def _check_features(config: Config, workdir: Path, weights: Path) -> None:
-    """Inference must hear what training heard."""
+    """Raise UserError unless training used audio features of these weights."""
     known = learned_features(Path(workdir))
     if known is not None and known != features_identity(config, weights):
         raise UserError(

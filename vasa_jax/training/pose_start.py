@@ -1,7 +1,7 @@
-"""What makes z_pose a head's pose in stage 1: labels in the data, or an encoder trained before.
+"""Check that stage 1 has a source of head pose: labels in the data, or a pretrained encoder.
 
-The paper's losses leave it open how z_pose and the warps share a turn of the head. MegaPortraits
-pretrains the pose encoder and freezes it; here that, or the labels' loss.
+The paper's losses do not determine how z_pose and the warps share a rotation of the head.
+MegaPortraits pretrains the pose encoder and freezes it; here that, or the loss on labels.
 """
 
 from vasa_jax.config import Config

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from vasa_jax.config import Config
-from vasa_jax.face.conv import Style
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.latent_losses import pose_loss
 from vasa_jax.face.motion import PoseEncoder
 from vasa_jax.training.supervised_trainer import SupervisedTrainer
@@ -44,7 +44,7 @@ def pose_trainer(
 
     Its parameters are {"face": {"pose": …}}, as stage 1 names them. batch: shapes of a global one.
     """
-    encoder = PoseEncoder(config.face, Style(config.face.norm_groups, config.dtype))
+    encoder = PoseEncoder(config.face, LayerOptions(config.face.norm_groups, config.dtype))
     side, losses = config.face.motion_image_size, config.face_losses.pose
 
     def init(key):

@@ -22,7 +22,7 @@ from vasa_jax.data_pipeline.swaps import SwapGroup, find_groups, read_group
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.arkit_regressor import Codes, choose, save_read_in
 from vasa_jax.extensions.face_crop import face_crop
-from vasa_jax.face.conv import Style
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.params import load_safetensors, unflatten
 from vasa_jax.perception.batches import in_batches
@@ -46,7 +46,7 @@ def group_codes(
     gaze.
     """
     files = find_groups(folder)[:limit]
-    style = Style(config.face.norm_groups, config.dtype)
+    options = LayerOptions(config.face.norm_groups, config.dtype)
     crop = config.face.extensions.dyn_crop
     params = {name: params[name] for name in ("dyn", "pose") if name in params}
 
@@ -54,9 +54,9 @@ def group_codes(
     def encode(params, pictures, *labels):
         images, pose = pictures.astype(jnp.float32) / 255, Pose(*labels)
         if "pose" in params:
-            pose = PoseEncoder(config.face, style).apply({"params": params["pose"]}, images)
+            pose = PoseEncoder(config.face, options).apply({"params": params["pose"]}, images)
         seen = face_crop(images, pose, crop) if crop else images
-        encoder = DynEncoder(config.face, style, crop or None)
+        encoder = DynEncoder(config.face, options, crop or None)
         return encoder.apply({"params": params["dyn"]}, seen)
 
     rows: list[Codes] = []

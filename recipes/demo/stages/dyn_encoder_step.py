@@ -13,7 +13,7 @@ import optax
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.label_losses import HEADS
-from vasa_jax.face.conv import Style
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.latent_losses import arkit_loss, gaze_loss
 from vasa_jax.face.motion import DynEncoder
 from vasa_jax.face.pose import identity_pose
@@ -54,7 +54,7 @@ def dyn_encoder_trainer(
             "the dynamics encoder is trained alone on crops: set face.extensions.dyn_crop"
         )
     side = config.face.extensions.dyn_crop
-    encoder = DynEncoder(config.face, Style(config.face.norm_groups, config.dtype), side)
+    encoder = DynEncoder(config.face, LayerOptions(config.face.norm_groups, config.dtype), side)
     heads = {name: HEADS[name]() for name in ("gaze", "arkit")}
 
     def read(params, crop, rotation):

@@ -22,7 +22,7 @@ from vasa_jax.extensions.compositing.decoder import (
     features_in_view,
 )
 from vasa_jax.extensions.compositing.resample import enlarge, shrink
-from vasa_jax.face.conv import Style
+from vasa_jax.face.conv import LayerOptions
 from vasa_jax.face.motion import DynEncoder, PoseEncoder
 from vasa_jax.face.pose import identity_pose
 from vasa_jax.face.sampling import identity_grid
@@ -258,9 +258,12 @@ def test_a_larger_portrait_keeps_its_pixels(model):
     w = 2 + size // config.volume_size
     np.testing.assert_allclose(drawn[:, w:-w, w:-w], large[:, w:-w, w - 2 : -w - 2], atol=5e-4)
     # The motion encoders are not among those networks: lids and irises are few pixels as it is.
-    encoded, style = model.apply(params, large, method="encode_motion"), Style(config.norm_groups)
-    pose = PoseEncoder(config, style).apply({"params": params["params"]["pose"]}, large)
-    dyn = DynEncoder(config, style).apply({"params": params["params"]["dyn"]}, large)
+    encoded, options = (
+        model.apply(params, large, method="encode_motion"),
+        LayerOptions(config.norm_groups),
+    )
+    pose = PoseEncoder(config, options).apply({"params": params["params"]["pose"]}, large)
+    dyn = DynEncoder(config, options).apply({"params": params["params"]["dyn"]}, large)
     np.testing.assert_array_equal(encoded.pose.rotation, pose.rotation)
     np.testing.assert_array_equal(encoded.dyn, dyn)
 

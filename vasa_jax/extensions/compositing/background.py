@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from vasa_jax.extensions.compositing.blend import CompositeOutput
 from vasa_jax.extensions.compositing.resample import enlarge, shrink
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.sampling import from_front
 from vasa_jax.typing import Array, Float, Image, Volume
 
@@ -32,13 +32,13 @@ _LEAST = 1e-4
 class ForegroundHead(nn.Module):
     """The posed volume -> logits that the person is in or beside a cell, seen from the front."""
 
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, volume: Volume) -> Float[Array, "b i j 1"]:
-        conv = Conv(WIDTH, standardise=False, style=self.style, name="conv")
+        conv = Conv(WIDTH, standardise=False, options=self.options, name="conv")
         x = jax.nn.relu(conv(from_front(volume)))
-        return Conv(1, standardise=False, style=self.style, name="head")(x).astype(jnp.float32)
+        return Conv(1, standardise=False, options=self.options, name="head")(x).astype(jnp.float32)
 
 
 def inpaint_background(portrait: Image, foreground: Float[Array, "b i j 1"]) -> Image:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from vasa_jax.config import FaceConfig
 from vasa_jax.extensions.compositing.blend import DecoderLayers, look_up
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.sampling import from_front, identity_grid, sample_volume
 from vasa_jax.typing import Array, Float, Volume
@@ -43,11 +43,11 @@ class PortraitFeatures(nn.Module):
     """
 
     channels: int
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, volume: Volume) -> Float[Array, "b h2 w2 k"]:
-        conv = Conv(self.channels, standardise=False, style=self.style, name="conv")
+        conv = Conv(self.channels, standardise=False, options=self.options, name="conv")
         return jax.nn.relu(conv(from_front(volume)))
 
 
@@ -73,7 +73,7 @@ class ExtendedDecoder(nn.Module):
     `compositing`."""
 
     config: FaceConfig
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(
@@ -82,23 +82,23 @@ class ExtendedDecoder(nn.Module):
         embed: Float[Array, "b s s e"] | None = None,
         portrait: Float[Array, "b h w k"] | None = None,
     ) -> Float[Array, "b h2 w2 3"] | DecoderLayers:
-        c, style = self.config, self.style
+        c, options = self.config, self.options
 
         def conv(features, name, size=3, init=nn.initializers.zeros):
             kwargs = {} if init is None else {"kernel_init": init}
-            return Conv(features, size, standardise=False, style=style, name=name, **kwargs)
+            return Conv(features, size, standardise=False, options=options, name=name, **kwargs)
 
         x = conv(c.decoder_width, "project", 1, init=None)(from_front(volume))
         if portrait is not None:
             x = x + conv(c.decoder_width, "hint", 1)(portrait.astype(x.dtype))
         for i in range(c.decoder_blocks):
-            x = ResBlock(c.decoder_width, style=style, name=f"block_{i + 1}")(x, embed)
+            x = ResBlock(c.decoder_width, options=options, name=f"block_{i + 1}")(x, embed)
         composite = c.extensions.compositing
         if composite:
             depth = conv(volume.shape[1], "depth", 1)(x)
         for i, width in enumerate(c.decoder_widths):
-            x = ResBlock(width, up2=True, style=style, name=f"up_{i + 1}")(x, embed)
-        x = jax.nn.relu(GroupNorm(style, name="norm")(x))
+            x = ResBlock(width, up2=True, options=options, name=f"up_{i + 1}")(x, embed)
+        x = jax.nn.relu(GroupNorm(options, name="norm")(x))
         head = conv(6 if composite else 3, "head", init=None)(x)
         image = jax.nn.sigmoid(head[..., :3].astype(jnp.float32))
         if not composite:

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 
 from vasa_jax.config import FaceConfig
-from vasa_jax.face.conv import Conv, Style
+from vasa_jax.face.conv import Conv, LayerOptions
 from vasa_jax.face.layers import GroupNorm, ResBlock
 from vasa_jax.face.resize import avg_pool2, linear_up2
 from vasa_jax.typing import Volume
@@ -20,7 +20,7 @@ class CanonicalNet(nn.Module):
     """
 
     config: FaceConfig
-    style: Style = Style()
+    options: LayerOptions = LayerOptions()
 
     @nn.compact
     def __call__(self, x: Volume) -> Volume:
@@ -28,7 +28,7 @@ class CanonicalNet(nn.Module):
         channels = x.shape[-1]
 
         def block(features, name):
-            return ResBlock(features, dims=3, style=self.style, name=name)
+            return ResBlock(features, dims=3, options=self.options, name=name)
 
         x = block(wide, "down_1")(x)
         skip_1 = block(wide, "skip_1")(x)
@@ -43,5 +43,5 @@ class CanonicalNet(nn.Module):
         x = block(wide, "up_2")(x)
         x = linear_up2(avg_pool2(x, (1,)), (2, 3)) + skip_1
         x = block(channels, "up_3")(x)
-        x = jax.nn.relu(GroupNorm(self.style, name="norm")(x))
-        return Conv(channels, dims=3, standardise=False, style=self.style, name="head")(x)
+        x = jax.nn.relu(GroupNorm(self.options, name="norm")(x))
+        return Conv(channels, dims=3, standardise=False, options=self.options, name="head")(x)

@@ -17,12 +17,11 @@ from vasa_jax.config.losses import CrossIdentityLoss, FaceFeatureLoss, Perceptua
 from vasa_jax.errors import UserError
 from vasa_jax.perception.dlib_identity import DlibIdentity
 from vasa_jax.perception.vgg import VGG
-from vasa_jax.training.face_trainer import face_batch_struct, face_trainer
+from vasa_jax.training.face_trainer import FaceTrainer, face_batch_struct, face_trainer
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.mesh import single_device
-from vasa_jax.training.motion_trainer import motion_trainer
+from vasa_jax.training.motion_trainer import MotionTrainer, motion_trainer
 from vasa_jax.training.program import build_program, init_state, put_batch
-from vasa_jax.training.trainer import Trainer
 
 BatchAndRemat = tuple[int, str]
 # What may fit the memory of one accelerator, smallest first.
@@ -55,7 +54,9 @@ def _steps(model: BenchmarkModel, stage: str, tries: Iterable[BatchAndRemat]) ->
         yield Case(f"train-{stage}", settings, "examples", partial(_step, config, stage))
 
 
-def training_task(config: Config, stage: str, *, frozen: bool = True) -> Trainer:
+def training_task(
+    config: Config, stage: str, *, frozen: bool = True
+) -> FaceTrainer | MotionTrainer:
     """The task of a stage with the shapes of its losses' frozen networks (VGG-19, dlib's).
 
     frozen=False leaves out the losses of stage 1 that need them.

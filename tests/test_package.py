@@ -137,3 +137,17 @@ def test_house_rules(path):
 def test_version_is_stated_once():
     assert PROJECT["project"]["dynamic"] == ["version"]
     assert vasa_jax.__version__.count(".") == 2
+
+
+def test_paths_that_the_docs_name_exist():
+    """Links, and files and modules in backticks; logs and the changelog tell of what was."""
+    rooms = "vasa_jax|data_pipeline|recipes|benchmarks|configs|tests|scripts|docs"
+    found = 0
+    for page in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("recipes/*/README.md")]:
+        text = page.read_text()
+        named = [ROOT / p for p in re.findall(rf"`((?:{rooms})/[\w./]+)`", text)]
+        named += [page.parent / link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
+        for path in named:
+            assert path.exists() or path.name == "NAME", (page.name, str(path))
+        found += len(named)
+    assert found > 60

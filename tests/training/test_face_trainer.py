@@ -79,16 +79,77 @@ meant to change one of these, put in the numbers that this test prints; if not, 
 """
 
 
+def assert_golden(metrics, golden, name):
+    got = {k: float(v) for k, v in metrics.items()}
+    message = f"if you meant to change the model, losses or optimiser, set {name} = {got}"
+    assert set(got) == set(golden), message
+    for key, value in golden.items():
+        assert got[key] == pytest.approx(value, rel=2e-3, abs=1e-6), f"{key}: {message}"
+
+
 @pytest.mark.slow
 def test_golden_statistics_of_one_step():
     config = config_of("face_losses.consistency.start=0", losses={}, size=())
     _, _, after, metrics = one_step(face_trainer(config), 1)
-    got = {k: float(v) for k, v in metrics.items()}
-    message = f"if you meant to change the model, losses or optimiser, set GOLDEN = {got}"
-    assert set(got) == set(GOLDEN), message
-    for name, value in GOLDEN.items():
-        assert got[name] == pytest.approx(value, rel=2e-3, abs=1e-6), f"{name}: {message}"
+    assert_golden(metrics, GOLDEN, "GOLDEN")
     assert int(after.step) == 1
+
+
+TINY = (
+    *SMALL,
+    "face.appearance_widths=4,8",
+    "face.appearance_stem=4",
+    "face.volume_channels=4",
+    "face.identity_depths=1,1",
+    "face.identity_width=4",
+    "face.motion_width=4",
+    "face.canonical_widths=4,8,8",
+    "face.decoder_width=8",
+    "face.decoder_widths=8,4",
+    "train_face.batch=4",
+    "mesh.fsdp_floor=64",
+)
+TINY_LOSSES = PIXELS | {
+    "adversarial": AdversarialLoss(weight=0.1, feature_matching=1.0, scales=1, widths=(4,)),
+}
+TINY_GOLDEN = {
+    "adversarial": 0.097398,
+    "critic_grad_norm": 0.338731,
+    "critic_loss": 2.07627,
+    "feature_matching": 0.663519,
+    "grad_norm": 2.23684,
+    "learning_rate": 0.0002,
+    "loss": 0.938349,
+    "param_norm": 38.967,
+    "pixel": 0.26509,
+    "update_norm": 2.23684,
+}
+"""As GOLDEN, of the smallest face model and both players: quick enough for every run."""
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    config = config_of(losses=TINY_LOSSES, size=TINY)
+    return one_step(face_trainer(config, optimizer=optax.sgd(1.0)), 1)
+
+
+def test_golden_statistics_of_a_tiny_step(tiny):
+    assert_golden(tiny[3], TINY_GOLDEN, "TINY_GOLDEN")
+
+
+def test_a_tiny_step_is_the_same_on_a_mesh(tiny):
+    before, _, after, metrics = tiny
+    config = config_of("mesh.data=2", "mesh.fsdp=2", losses=TINY_LOSSES, size=TINY)
+    trainer = face_trainer(config, optimizer=optax.sgd(1.0))
+    _, _, after2, metrics2 = one_step(trainer, 4, start=before)
+    for name in metrics:
+        np.testing.assert_allclose(metrics2[name], metrics[name], rtol=1e-5, atol=1e-6)
+    for part in ("params", "critic"):
+        change, change2 = (
+            jax.tree.map(np.subtract, getattr(x, part), getattr(before, part))
+            for x in (after, after2)
+        )
+        assert distance(change2, change) < 1e-4
 
 
 @pytest.mark.slow

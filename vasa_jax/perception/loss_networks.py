@@ -37,6 +37,10 @@ def loss_networks(
     `face_features`, which compares the identity network's features without it. Raises UserError for
     a file of another network.
     """
+    for path in (vgg, identity, vggface):
+        # A file that no loss of this config reads is a mistake all the same.
+        if path is not None and not path.is_file():
+            raise UserError(f"{path}: no such file; make one by `vasa-jax weights convert`")
     losses = config.face_losses
     kinds: dict[str, Any] = {}
     frozen: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ import orbax.checkpoint as ocp
 
 from vasa_jax.config import Config
 from vasa_jax.config.overrides import to_dict
+from vasa_jax.config.renamed import upgraded
 from vasa_jax.errors import UserError
 from vasa_jax.training.mesh import path_name
 
@@ -56,10 +58,17 @@ class HostJsonRestore(ocp.args.CheckpointArgs):
     """A request for this host's value."""
 
 
-MODEL_SECTIONS = {"pose": ("face",), "face": ("face",), "motion": ("audio", "motion")}
-"""Sections of the config that must not change between the start and the end of a stage."""
-POSE_KEYS = ("motion_width", "motion_depths", "motion_image_size", "norm_groups")
-"""All that the head pose encoder alone depends on."""
+FIXED_KEYS = {
+    "pose": tuple(
+        f"face.{key}"
+        for key in ("motion_width", "motion_depths", "motion_image_size", "norm_groups")
+    ),
+    "face": ("face", "train_face.freeze_pose", "train_face.freeze_dyn"),
+    "motion": ("audio", "motion", "train_motion.augment_audio"),
+}
+"""Sections and keys of the config that must not change between the start and the end of a stage."""
+FREE_KEYS = ("motion.extensions.neutral_start",)
+"""Keys of those sections that may."""
 
 
 def saved_in(workdir: Path) -> dict:
@@ -177,18 +186,25 @@ def _check_header(header: dict, config: Config, stage: str, where: Path) -> None
             f"{where}: is a checkpoint of stage {header['stage']!r}, not of {stage!r}; "
             "give each stage its own --workdir"
         )
-    then, now = header["config"], to_dict(config)
-    for section in MODEL_SECTIONS.get(stage, ()):
-        for key, value in now[section].items():
-            if stage == "pose" and key not in POSE_KEYS:
-                continue
-            old = then.get(section, {}).get(key, value)
-            if old != value:
-                raise UserError(
-                    f"{where}: was trained with {section}.{key}={old}, this run asks "
-                    f"for {value}; use another --workdir or the old "
-                    "value"
-                )
+    then, now = (dict(_dotted(c)) for c in (upgraded(header["config"]), to_dict(config)))
+    for key, value in now.items():
+        fixed = any(f"{key}.".startswith(f"{k}.") for k in FIXED_KEYS.get(stage, ()))
+        old = then.get(key, value)
+        if fixed and key not in FREE_KEYS and old != value:
+            raise UserError(
+                f"{where}: was trained with {key}={old}, this run asks "
+                f"for {value}; use another --workdir or the old "
+                "value"
+            )
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys and values of nested sections, keys as `--set` takes them."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
 
 
 def _check_shapes(metadata: Any, abstract: Any, where: Path) -> None:

@@ -69,6 +69,18 @@ DRY_CORPUS = Corpus(40, 24, 3, 256)
 """Of a dry run: the fewest people of whom some are held out."""
 
 
+def train_section(trains: Trains) -> str:
+    """The section of the config that rules the training of these parts."""
+    return "train_pose" if trains == "pose" else "train_face"
+
+
+def with_train(config: Config, trains: Trains, **changes: Any) -> Config:
+    """The config with changes in that section."""
+    name = train_section(trains)
+    sections: dict[str, Any] = {name: replace(getattr(config, name), **changes)}
+    return replace(config, **sections)
+
+
 class Stage(NamedTuple):
     """One stage of the face model's training."""
 
@@ -81,7 +93,7 @@ class Stage(NamedTuple):
     @property
     def train(self) -> TrainConfig:
         """The stage's section of its config."""
-        return self.config.train_pose if self.trains == "pose" else self.config.train_face
+        return getattr(self.config, train_section(self.trains))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -90,10 +102,7 @@ class Stage(NamedTuple):
 
     def shortened(self, steps: int, batch: int) -> "Stage":
         """The stage with fewer steps of smaller batches."""
-        section: Any = replace(self.train, steps=steps, batch=batch)
-        if self.trains == "pose":
-            return self._replace(config=replace(self.config, train_pose=section))
-        return self._replace(config=replace(self.config, train_face=section))
+        return self._replace(config=with_train(self.config, self.trains, steps=steps, batch=batch))
 
 
 DEMO = get_config("demo")
@@ -120,11 +129,15 @@ VGG_LOSSES = replace(PATCH_LOSSES, perceptual=PerceptualLoss(weight=1.0, scales=
 DISCRIMINATOR = AdversarialLoss(
     weight=0.1, feature_matching=4.0, scales=1, widths=(32, 64, 128, 256)
 )
+
+
+def with_labels(losses: FaceLossConfig) -> FaceLossConfig:
+    """The losses, and those of head pose, gaze and ARKit labels."""
+    return replace(losses, pose=_POSE, gaze=_GAZE, arkit=_ARKIT)
+
+
 JOINT_LOSSES = replace(
-    VGG_LOSSES,
-    pose=_POSE,
-    gaze=_GAZE,
-    arkit=_ARKIT,
+    with_labels(VGG_LOSSES),
     self_drive=SelfLoss(weight=0.5),
     contrast=ContrastLoss(weight=0.1),
     consistency=ConsistencyLoss(weight=0.5, start=0),
@@ -132,11 +145,6 @@ JOINT_LOSSES = replace(
     adversarial=DISCRIMINATOR,
 )
 """VASA-1's losses beside labels and transfers."""
-
-
-def with_labels(losses: FaceLossConfig) -> FaceLossConfig:
-    """The losses, and those of head pose, gaze and ARKit labels."""
-    return replace(losses, pose=_POSE, gaze=_GAZE, arkit=_ARKIT)
 
 
 def resized(config: Config, size: int) -> Config:

@@ -9,17 +9,7 @@ HELP = "make a talking-head video from a portrait and speech"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-s",
-        "--source-image",
-        "--image",
-        "--reference",
-        required=True,
-        type=Path,
-        metavar="IMAGE",
-        dest="image",
-        help="the portrait",
-    )
+    options.add_portrait_option(parser)
     parser.add_argument(
         "-a",
         "--driven-audio",
@@ -30,16 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="audio",
         help="speech: an audio or a video file",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        "--result",
-        required=True,
-        type=Path,
-        metavar="VIDEO",
-        dest="output",
-        help="the video to write, for example out.mp4",
-    )
+    options.add_video_option(parser, "the video to write, for example out.mp4")
     options.add_control_options(parser)
     parser.add_argument(
         "--pose-from",

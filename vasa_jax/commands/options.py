@@ -6,6 +6,35 @@ from pathlib import Path
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
 
+def add_portrait_option(parser: argparse.ArgumentParser) -> None:
+    """-s, as `image`."""
+    parser.add_argument(
+        "-s",
+        "--source-image",
+        "--image",
+        "--reference",
+        required=True,
+        type=Path,
+        metavar="IMAGE",
+        dest="image",
+        help="the portrait",
+    )
+
+
+def add_video_option(parser: argparse.ArgumentParser, text: str) -> None:
+    """-o, as `output`."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        "--result",
+        required=True,
+        type=Path,
+        metavar="VIDEO",
+        dest="output",
+        help=text,
+    )
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--config, --checkpoint, --set, --steps, --cfg-audio, --cfg-gaze, --precision."""
     group = parser.add_argument_group("model")

@@ -10,17 +10,7 @@ HELP = "put the motion of a video on a portrait (no audio model involved)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-s",
-        "--source-image",
-        "--image",
-        "--reference",
-        required=True,
-        type=Path,
-        metavar="IMAGE",
-        dest="image",
-        help="the portrait",
-    )
+    options.add_portrait_option(parser)
     parser.add_argument(
         "-d",
         "--driving",
@@ -31,16 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="driving",
         help="whose motion to use; its sound is kept",
     )
-    parser.add_argument(
-        "-o",
-        "--output",
-        "--result",
-        required=True,
-        type=Path,
-        metavar="VIDEO",
-        dest="output",
-        help="the video to write",
-    )
+    options.add_video_option(parser, "the video to write")
     parser.add_argument(
         "--relative",
         action="store_true",

@@ -3,6 +3,7 @@ discriminator. Each runs on a device's own examples."""
 
 import math
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from vasa_jax.perception.identity import identity_network
 from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import make_optimizer, remat
-from vasa_jax.typing import Array, Float, Image
+from vasa_jax.typing import Array, Float
 
 __all__ = [
     "bind_networks",
@@ -42,11 +43,11 @@ def build_discriminator(config: Config) -> Discriminator | None:
     return Discriminator(adversarial.scales, adversarial.widths, config.dtype)
 
 
-def inputs_of_discriminator(config: Config, batch: Any, driven: Image) -> tuple[Any, Any]:
-    """(real, generated) images: whole ones, or patches under `adversarial.face_patches`."""
+def inputs_of_discriminator(config: Config) -> Callable[..., tuple[Any, Any]]:
+    """(losses, batch, driven) -> real and generated images: whole ones, or patches under
+    `adversarial.face_patches`."""
     patches = config.face_losses.adversarial.face_patches
-    make = discriminator_patches if patches else discriminator_inputs
-    return make(config.face_losses, batch, driven)
+    return discriminator_patches if patches else discriminator_inputs
 
 
 def _frozen(config: Config) -> str:
@@ -98,9 +99,7 @@ def bind_networks(
     if module is not None and discriminator_variables:
         apply = layout.by_example(module.apply)
         discriminator = partial(apply, discriminator_variables)
-    patches = config.face_losses.adversarial.face_patches
-    inputs = discriminator_patches if patches else None
-    return FaceNetworks(vgg, face, identity, discriminator, inputs)
+    return FaceNetworks(vgg, face, identity, discriminator, inputs_of_discriminator(config))
 
 
 def _shrink(config: Config, chip: int) -> int:

@@ -212,7 +212,8 @@ class FaceTrainer:
         return jax.lax.stop_gradient(fresh["spectral"])
 
     def _discriminator_loss(self, layout, params, spectral, batch, driven):
-        real, generated = inputs_of_discriminator(self.config, batch, driven)
+        inputs = inputs_of_discriminator(self.config)
+        real, generated = inputs(self.config.face_losses, batch, driven)
         variables = {"params": params, "spectral": spectral}
         discriminator = partial(layout.by_example(self.discriminator.apply), variables)
         # Every example counts alike, and microbatches are of one size.

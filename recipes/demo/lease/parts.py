@@ -12,6 +12,8 @@ from recipes.demo.config import (
     TRIES,
     VGG_LOSSES,
     resized,
+    train_section,
+    with_train,
 )
 from vasa_jax.compile_cache import QUICK_COMPILE
 from vasa_jax.config import (
@@ -41,7 +43,7 @@ class Part(NamedTuple):
     @property
     def train(self) -> TrainConfig:
         """The part's section of its config."""
-        return self.config.train_pose if self.kind == "pose" else self.config.train_face
+        return getattr(self.config, train_section(self.kind))
 
     @property
     def batch(self) -> int:
@@ -60,10 +62,7 @@ class Part(NamedTuple):
 
     def with_batch(self, batch: int) -> "Part":
         """The part with another batch."""
-        section: Any = replace(self.train, batch=batch)
-        if self.kind == "pose":
-            return self._replace(config=replace(self.config, train_pose=section))
-        return self._replace(config=replace(self.config, train_face=section))
+        return self._replace(config=with_train(self.config, self.kind, batch=batch))
 
 
 class Scale(NamedTuple):
@@ -79,7 +78,7 @@ class Scale(NamedTuple):
     options: tuple[tuple[str, Any], ...] = ()  # of the compiler
 
 
-_OPTIMISER = {
+_OPTIMISER: dict[str, Any] = {
     "warmup": 0,
     "schedule": "constant",
     "beta1": 0.9,
@@ -94,14 +93,9 @@ def _encoder(
     model: Config, kind: Literal["pose", "dyn"], share: float, size: int, batch: int, steps: int
 ) -> Part:
     """A part that trains an encoder alone."""
-    numbers: dict[str, Any] = {"batch": batch, "learning_rate": 3e-4, **_OPTIMISER}
-    config = resized(model, size)
-    if kind == "pose":
-        train = replace(config.train_pose, **numbers)
-        config = replace(config, face_losses=POSE_LOSSES, train_pose=train)
-    else:
-        section = replace(config.train_face, **numbers)
-        config = replace(config, face_losses=DYN_LOSSES, train_face=section)
+    losses = POSE_LOSSES if kind == "pose" else DYN_LOSSES
+    config = replace(resized(model, size), face_losses=losses)
+    config = with_train(config, kind, batch=batch, learning_rate=3e-4, **_OPTIMISER)
     return Part(kind, kind, share, steps, config)
 
 
@@ -116,17 +110,18 @@ def _generator(
     losses: FaceLossConfig,
 ) -> Part:
     """A part that trains the generator on frozen encoders and exact codes."""
-    numbers: dict[str, Any] = {"batch": batch, "learning_rate": rate, **_OPTIMISER}
-    train = replace(
-        model.train_face,
-        **numbers,
+    config = with_train(
+        replace(resized(model, size), face_losses=losses),
+        "generator",
+        batch=batch,
+        learning_rate=rate,
+        **_OPTIMISER,
         scan_decodes=True,
         freeze_pose=True,
         freeze_dyn=True,
         arkit_code=True,
         encoded_source=True,
     )
-    config = replace(resized(model, size), face_losses=losses, train_face=train)
     return Part(name, "generator", share, steps, config)
 
 

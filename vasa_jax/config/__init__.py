@@ -25,6 +25,7 @@ from vasa_jax.config.train import (
     MeshConfig,
     MotionTrainConfig,
     PoseTrainConfig,
+    RunConfig,
     TrainConfig,
 )
 from vasa_jax.errors import UserError, require
@@ -47,6 +48,7 @@ __all__ = [
     "MotionExtensions",
     "MotionTrainConfig",
     "PoseTrainConfig",
+    "RunConfig",
     "TrainConfig",
     "from_dict",
     "get_config",

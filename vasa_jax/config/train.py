@@ -1,6 +1,7 @@
 """The training sections of a config: one class for each stage, and the mesh of devices."""
 
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from vasa_jax.config.fields import number
 from vasa_jax.errors import require
@@ -164,3 +165,18 @@ class MeshConfig:
         for key in ("fsdp", "tensor", "fsdp_floor"):
             value = getattr(self, key)
             require(value > 0, f"mesh.{key}={value} must be at least 1")
+
+
+@runtime_checkable
+class RunConfig(Protocol):
+    """What the training loop reads of a config: `Config`, or that of a network of its own, such as
+    a metric's."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def mesh(self) -> MeshConfig: ...
+
+    @property
+    def precision(self) -> str: ...

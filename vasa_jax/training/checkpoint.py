@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import orbax.checkpoint as ocp
 
-from vasa_jax.config import Config
+from vasa_jax.config import RunConfig
 from vasa_jax.config.overrides import to_dict
 from vasa_jax.config.renamed import upgraded
 from vasa_jax.errors import UserError
@@ -116,7 +116,7 @@ class Checkpoints:
         """The newest step that was saved whole, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: Any, iterator: Any, config: Config, stage: str) -> None:
+    def save(self, step: int, state: Any, iterator: Any, config: RunConfig, stage: str) -> None:
         """Copy the state off the devices, then write it while training goes on."""
         if self.latest() == step:
             return
@@ -131,7 +131,7 @@ class Checkpoints:
         )
 
     def restore(
-        self, abstract: Any, config: Config, stage: str, step: int | None = None
+        self, abstract: Any, config: RunConfig, stage: str, step: int | None = None
     ) -> Restored | None:
         """The newest checkpoint (or that of `step`), or None when there is none yet.
 
@@ -180,7 +180,7 @@ def _readable(where: Path):
         ) from error
 
 
-def _check_header(header: dict, config: Config, stage: str, where: Path) -> None:
+def _check_header(header: dict, config: RunConfig, stage: str, where: Path) -> None:
     if header["stage"] != stage:
         raise UserError(
             f"{where}: is a checkpoint of stage {header['stage']!r}, not of {stage!r}; "

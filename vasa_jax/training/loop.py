@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.config import Config
+from vasa_jax.config import RunConfig
 from vasa_jax.errors import UserError
 from vasa_jax.params import check_against, flatten
 from vasa_jax.training.checkpoint import Checkpoints
@@ -70,7 +70,7 @@ class _Interrupt:
             signal.signal(number, handler)
 
 
-def initialise_hosts(config: Config) -> None:
+def initialise_hosts(config: RunConfig) -> None:
     """Join a job of many hosts if `mesh.distributed` asks for it; call before any other use of JAX.
 
     Raises UserError when no cluster can be found.

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from vasa_jax.config import Config, TrainConfig
+from vasa_jax.config import RunConfig, TrainConfig
 from vasa_jax.means import Term, add_up, counts_of
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import TrainState, accumulate, advanced, make_optimizer, remat
@@ -22,7 +22,7 @@ class SupervisedTrainer:
     """Minimises `terms` by AdamW."""
 
     name: str
-    config: Config
+    config: RunConfig
     train: TrainConfig
     batch: Any
     """Shapes of a global batch."""

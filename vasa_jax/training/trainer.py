@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from vasa_jax.config import Config, TrainConfig
+from vasa_jax.config import RunConfig, TrainConfig
 from vasa_jax.training.mesh import Layout
 from vasa_jax.training.state import TrainState
 
@@ -19,7 +19,7 @@ class Trainer(Protocol):
         ...
 
     @property
-    def config(self) -> Config: ...
+    def config(self) -> RunConfig: ...
 
     @property
     def train(self) -> TrainConfig:

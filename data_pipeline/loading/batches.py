@@ -9,13 +9,12 @@ import numpy as np
 
 from vasa_jax.data_pipeline.loading.pairs import POSE
 from vasa_jax.data_pipeline.loading.transfer_examples import PICTURES, TARGETS
-from vasa_jax.extensions.transfer_targets import Rendered, SwapBatch, from_swaps
-from vasa_jax.face.batch import FaceBatch
+from vasa_jax.extensions.transfer_targets import SwapBatch, from_swaps
+from vasa_jax.face.batch import FaceBatch, Frame
 from vasa_jax.typing import Pose
 
 KNOWN = {"points": (5, 2), "gaze": (2,), "arkit": (52,)}
 """Labels of an image that a dataset may lack, and their shapes."""
-VIEWS = ("source_view", "driver_view", "swap_view")
 FLOWS = tuple(f"{name}_flow" for name in TARGETS)
 
 
@@ -25,9 +24,10 @@ def swap_batch(arrays: Mapping[str, Any]) -> SwapBatch:
     for name in PICTURES:
         labels = {k: arrays.get(f"{name}_{k}") for k in ("mask", *KNOWN)}
         pose = Pose(**{part: arrays[f"{name}_{part}"] for part in POSE})
-        images[name] = Rendered(arrays[name], pose, **labels)
+        view = arrays.get(f"{name}_view")
+        images[name] = Frame(arrays[name], motion_view=view, pose=pose, **labels)
     numbers = {name: arrays[name] for name in ("source_identity", "driver_identity")}
-    optional = {name: arrays.get(name) for name in VIEWS + FLOWS}
+    optional = {name: arrays.get(name) for name in FLOWS}
     fields: dict[str, Any] = images | numbers | optional
     return SwapBatch(**fields)
 
@@ -37,8 +37,8 @@ def swap_struct(
 ) -> SwapBatch:
     """Shapes of `swap_batch`.
 
-    labels: those that the data has, of `KNOWN` and "mask". views: side of each view, pixels, by
-    name. flow: side of the flows, 0 without them.
+    labels: those that the data has, of `KNOWN` and "mask". views: by image, the side of its motion
+    view, pixels. flow: side of the flows, 0 without them.
     """
 
     def f32(*shape: int) -> Any:
@@ -46,11 +46,11 @@ def swap_struct(
 
     shapes = KNOWN | {"mask": (pixels, pixels, 1)}
     known = {name: f32(*shapes[name]) for name in labels}
-    image = Rendered(f32(pixels, pixels, 3), Pose(f32(3), f32(3), f32(1)), **known)
+    image = Frame(f32(pixels, pixels, 3), pose=Pose(f32(3), f32(3), f32(1)), **known)
     number = jax.ShapeDtypeStruct((batch,), jnp.int32)
     fields: dict[str, Any] = dict.fromkeys(PICTURES, image)
+    fields |= {name: image._replace(motion_view=f32(s, s, 3)) for name, s in views.items()}
     fields |= {"source_identity": number, "driver_identity": number}
-    fields |= {name: f32(side, side, 3) for name, side in views.items()}
     if flow:
         fields |= {name: f32(flow, flow, 4) for name in FLOWS}
     return SwapBatch(**fields)

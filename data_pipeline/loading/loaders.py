@@ -27,6 +27,7 @@ from vasa_jax.data_pipeline.loading.transforms import KINDS, ExampleTransform
 from vasa_jax.errors import UserError, require_modules
 from vasa_jax.extensions.transfer_targets import SwapBatch, from_swaps
 from vasa_jax.face.batch import FaceBatch
+from vasa_jax.training.face_batches import from_named, named
 from vasa_jax.training.pose_trainer import PoseBatch, pose_struct
 from vasa_jax.typing import Pose
 
@@ -211,12 +212,12 @@ class FaceLoader(_Loader):
         if "gaze" in self._some:
             fields |= both("gaze", f32(2)) | {"gaze_present": f32()}
         fields["identity"] = jax.ShapeDtypeStruct((batch,), jnp.int32)
-        return FaceBatch(source=picture, driver=picture, **fields)
+        return from_named({"source": picture, "driver": picture, **fields})
 
     def _assemble(self, arrays: dict[str, Any]) -> FaceBatch:
         count = len(arrays["identity"])
         fields: dict[str, Any] = {}
-        for name, spec in self.struct._asdict().items():
+        for name, spec in named(self.struct).items():
             if spec is None:
                 continue
             if name.endswith("_pose"):
@@ -234,7 +235,7 @@ class FaceLoader(_Loader):
             else:
                 shape = (count, *spec.shape[1:])
                 fields[name] = arrays.get(name, np.zeros(shape, np.float32))
-        return FaceBatch(**fields)
+        return from_named(fields)
 
 
 class _SwapRecords(_Loader):
@@ -244,7 +245,7 @@ class _SwapRecords(_Loader):
 
     def _swap_shapes(self, batch: int, pixels: int) -> SwapBatch:
         labels = tuple(name for name in KNOWN if name in self._all)
-        views = {f"{name}_view": pixels for name in self._views}
+        views = dict.fromkeys(self._views, pixels)
         labels += ("mask",) * ("masks" in self._all)
         self._swaps = swap_struct(batch, pixels, labels, views)
         return self._swaps

@@ -75,7 +75,7 @@ class SwapGroups(GroupReader, Iterator[FaceBatch]):
         check_size(folder, first.size, config, "synth")
         self._stored = first.size
         labels = tuple(name for k, name in LABELS.items() if getattr(first, k) is not None)
-        views = {f"{name}_view": first.size for name in self._views()}
+        views = dict.fromkeys(self._views(), first.size)
         flow = 0
         if self._flows and first.places is not None:
             flow = len(decode_places(first.places[0])[1])

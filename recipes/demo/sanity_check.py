@@ -67,17 +67,18 @@ def generator_figures(
     by the target's change under the expression; 1 for a copy of the source. Raises ValueError for a
     batch without transfer targets.
     """
-    if batch.pose_only is None or batch.dyn_only is None:
+    if batch.targets is None:
         raise ValueError("a batch without the targets of pose-only and expression-only transfers")
-    targets = {"swap": batch.driver, "pose_only": batch.pose_only, "dyn_only": batch.dyn_only}
+    pose_only, dyn_only = batch.targets.pose_only, batch.targets.dyn_only
+    targets = {"swap": batch.driver.image, "pose_only": pose_only, "dyn_only": dyn_only}
     figures = {}
     for name, target in targets.items():
         figures[f"{name}_psnr"] = _mean_psnr(pictures[name], target)
-        figures[f"{name}_copy_psnr"] = _mean_psnr(batch.source, target)
+        figures[f"{name}_copy_psnr"] = _mean_psnr(batch.source.image, target)
     moved = _rms(pictures["dyn_only"] - pictures["itself"])
-    figures["sensitivity"] = moved / _rms(batch.dyn_only - batch.source)
-    change = np.abs(batch.dyn_only - batch.source)
-    missed = np.abs(pictures["dyn_only"] - batch.dyn_only)
+    figures["sensitivity"] = moved / _rms(dyn_only - batch.source.image)
+    change = np.abs(dyn_only - batch.source.image)
+    missed = np.abs(pictures["dyn_only"] - dyn_only)
     figures["expression_missed"] = float((change * missed).sum() / (change * change).sum())
     return figures
 
@@ -102,10 +103,10 @@ def measure(
     if read:
         encoded = run_encode or jax.jit(partial(encode, config))
         # All sources, then all drivers.
-        views = [batch.views[side] for side in (0, 1) for batch in batches]
+        views = [b.source.view for b in batches] + [b.driver.view for b in batches]
         motion = jax.tree.map(_join, *(encoded(face, view) for view in views))
-        rotation = _join(whole.source_pose.rotation, whole.driver_pose.rotation)
-        arkit = _join(whole.source_arkit, whole.driver_arkit)
+        rotation = _join(whole.source.pose.rotation, whole.driver.pose.rotation)
+        arkit = _join(whole.source.arkit, whole.driver.arkit)
         heads = {name: value for name, value in params.items() if name != "face"}
         figures |= encoder_figures(motion, heads, rotation, arkit)
     if draw:
@@ -136,7 +137,7 @@ def transfers(config: Config, face: Mapping[str, Any], batch: FaceBatch) -> dict
         "pose_only": Motion(b.pose, a.dyn),
         "dyn_only": Motion(a.pose, b.dyn),
     }
-    source, scan = run.encode_source(batch.source, a), config.train_face.scan_decodes
+    source, scan = run.encode_source(batch.source.image, a), config.train_face.scan_decodes
     drawn = decode_each(run, source, mixed, scan)
     return {name: parts.image for name, parts in drawn.items()}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from recipes.demo.data.tracks import eyes_in_head as by_tracks
+from tests.face.toy import changed
 from vasa_jax.config import get_config
 from vasa_jax.data_pipeline.synthetic.swapping import turn_gaze
 from vasa_jax.errors import UserError
@@ -19,7 +20,7 @@ from vasa_jax.extensions.arkit_code import (
     label_read_in,
 )
 from vasa_jax.extensions.label_losses import HEADS
-from vasa_jax.face import batch as batches
+from vasa_jax.training import face_batches as batches
 from vasa_jax.typing import Motion, Pose
 
 RNG = np.random.default_rng(0)
@@ -50,8 +51,8 @@ def test_stage_two_and_stage_one_give_the_same_code():
 def test_both_motions_of_a_batch():
     batch = jax.tree.map(jnp.asarray, batches.random(get_config("debug"), 3))
     source, driver = label_motions(batch, 64)
-    np.testing.assert_array_equal(source.pose.rotation, batch.source_pose.rotation)
-    np.testing.assert_allclose(driver.dyn[:, :52], SCALE * batch.driver_arkit, rtol=1e-6)
+    np.testing.assert_array_equal(source.pose.rotation, batch.source.pose.rotation)
+    np.testing.assert_allclose(driver.dyn[:, :52], SCALE * batch.driver.arkit, rtol=1e-6)
     assert np.abs(source.dyn - driver.dyn).max() > 0.1
 
 
@@ -65,13 +66,13 @@ def test_motions_are_said_or_encoded_as_the_config_asks():
         np.testing.assert_array_equal(ours.dyn, labels.dyn)
     assert not seen
     with pytest.raises(UserError, match="use swaps"):
-        batch_motions(said, batch._replace(source_gaze=None), seen.append)
+        batch_motions(said, changed(batch, source_gaze=None), seen.append)
     encoded = get_config("debug", ["train_face.arkit_code=false"])
-    view = batch.driver / 2
-    batch = batch._replace(source_view=None, driver_view=view)
+    view = batch.driver.image / 2
+    batch = changed(batch, source_view=None, driver_view=view)
     motions = label_motions(batch, 64)
     found = batch_motions(encoded, batch, lambda x: seen.append(x) or motions[len(seen) - 1])
-    assert (seen[0] is batch.source, seen[1] is view, len(seen)) == (True, True, 2)
+    assert (seen[0] is batch.source.image, seen[1] is view, len(seen)) == (True, True, 2)
     assert found == motions
 
 
@@ -89,7 +90,7 @@ def test_a_source_may_be_encoded_while_a_driver_is_said():
     read = said[0]._replace(dyn=said[0].dyn + 1, pose=said[1].pose)
     source, driver = batch_motions(config, batch, lambda x: seen.append(x) or read)
     assert len(seen) == 1
-    np.testing.assert_array_equal(seen[0], batch.views[0])
+    np.testing.assert_array_equal(seen[0], batch.source.view)
     np.testing.assert_array_equal(source.dyn, read.dyn)
     for found, want in ((source.pose, said[0].pose), (driver, said[1])):
         jax.tree.map(np.testing.assert_array_equal, found, want)

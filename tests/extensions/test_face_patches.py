@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from tests.face.toy import BATCH, NETWORKS, Toy, face_loss, only, outputs_of, variables
+from tests.face.toy import BATCH, NETWORKS, Toy, changed, face_loss, only, outputs_of, variables
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.face_patches import (
     EYES_SIDE,
@@ -77,9 +77,9 @@ def test_all_three_transfers_count_and_vgg_is_asked_for():
     total, metrics = face_loss(config, BATCH, out, NETWORKS)
     without, _ = face_loss(only(transfer=1.0), BATCH, out, NETWORKS)
     three = (
-        (out.driven, BATCH.driver, BATCH.driver_points),
-        (out.decoded["pose_only"].image, BATCH.pose_only, BATCH.driver_points),
-        (out.decoded["dyn_only"].image, BATCH.dyn_only, BATCH.source_points),
+        (out.driven, BATCH.driver.image, BATCH.driver.points),
+        (out.decoded["pose_only"].image, BATCH.targets.pose_only, BATCH.driver.points),
+        (out.decoded["dyn_only"].image, BATCH.targets.dyn_only, BATCH.source.points),
     )
     want = np.mean([patch_loss(config.perceptual, NETWORKS.vgg, *one).value for one in three])
     np.testing.assert_allclose(metrics["loss/patches"], want, rtol=1e-5)
@@ -87,7 +87,7 @@ def test_all_three_transfers_count_and_vgg_is_asked_for():
     alone = dataclasses.replace(config.transfer, perceptual=0.0)
     config = dataclasses.replace(config, transfer=alone)
     for lacking, name in ((NETWORKS._replace(vgg=None), "VGG"), (NETWORKS, "driver_points")):
-        batch = BATCH if lacking.vgg is None else BATCH._replace(driver_points=None)
+        batch = BATCH if lacking.vgg is None else changed(BATCH, driver_points=None)
         with pytest.raises(UserError, match=f"transfer.patches.*{name}"):
             face_loss(config, batch, out, lacking)
 
@@ -96,13 +96,13 @@ def test_the_discriminator_can_see_the_patches_instead_of_the_picture():
     config = only(pixel=1.0)
     patches = dataclasses.replace(config.adversarial, face_patches=True, weight=1.0)
     config = dataclasses.replace(config, adversarial=patches)
-    pair = discriminator_patches(config, BATCH, BATCH.source)
-    mask = BATCH.driver_mask
-    for seen, picture in zip(pair, (BATCH.driver, BATCH.source), strict=True):
-        want = face_patches(jnp.asarray(picture * mask), jnp.asarray(BATCH.driver_points))
+    pair = discriminator_patches(config, BATCH, BATCH.source.image)
+    mask = BATCH.driver.mask
+    for seen, picture in zip(pair, (BATCH.driver.image, BATCH.source.image), strict=True):
+        want = face_patches(jnp.asarray(picture * mask), jnp.asarray(BATCH.driver.points))
         assert seen.shape == (2 * len(picture), PATCH, PATCH, 3)
         np.testing.assert_allclose(seen, want, atol=1e-6)
-    grey = discriminator_patches(config, BATCH, jnp.full_like(BATCH.driver, 0.5))[1]
+    grey = discriminator_patches(config, BATCH, jnp.full_like(BATCH.driver.image, 0.5))[1]
     assert float(jnp.abs(grey - pair[1]).max()) > 0.1
     with pytest.raises(UserError, match=r"adversarial.*driver_points"):
-        discriminator_patches(config, BATCH._replace(driver_points=None), BATCH.source)
+        discriminator_patches(config, changed(BATCH, driver_points=None), BATCH.source.image)

@@ -15,6 +15,7 @@ from tests.face.toy import (
     SIZE,
     B,
     Toy,
+    changed,
     face_loss,
     only,
     outputs_of,
@@ -29,8 +30,9 @@ from vasa_jax.extensions.compositing.flow_losses import (
 )
 from vasa_jax.extensions.compositing.resample import shrink
 from vasa_jax.extensions.transfer_losses import layer_assignment_loss, motion_weighted_loss
-from vasa_jax.extensions.transfer_targets import Rendered, SwapBatch, from_swaps
+from vasa_jax.extensions.transfer_targets import SwapBatch, from_swaps
 from vasa_jax.face import forward
+from vasa_jax.face.batch import Frame
 from vasa_jax.typing import Motion, Pose
 
 NAMES = ("driven", "pose_only", "dyn_only")
@@ -46,17 +48,17 @@ def with_parts(out, changes):
 
 
 def test_exact_transfers_are_measured_against_their_own_renders():
-    batch, config = BATCH._replace(source_view=None, driver_view=None), only(transfer=1.0)
+    batch, config = changed(BATCH, source_view=None, driver_view=None), only(transfer=1.0)
     toy = Toy(entangled=False)
     face = forward.bind(toy, variables(toy))
     out = outputs_of(config, face, batch)
     assert out.consistency_a is None
     # What the model draws, with each factor from the right frame, is what a perfect render equals.
-    a, b = face.encode_motion(batch.source), face.encode_motion(batch.driver)
-    source = face.encode_source(batch.source, a)
+    a, b = face.encode_motion(batch.source.image), face.encode_motion(batch.driver.image)
+    source = face.encode_source(batch.source.image, a)
     pose_only, dyn_only = (face.decode(source, Motion(*m)) for m in ((b[0], a[1]), (a[0], b[1])))
-    right = batch._replace(pose_only=pose_only, dyn_only=dyn_only)
-    wrong = batch._replace(pose_only=dyn_only, dyn_only=pose_only)
+    right = changed(batch, pose_only=pose_only, dyn_only=dyn_only)
+    wrong = changed(batch, pose_only=dyn_only, dyn_only=pose_only)
     total, metrics = face_loss(config, right, out, NETWORKS)
     assert float(total) < 1e-5
     assert set(metrics) == {"loss/pose_only", "loss/dyn_only", "loss/total"}
@@ -67,13 +69,18 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
     b, size = 2, 8
     flat = lambda v: jnp.full((b, size, size, 3), v)  # noqa: E731
     lips = jnp.zeros((size, size, 1)).at[5:7, 2:6].set(0.4).at[5, 2].set(0.2)
-    batch = BATCH._replace(
-        source=flat(0.5), dyn_only=flat(0.5) + lips, driver=flat(0.3) + lips, pose_only=flat(0.3)
+    batch = changed(
+        BATCH,
+        source=flat(0.5),
+        dyn_only=flat(0.5) + lips,
+        driver=flat(0.3) + lips,
+        pose_only=flat(0.3),
     )
-    right = batch.driver, batch.pose_only, batch.dyn_only
+    right = batch.driver.image, batch.targets.pose_only, batch.targets.dyn_only
     assert float(motion_weighted_loss(batch, *right).value) == 0
     # A face that never moves: the mean change, each pixel weighted by its own.
-    still = motion_weighted_loss(batch, batch.pose_only, batch.driver, batch.source).value
+    other = batch.targets.pose_only, batch.driver.image, batch.source.image
+    still = motion_weighted_loss(batch, *other).value
     np.testing.assert_allclose(still, (7 * 0.4**2 + 0.2**2) / (7 * 0.4 + 0.2), rtol=1e-5)
     # Nothing outside of what moves counts.
     noise = jnp.where(lips > 0, 0.0, 0.3)
@@ -92,7 +99,7 @@ def test_what_the_expression_moves_counts_by_how_far_it_moves():
 
 def test_what_the_decoder_draws_alone_has_the_same_targets():
     """At half the picture's size: a decoder that draws all targets right, and one that is off."""
-    bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
+    bare = changed(BATCH, driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
     config = only(transfer=1.0)
     config = dataclasses.replace(config, transfer=dataclasses.replace(config.transfer, decoded=2.0))
     out = outputs_of(config, forward.bind(Toy(), variables(Toy())), BATCH)
@@ -100,7 +107,10 @@ def test_what_the_decoder_draws_alone_has_the_same_targets():
     for made in out.decoded.values():
         pooled = nn.avg_pool(made.image, (2, 2), (2, 2))
         np.testing.assert_allclose(made.parts.decoded, 1 - pooled, atol=1e-6)
-    targets = [shrink(x, half) for x in (BATCH.driver, BATCH.pose_only, BATCH.dyn_only)]
+    targets = [
+        shrink(x, half)
+        for x in (BATCH.driver.image, BATCH.targets.pose_only, BATCH.targets.dyn_only)
+    ]
 
     def drawing(error):
         return with_parts(out, [{"decoded": x + error} for x in targets])
@@ -120,7 +130,7 @@ def test_what_the_decoder_draws_alone_has_the_same_targets():
 def test_shares_are_drawn_to_the_layer_that_is_right():
     """Three layers, each right in a third of the picture; where all are, nothing is asked."""
     config = only(transfer=1.0)
-    target, points = BATCH.driver, BATCH.driver_points
+    target, points = BATCH.driver.image, BATCH.driver.points
     right = jnp.arange(SIZE)[:, None] // (SIZE // 4) == jnp.array([0, 1, 2])  # last quarter: none
     wrong = jnp.where(right.any(-1, keepdims=True), ~right, False)[:, None, :, None]
     layers = target[..., None, :] + jnp.where(wrong, 0.2, 0.0)
@@ -152,9 +162,9 @@ def test_the_choice_counts_for_each_exact_render():
     made = with_parts(out, 3 * [{"layers": layers, "blend_logits": shares}])
     total, metrics = face_loss(config, BATCH, made, NETWORKS)
     renders = (
-        (BATCH.driver, BATCH.driver_points),
-        (BATCH.pose_only, BATCH.driver_points),
-        (BATCH.dyn_only, BATCH.source_points),
+        (BATCH.driver.image, BATCH.driver.points),
+        (BATCH.targets.pose_only, BATCH.driver.points),
+        (BATCH.targets.dyn_only, BATCH.source.points),
     )
     want = np.mean(
         [layer_assignment_loss(config, layers, shares, *render).value for render in renders]
@@ -179,9 +189,9 @@ def test_flows_and_shares_count_for_each_exact_render():
     ]
     out = with_parts(out, changes)
     parts = [out.decoded[name].parts for name in NAMES]
-    truths = (BATCH.driver_flow, BATCH.pose_only_flow, BATCH.dyn_only_flow)
-    targets = (BATCH.driver, BATCH.pose_only, BATCH.dyn_only)
-    points = (BATCH.driver_points, BATCH.driver_points, BATCH.source_points)
+    truths = (BATCH.targets.driver_flow, BATCH.targets.pose_only_flow, BATCH.targets.dyn_only_flow)
+    targets = (BATCH.driver.image, BATCH.targets.pose_only, BATCH.targets.dyn_only)
+    points = (BATCH.driver.points, BATCH.driver.points, BATCH.source.points)
     config = dataclasses.replace(
         config, transfer=dataclasses.replace(config.transfer, flow_regions=0.5)
     )
@@ -197,7 +207,7 @@ def test_flows_and_shares_count_for_each_exact_render():
         for p, x, t, o in zip(parts, targets, truths, points, strict=True)
     ]
     np.testing.assert_allclose(metrics["loss/drawn"], np.mean(more), rtol=1e-5)
-    bare = BATCH._replace(driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
+    bare = changed(BATCH, driver_flow=None, pose_only_flow=None, dyn_only_flow=None)
     off = dataclasses.replace(
         config, transfer=dataclasses.replace(config.transfer, flow=0.0, blend_masks=0.0)
     )
@@ -210,7 +220,7 @@ def test_flows_and_shares_count_for_each_exact_render():
 
 
 def test_without_exact_renders_there_is_no_exact_loss():
-    (total, metrics), _ = value_and_grad(only(transfer=1.0), BATCH._replace(pose_only=None))
+    (total, metrics), _ = value_and_grad(only(transfer=1.0), BATCH._replace(targets=None))
     assert float(total) == 0
     assert set(metrics) == {"loss/total"}
 
@@ -218,14 +228,16 @@ def test_without_exact_renders_there_is_no_exact_loss():
 def test_swaps_become_a_batch_that_reads_motion_from_another_person():
     def picture(value):
         pose = Pose(*(np.full((2, n), value, np.float32) for n in (3, 3, 1)))
-        return Rendered(np.full((2, 8, 8, 3), value, np.float32), pose)
+        return Frame(np.full((2, 8, 8, 3), value, np.float32), pose=pose)
 
     people = np.arange(2, dtype=np.int32)
     swaps = SwapBatch(*(picture(k / 8) for k in range(5)), people, people + 5)
     batch = from_swaps(swaps, np.array([True, False]))
-    assert batch.driver_view[:, 0, 0, 0].tolist() == [2 / 8, 1 / 8]  # own picture, the driver's
-    for name, value in (("source", 0), ("driver", 2), ("pose_only", 3), ("dyn_only", 4)):
-        assert (getattr(batch, name) == value / 8).all()
-    assert (batch.driver_pose.rotation == 2 / 8).all()  # of the one who is drawn
+    assert batch.driver.motion_view[:, 0, 0, 0].tolist() == [2 / 8, 1 / 8]  # own image, driver's
+    targets = batch.targets
+    images = batch.source.image, batch.driver.image, targets.pose_only, targets.dyn_only
+    for image, value in zip(images, (0, 2, 3, 4), strict=True):
+        assert (image == value / 8).all()
+    assert (batch.driver.pose.rotation == 2 / 8).all()  # of the one who is drawn
     assert batch.identity.tolist() == [0, 1]
     assert batch.gaze_present is None

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.face.toy import NETWORKS, SIZE, Toy, outputs_of, variables
+from tests.face.toy import NETWORKS, SIZE, Toy, changed, outputs_of, variables
 from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.config.extensions import TransferLoss
 from vasa_jax.config.losses import (
@@ -18,9 +18,9 @@ from vasa_jax.config.losses import (
     PoseLabelLoss,
 )
 from vasa_jax.extensions.objective import objective_terms
-from vasa_jax.face import batch as face_batch
 from vasa_jax.face import forward
 from vasa_jax.means import add_up, counts_of, uniform, weighted
+from vasa_jax.training import face_batches as face_batch
 
 B = 8
 RNG = np.random.default_rng(3)
@@ -50,19 +50,20 @@ def uneven():
     config = apply_overrides(get_config("debug"), [f"face.image_size={SIZE}"])
     found = face_batch.random(config, B, seed=1)
     far = (np.arange(SIZE)[:, None] < 3 + 3 * np.arange(B)[:, None, None])[..., None]
-    shape = np.broadcast_to(far, found.driver_mask.shape).astype(np.float32)
+    shape = np.broadcast_to(far, found.driver.mask.shape).astype(np.float32)
     grow = np.float32([0.3, 1.5, 0.4, 1.4, 0.5, 1.3, 0.6, 1.2])[:, None, None]
     spread = np.linspace(0.1, 2.0, B, dtype=np.float32)[:, None]
     flows = {
-        f"{name}_flow": getattr(found, f"{name}_flow") * (shape > np.roll(shape, 9, 1))
+        f"{name}_flow": getattr(found.targets, f"{name}_flow") * (shape > np.roll(shape, 9, 1))
         for name in ("driver", "pose_only", "dyn_only")
     }
-    found = found._replace(
-        source_mask=found.source_mask * shape[::-1],
-        driver_mask=found.driver_mask * shape,
-        driver_points=0.5 + grow * (found.driver_points - 0.5),
-        source_arkit=found.source_arkit * spread,
-        driver_arkit=found.driver_arkit * spread[::-1],
+    found = changed(
+        found,
+        source_mask=found.source.mask * shape[::-1],
+        driver_mask=found.driver.mask * shape,
+        driver_points=0.5 + grow * (found.driver.points - 0.5),
+        source_arkit=found.source.arkit * spread,
+        driver_arkit=found.driver.arkit * spread[::-1],
         pose_present=np.float32([1, 0, 1, 1, 1, 0, 0, 0]),
         gaze_present=np.float32([0, 0, 0, 1, 0, 0, 0, 1]),
         identity=np.int32([0, 1, 2, 3, 0, 4, 2, 5]),

@@ -14,6 +14,7 @@ from tests.face.toy import (
     SIZE,
     B,
     Toy,
+    changed,
     face_loss,
     moved,
     only,
@@ -24,10 +25,11 @@ from tests.face.toy import (
 from vasa_jax.config import get_config
 from vasa_jax.config.losses import FaceLossConfig
 from vasa_jax.errors import UserError
-from vasa_jax.face import batch as face_batch
 from vasa_jax.face import forward, losses
+from vasa_jax.face.batch import FaceBatch, Frame
 from vasa_jax.face.discriminator import Discriminator
 from vasa_jax.face.model import Decoded, FaceModel
+from vasa_jax.training import face_batches as face_batch
 from vasa_jax.typing import Motion, Pose, Source
 
 
@@ -90,8 +92,9 @@ def test_zero_weights_draw_nothing_extra():
 
 def test_consistency_vanishes_only_for_factored_models():
     # One clip shares the corner pixel, and nothing else.
-    batch = BATCH._replace(
-        driver=BATCH.driver.at[:, 0, 0].set(BATCH.source[:, 0, 0]),
+    batch = changed(
+        BATCH,
+        driver=BATCH.driver.image.at[:, 0, 0].set(BATCH.source.image[:, 0, 0]),
         source_view=None,
         driver_view=None,
     )
@@ -128,16 +131,16 @@ def test_decoding_in_a_loop_changes_no_loss_and_no_gradient():
 def test_known_motion_takes_the_encoders_place():
     toy = Toy()
     face = forward.bind(toy, variables(toy))
-    known = tuple(face.encode_motion(x) for x in (BATCH.driver, BATCH.source))
+    known = tuple(face.encode_motion(x) for x in (BATCH.driver.image, BATCH.source.image))
     blind = face._replace(encode_motion=None)
     out = outputs_of(only(pixel=1.0), blind, BATCH, known)
-    want = face.decode(face.encode_source(BATCH.source, known[0]), known[1])
+    want = face.decode(face.encode_source(BATCH.source.image, known[0]), known[1])
     np.testing.assert_allclose(out.driven, want, rtol=1e-6)
 
 
 def test_same_person_makes_no_cross_pair():
     assert forward.different_identity_mask(jnp.asarray([0, 2, 0, 1])).tolist() == [0, 1, 0, 1]
-    batch = BATCH._replace(identity=jnp.zeros(B, jnp.int32))
+    batch = changed(BATCH, identity=jnp.zeros(B, jnp.int32))
     (total, _), grads = value_and_grad(only(contrast=1.0, cross_identity=1.0), batch)
     assert float(total) == 0
     assert moved(grads) == set()
@@ -153,12 +156,12 @@ def test_cross_pairs_carry_the_right_motion():
         # The drawn image shows its motion in the first pixel, its person in the second.
         decode_parts=lambda s, m: Decoded(s.volume[:, 0].at[:, 0, 0, :1].set(m.dyn)),
     )
-    batch = BATCH._replace(driver_view=None, source_view=None)
+    batch = changed(BATCH, driver_view=None, source_view=None)
     out = outputs_of(CONFIG, face, batch)
-    z = batch.driver[:, 0, 0, :1]
+    z = batch.driver.image[:, 0, 0, :1]
     np.testing.assert_array_equal(out.dyn_same, z)
     np.testing.assert_array_equal(forward.partner(out.dyn_cross, back=True), z)
-    np.testing.assert_array_equal(out.cross_driven[:, 1, 1], batch.source[:, 1, 1])
+    np.testing.assert_array_equal(out.cross_driven[:, 1, 1], batch.source.image[:, 1, 1])
 
 
 def test_late_losses_start_late():
@@ -170,7 +173,7 @@ def test_late_losses_start_late():
 
 def test_background_is_not_drawn():
     mask = jnp.zeros((B, SIZE, SIZE, 1)).at[:, 8:24, 8:24].set(1.0)
-    batch = BATCH._replace(driver_mask=mask, source_mask=mask)
+    batch = changed(BATCH, driver_mask=mask, source_mask=mask)
     config = only(pixel=1.0, perceptual=1.0, face_features=1.0, eyes=1.0, mouth=1.0)
     out = outputs_of(config, forward.bind(Toy(), variables(Toy())), batch)
 
@@ -187,7 +190,7 @@ def test_background_is_not_drawn():
 
 def test_adversarial_terms_reach_the_drawn_image():
     model = Discriminator(1, (4, 4))
-    spectral = jax.jit(model.init)(jax.random.key(0), BATCH.driver)
+    spectral = jax.jit(model.init)(jax.random.key(0), BATCH.driver.image)
     networks = NETWORKS._replace(discriminator=lambda x: model.apply(spectral, x))
     off = only(pixel=1.0)
     config = dataclasses.replace(
@@ -202,9 +205,9 @@ def test_adversarial_terms_reach_the_drawn_image():
     assert "paint" in moved(grads)
     (early, m), _ = value_and_grad(config, networks=networks, step=9)
     assert float(early) == pytest.approx(float(m["loss/pixel"]), rel=1e-6)
-    real, fake = losses.discriminator_inputs(config, BATCH, BATCH.source)
-    assert jnp.abs(real * (1 - BATCH.driver_mask)).max() == 0
-    assert jnp.abs(fake * (1 - BATCH.driver_mask)).max() == 0
+    real, fake = losses.discriminator_inputs(config, BATCH, BATCH.source.image)
+    assert jnp.abs(real * (1 - BATCH.driver.mask)).max() == 0
+    assert jnp.abs(fake * (1 - BATCH.driver.mask)).max() == 0
 
 
 def test_what_is_missing_is_named():
@@ -215,8 +218,8 @@ def test_what_is_missing_is_named():
             face_loss(config, batch, out, networks)
 
     fail("perceptual.weight=0", networks=forward.FaceNetworks())
-    fail("driver_points", BATCH._replace(driver_points=None))
-    fail("source_points", BATCH._replace(source_points=None))
+    fail("driver_points", changed(BATCH, driver_points=None))
+    fail("source_points", changed(BATCH, source_points=None))
     fail(
         "a discriminator",
         config=dataclasses.replace(only(), adversarial=FaceLossConfig().adversarial),
@@ -237,12 +240,12 @@ def test_pictures_and_faces_have_a_network_each():
     _, metrics = face_loss(config, BATCH, out, both)
     _, plain = face_loss(config, BATCH, out, NETWORKS)
     assert seen == 2 * [((B, SIZE, SIZE, 3), (B, 5, 2))]
-    same, driver = (x * BATCH.driver_mask for x in (out.driven, BATCH.driver))
+    same, driver = (x * BATCH.driver.mask for x in (out.driven, BATCH.driver.image))
     want = np.mean(
         [
             jnp.abs(a - b).mean()
             for a, b in zip(
-                face(same, BATCH.driver_points), face(driver, BATCH.driver_points), strict=True
+                face(same, BATCH.driver.points), face(driver, BATCH.driver.points), strict=True
             )
         ]
     )
@@ -254,7 +257,7 @@ def test_pictures_and_faces_have_a_network_each():
 
 
 def test_a_bare_batch_is_enough_for_reconstruction():
-    bare = face_batch.FaceBatch(BATCH.source, BATCH.driver, BATCH.identity)
+    bare = FaceBatch(Frame(BATCH.source.image), Frame(BATCH.driver.image), BATCH.identity)
     config = only(
         pixel=1.0, perceptual=1.0, self_drive=1.0, contrast=1.0, consistency=1.0, pose=1.0, gaze=1.0
     )
@@ -268,7 +271,7 @@ def test_random_batch_has_the_shapes_of_the_fake_one():
     fake, real = face_batch.fake(config, 3), face_batch.random(config, 3, seed=1)
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, fake, real)
     assert all(jax.tree.leaves(same))
-    assert not np.array_equal(real.source, face_batch.random(config, 3, seed=2).source)
+    assert not np.array_equal(real.source.image, face_batch.random(config, 3, seed=2).source.image)
 
 
 def test_the_real_model_fits_at_full_size():
@@ -276,8 +279,8 @@ def test_the_real_model_fits_at_full_size():
     config = get_config("vasa1")
     model, discriminator = FaceModel(config.face), Discriminator()
     fake = face_batch.fake(config, 2)
-    params = jax.eval_shape(model.init, jax.random.key(0), fake.source, fake.driver)
-    spectral = jax.eval_shape(discriminator.init, jax.random.key(0), fake.source)
+    params = jax.eval_shape(model.init, jax.random.key(0), fake.source.image, fake.driver.image)
+    spectral = jax.eval_shape(discriminator.init, jax.random.key(0), fake.source.image)
 
     def loss(params, spectral, batch):
         out = outputs_of(config.face_losses, forward.bind(model, params), batch)

@@ -11,17 +11,24 @@ from vasa_jax.config import apply_overrides, get_config
 from vasa_jax.config.losses import FaceLossConfig
 from vasa_jax.extensions.compositing.blend import CompositeOutput
 from vasa_jax.extensions.objective import objective_terms, run_face_model
-from vasa_jax.face import batch as face_batch
 from vasa_jax.face import forward
 from vasa_jax.face.model import Decoded
 from vasa_jax.means import add_up
 from vasa_jax.perception.align import Alignment
 from vasa_jax.perception.identity import IdentityNetwork
+from vasa_jax.training import face_batches as face_batch
 from vasa_jax.typing import Motion, Pose, Source
 
 SIZE, B = 32, 4
 TEMPLATE = ((5.0, 5.0), (11.0, 5.0), (8.0, 8.0), (6.0, 12.0), (10.0, 12.0))
 RNG = np.random.default_rng(0)
+
+
+def changed(batch, **parts):
+    """The batch with other parts, by their names in files."""
+    return face_batch.from_named(face_batch.named(batch) | parts)
+
+
 EYE = jnp.asarray(RNG.normal(size=(16 * 16 * 3, 6)) * 0.1, jnp.float32)
 IDENTITY = IdentityNetwork(
     lambda chips: (chips.reshape(chips.shape[0], -1) @ EYE, (chips[:, ::2, ::2] * 2,)),
@@ -91,12 +98,12 @@ class Toy(nn.Module):
 
 
 def variables(toy):
-    return toy.init(jax.random.key(0), BATCH.source)
+    return toy.init(jax.random.key(0), BATCH.source.image)
 
 
 def outputs_of(config, face, batch, motions=None, scan=False):
     if motions is None:
-        motions = tuple(face.encode_motion(view) for view in batch.views)
+        motions = tuple(face.encode_motion(view) for view in (batch.source.view, batch.driver.view))
     return run_face_model(config, face, batch, motions, scan)
 
 

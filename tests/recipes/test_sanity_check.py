@@ -47,16 +47,16 @@ def test_a_perfect_reader_passes_and_one_that_never_moves_does_not():
 
 def test_a_copy_of_the_source_has_no_sensitivity_and_the_truth_has_one(batch):
     truth = {
-        "swap": batch.driver,
-        "pose_only": batch.pose_only,
-        "dyn_only": batch.dyn_only,
-        "itself": batch.source,
+        "swap": batch.driver.image,
+        "pose_only": batch.targets.pose_only,
+        "dyn_only": batch.targets.dyn_only,
+        "itself": batch.source.image,
     }
     right = generator_figures(truth, batch)
     assert right["dyn_only_psnr"] == right["swap_psnr"] == 100
     assert right["sensitivity"] == pytest.approx(1, rel=1e-5)
     assert right["expression_missed"] == 0
-    copied = generator_figures(dict.fromkeys(truth, batch.source), batch)
+    copied = generator_figures(dict.fromkeys(truth, batch.source.image), batch)
     assert copied["sensitivity"] == 0
     assert copied["expression_missed"] == pytest.approx(1)
     for name in ("swap", "pose_only", "dyn_only"):
@@ -69,7 +69,7 @@ def test_a_model_goes_through_both(batch):
     face = jax.jit(build_face_model(config.face).init)(jax.random.key(0), image, image)["params"]
     found = measure(config, {"face": face}, [batch, batch])
     want = np.degrees(
-        np.abs(np.concatenate([batch.source_pose.rotation, batch.driver_pose.rotation])).mean()
+        np.abs(np.concatenate([batch.source.pose.rotation, batch.driver.pose.rotation])).mean()
     )
     assert found["pose_deg"] == pytest.approx(want, rel=1e-3)  # a fresh pose net says 0
     assert "arkit_r2" not in found

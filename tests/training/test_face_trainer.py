@@ -8,6 +8,7 @@ import optax
 import pytest
 from checks import distance, gatherable, gathered_shapes, one_step, prepare, relative_error
 
+from tests.face.toy import changed
 from vasa_jax.config import get_config
 from vasa_jax.config.losses import (
     AdversarialLoss,
@@ -161,7 +162,7 @@ def test_reconstruction_falls_by_ninety_percent_in_300_steps():
     program = build_program(task, single_device())
     state = init_state(task, program)
     images = blobs(4)
-    batch = next(FakeBatches(task.batch))._replace(source=images[:2], driver=images[2:])
+    batch = changed(next(FakeBatches(task.batch)), source=images[:2], driver=images[2:])
     batch = put_batch(task, program, batch)
     compiled = program.jitted.lower(state, {}, batch).compile()
     losses = []
@@ -245,11 +246,12 @@ FULL = (
 
 def uneven(batch):
     """The batch with large and small foregrounds, and labels that only some examples have."""
-    count, size = batch.driver.shape[:2]
+    count, size = batch.driver.image.shape[:2]
     rows = np.arange(size)[:, None] < np.linspace(3, size, count)[:, None, None]
-    mask = np.broadcast_to(rows[..., None], batch.driver_mask.shape).astype(np.float32)
+    mask = np.broadcast_to(rows[..., None], batch.driver.mask.shape).astype(np.float32)
     present = np.float32([1, 0, 1, 1, 0, 0, 0, 0])[:count]
-    return batch._replace(
+    return changed(
+        batch,
         driver_mask=mask,
         source_mask=mask[::-1],
         pose_present=present,

@@ -17,11 +17,11 @@ from vasa_jax.config.losses import (
     SelfLoss,
 )
 from vasa_jax.extensions.build import build_face_model
-from vasa_jax.face.batch import random as random_batch
 from vasa_jax.face.forward import FaceNetworks, forward
 from vasa_jax.face.losses import face_terms
 from vasa_jax.face.pose import motion_to_vector
 from vasa_jax.means import add_up
+from vasa_jax.training.face_batches import random as random_batch
 from vasa_jax.training.face_networks import face_functions
 
 SIDE = 32

@@ -236,7 +236,7 @@ def _data(config, arguments: argparse.Namespace):
 def _warnings(config, data, workdir: Path) -> list[str]:
     """Lines about what stage 1 will not learn from this data, or not from this start."""
     struct, lines = getattr(data, "struct", None), [_about_masks(config, data)]
-    if config.face_losses.transfer.weight and struct is not None and struct.pose_only is None:
+    if config.face_losses.transfer.weight and struct is not None and struct.targets is None:
         lines.append(
             "warning: the data has no rendered transfers, so face_losses.transfer does nothing; "
             "give swaps (--swaps), or choose a config without it, such as base256"

@@ -15,9 +15,9 @@ from jax import lax
 from vasa_jax.config import Config
 from vasa_jax.errors import UserError
 from vasa_jax.extensions.arkit_regressor import INPUTS, ReadIn
-from vasa_jax.face.batch import FaceBatch, Pictures
+from vasa_jax.face.batch import FaceBatch, Frame, Pictures
 from vasa_jax.face.pose import rotation_matrix
-from vasa_jax.typing import ARKIT, Array, Float, Motion, Pose
+from vasa_jax.typing import ARKIT, Array, Float, Motion
 
 __all__ = [
     "SCALE",
@@ -55,17 +55,13 @@ def label_code(
 def label_motions(batch: FaceBatch, dim: int) -> tuple[Motion, Motion]:
     """Motion of source and driver by their labels alone. Raises UserError where one is missing."""
     return (
-        _label_motion(batch.source_pose, batch.source_arkit, batch.source_gaze, dim),
-        _label_motion(batch.driver_pose, batch.driver_arkit, batch.driver_gaze, dim),
+        _label_motion(batch.source, dim),
+        _label_motion(batch.driver, dim),
     )
 
 
-def _label_motion(
-    pose: Pose | None,
-    arkit: Float[Array, "b 52"] | None,
-    gaze: Float[Array, "b 2"] | None,
-    dim: int,
-) -> Motion:
+def _label_motion(frame: Frame, dim: int) -> Motion:
+    pose, arkit, gaze = frame.pose, frame.arkit, frame.gaze
     if pose is None or arkit is None or gaze is None:
         raise UserError(
             "train_face.arkit_code needs data with head pose, gaze and ARKit labels "
@@ -84,11 +80,10 @@ def batch_motions(
     Raises UserError where labels are needed and the data has none.
     """
     if not config.train_face.arkit_code:
-        source_view, driver_view = batch.views
-        return encode_motion(source_view), encode_motion(driver_view)
+        return encode_motion(batch.source.view), encode_motion(batch.driver.view)
     source, driver = label_motions(batch, config.face.dyn_dim)
     if config.train_face.encoded_source:
-        source = source._replace(dyn=encode_motion(batch.views[0]).dyn)
+        source = source._replace(dyn=encode_motion(batch.source.view).dyn)
     return source, driver
 
 

@@ -67,6 +67,6 @@ def discriminator_patches(
 ) -> tuple[Float[Array, "n p p 3"], Float[Array, "n p p 3"]]:
     """`face.losses.discriminator_inputs` of eyes and mouths (`adversarial.face_patches`)."""
     what = "driver_points in the batch for its face_patches"
-    points = need(batch.driver_points, "adversarial", what)
+    points = need(batch.driver.points, "adversarial", what)
     real, generated = discriminator_inputs(config, batch, driven)
     return face_patches(real, points), face_patches(generated, points)

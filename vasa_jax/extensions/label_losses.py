@@ -54,12 +54,12 @@ def label_terms(config: FaceLossConfig, batch: FaceBatch, readings: Readings) ->
     """The losses "gaze" and "arkit", where they have a weight and the data has labels."""
     terms: list[Term] = []
     if config.gaze.weight and batch.gaze_present is not None:
-        labels = _both("gaze", batch.source_gaze, batch.driver_gaze)
+        labels = _both("gaze", batch.source.gaze, batch.driver.gaze)
         pairs = zip(readings["gaze"], labels, strict=True)
         values = [gaze_loss(gaze, label, batch.gaze_present) for gaze, label in pairs]
         terms.append(("gaze", config.gaze.weight, average(values)))
-    if config.arkit.weight and batch.driver_arkit is not None:
-        labels = _both("arkit", batch.source_arkit, batch.driver_arkit)
+    if config.arkit.weight and batch.driver.arkit is not None:
+        labels = _both("arkit", batch.source.arkit, batch.driver.arkit)
         pairs = zip(readings["arkit"], labels, strict=True)
         values = [arkit_loss(config.arkit, arkit, label) for arkit, label in pairs]
         terms.append(("arkit", config.arkit.weight, average(values)))

@@ -13,6 +13,7 @@ from vasa_jax.extensions.compositing.flow_losses import (
 )
 from vasa_jax.extensions.compositing.resample import shrink
 from vasa_jax.extensions.face_patches import patch_loss
+from vasa_jax.extensions.transfer_targets import TransferTargets
 from vasa_jax.face.batch import FaceBatch
 from vasa_jax.face.forward import FaceNetworks, FaceOutputs
 from vasa_jax.face.image_losses import (
@@ -50,7 +51,7 @@ def transfer_motions(source: Motion, driver: Motion) -> dict[str, Motion]:
 
 def has_transfers(config: FaceLossConfig, batch: FaceBatch) -> bool:
     """Whether these losses are on and the data has their targets."""
-    return bool(config.transfer.weight) and batch.pose_only is not None
+    return bool(config.transfer.weight) and batch.targets is not None
 
 
 def transfer_terms(
@@ -69,11 +70,11 @@ def transfer_terms(
     driven, pose_only, dyn_only = (
         outputs.decoded[name] for name in ("driven", "pose_only", "dyn_only")
     )
-    targets = _targets(batch)
+    targets: TransferTargets = batch.targets
     renders = [
-        ("same", driven.image, batch.driver, batch.driver_points),
-        ("pose_only", pose_only.image, targets[0], batch.driver_points),
-        ("dyn_only", dyn_only.image, targets[1], batch.source_points),
+        ("same", driven.image, batch.driver.image, batch.driver.points),
+        ("pose_only", pose_only.image, targets.pose_only, batch.driver.points),
+        ("dyn_only", dyn_only.image, targets.dyn_only, batch.source.points),
     ]
     terms: list[Term] = [
         (name, weights.weight, transfer_loss(config, image, target, points, vgg))
@@ -89,11 +90,10 @@ def transfer_terms(
             for _, image, target, points in renders
         ]
         terms.append(("patches", weights.weight * weights.patches, average(values)))
-    flows = (batch.driver_flow, batch.pose_only_flow, batch.dyn_only_flow)
     made = [
         (one.image if one.parts is None else one.parts.decoded, one.parts, target, points, flow)
         for one, (_, _, target, points), flow in zip(
-            (driven, pose_only, dyn_only), renders, flows, strict=True
+            (driven, pose_only, dyn_only), renders, targets.flows, strict=True
         )
     ]
     terms += _decoded_terms(config, made)
@@ -101,14 +101,6 @@ def transfer_terms(
         terms += _blend_terms(config, made)
         terms += _portrait_terms(config, batch, driven.parts)
     return terms
-
-
-def _targets(batch: FaceBatch) -> tuple[Image, Image]:
-    """The renders with the driver's pose alone and with the driver's dynamics alone."""
-    return (
-        need(batch.pose_only, "transfer", "pose_only in the batch"),
-        need(batch.dyn_only, "transfer", "dyn_only in the batch"),
-    )
 
 
 def _patch_points(points: Points | None) -> Points:
@@ -160,7 +152,7 @@ def _portrait_terms(config, batch: FaceBatch, parts: CompositeOutput) -> list[Te
     """Of what is found in the portrait: the person."""
     weights, terms = config.transfer, []
     if weights.foreground and parts.foreground_logits is not None:
-        mask = need(batch.source_mask, "transfer.foreground", "source_mask in the batch", "")
+        mask = need(batch.source.mask, "transfer.foreground", "source_mask in the batch", "")
         value = uniform(foreground_loss(parts.foreground_logits, mask), len(mask))
         terms.append(("person", weights.weight * weights.foreground, value))
     return terms
@@ -217,11 +209,11 @@ def motion_weighted_loss(
     A mouth is a percent of an image: a face that never moves hardly costs the other losses
     anything. Two renders of one head pose differ by the expression alone. Unweighted.
     """
-    true_pose_only, true_dyn_only = _targets(batch)
+    targets: TransferTargets = batch.targets
     pairs = (
-        (driven, batch.driver, true_pose_only),
-        (pose_only, true_pose_only, batch.driver),
-        (dyn_only, true_dyn_only, batch.source),
+        (driven, batch.driver.image, targets.pose_only),
+        (pose_only, targets.pose_only, batch.driver.image),
+        (dyn_only, targets.dyn_only, batch.source.image),
     )
     total = Means((), (), ())
     for drawn, target, other in pairs:

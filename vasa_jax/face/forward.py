@@ -105,10 +105,9 @@ def forward(
     more: further motions to decode from V_s, by name.
     """
     if motions is None:
-        source_view, driver_view = batch.views
-        motions = face.encode_motion(source_view), face.encode_motion(driver_view)
+        motions = face.encode_motion(batch.source.view), face.encode_motion(batch.driver.view)
     motion_s, motion_d = motions
-    source = face.encode_source(batch.source, motion_s)
+    source = face.encode_source(batch.source.image, motion_s)
     wanted = {"driven": motion_d}
     if config.self_drive.weight:
         wanted["reconstructed"] = motion_s
@@ -133,7 +132,7 @@ def forward(
             dyn_cross=face.encode_motion(images["cross_driven"]).dyn,
         )
     if config.consistency.weight:
-        other = face.encode_source(batch.driver, motion_d)
+        other = face.encode_source(batch.driver.image, motion_d)
         a = face.decode(other, wanted["dyn_only"])
         out = out._replace(consistency_a=a, consistency_b=images["dyn_only"])
     return out

@@ -57,8 +57,8 @@ def discriminator_inputs(
     config: FaceLossConfig, batch: FaceBatch, driven: Image
 ) -> tuple[Image, Image]:
     """(real, generated) images that the discriminator sees, the foreground under `masked`."""
-    mask = batch.driver_mask if config.masked else None
-    return masked(batch.driver, mask), masked(driven, mask)
+    mask = batch.driver.mask if config.masked else None
+    return masked(batch.driver.image, mask), masked(driven, mask)
 
 
 def face_terms(
@@ -82,14 +82,14 @@ def face_terms(
 
 
 def _reconstruction(config, batch, outputs, networks) -> list[Term]:
-    mask_d, mask_s = (batch.driver_mask, batch.source_mask) if config.masked else (None, None)
-    driver, same = masked(batch.driver, mask_d), masked(outputs.driven, mask_d)
+    mask_d, mask_s = (batch.driver.mask, batch.source.mask) if config.masked else (None, None)
+    driver, same = masked(batch.driver.image, mask_d), masked(outputs.driven, mask_d)
     share, perceptual = config.self_drive.weight, config.perceptual
     terms, rows = [], len(batch.identity)
     if config.pixel.weight:
         terms.append(("pixel", config.pixel.weight, pixel_loss(same, driver, mask_d)))
     if config.pixel.weight and share:
-        own, source = (masked(x, mask_s) for x in (outputs.reconstructed, batch.source))
+        own, source = (masked(x, mask_s) for x in (outputs.reconstructed, batch.source.image))
         value = pixel_loss(own, source, mask_s)
         terms.append(("self_pixel", share * config.pixel.weight, value))
     levels = None
@@ -101,13 +101,13 @@ def _reconstruction(config, batch, outputs, networks) -> list[Term]:
         if share:
             own_levels = [
                 pyramid_features(vgg, masked(x, mask_s), perceptual.scales)
-                for x in (outputs.reconstructed, batch.source)
+                for x in (outputs.reconstructed, batch.source.image)
             ]
             value = uniform(perceptual_loss(perceptual, *own_levels), rows)
             terms.append(("self_perceptual", share * perceptual.weight, value))
     if config.face_features.weight:
         network = networks.face or _identity_features(networks)
-        points = need(batch.driver_points, "face_features", "driver_points in the batch")
+        points = need(batch.driver.points, "face_features", "driver_points in the batch")
         value = uniform(feature_loss(network(same, points), network(driver, points)), rows)
         terms.append(("face_features", config.face_features.weight, value))
     for i, name in enumerate(("eyes", "mouth")):
@@ -129,10 +129,10 @@ def _identity_features(networks):
 
 
 def _region(batch: FaceBatch, index: int, name: str) -> Float[Array, "b h w 1"]:
-    if batch.driver_regions is not None:
-        return batch.driver_regions[..., index : index + 1]
-    points = need(batch.driver_points, name, "driver_regions or driver_points in the batch")
-    return region_masks(points, batch.driver.shape[1])[..., index : index + 1]
+    if batch.driver.regions is not None:
+        return batch.driver.regions[..., index : index + 1]
+    points = need(batch.driver.points, name, "driver_regions or driver_points in the batch")
+    return region_masks(points, batch.driver.image.shape[1])[..., index : index + 1]
 
 
 def _adversarial(config, batch, outputs, networks, step) -> list[Term]:
@@ -153,7 +153,7 @@ def _adversarial(config, batch, outputs, networks, step) -> list[Term]:
 
 def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
     present, terms = different_identity_mask(batch.identity), []
-    mask = batch.source_mask if config.masked else None
+    mask = batch.source.mask if config.masked else None
     if config.contrast.weight:
         # The sample whose partner this one is was decoded with this one's motion: its cross image
         # makes the second positive pair, its own driver is the other person's clip.
@@ -176,28 +176,28 @@ def _disentanglement(config, batch, outputs, networks, step) -> list[Term]:
     if config.cross_identity.weight:
         cross = config.cross_identity
         network = need(networks.identity, "cross_identity", "an identity network")
-        points_s = need(batch.source_points, "cross_identity", "source_points in the batch")
-        points_d = need(batch.driver_points, "cross_identity", "driver_points in the batch")
+        points_s = need(batch.source.points, "cross_identity", "source_points in the batch")
+        points_d = need(batch.driver.points, "cross_identity", "driver_points in the batch")
         # The face has the other driver's pose, so it lies where that driver's face does.
         image = outputs.cross_driven
-        if config.masked and batch.driver_mask is not None:
-            image = masked(image, partner(batch.driver_mask))
-        source = network(masked(batch.source, mask), points_s)[0]
+        if config.masked and batch.driver.mask is not None:
+            image = masked(image, partner(batch.driver.mask))
+        source = network(masked(batch.source.image, mask), points_s)[0]
         value = identity_loss(source, network(image, partner(points_d))[0], present)
         terms.append(("cross_identity", cross.weight * _ramp(cross.start, cross.ramp, step), value))
     return terms
 
 
 def _pose_labels(config, batch, outputs) -> list[Term]:
-    if not config.pose.weight or batch.source_pose is None:
+    if not config.pose.weight or batch.source.pose is None:
         return []
     present = batch.pose_present
     present = jnp.ones(len(batch.identity)) if present is None else present
     values = [
         pose_loss(config.pose, motion.pose, label, present)
         for motion, label in (
-            (outputs.source_motion, batch.source_pose),
-            (outputs.driver_motion, batch.driver_pose),
+            (outputs.source_motion, batch.source.pose),
+            (outputs.driver_motion, batch.driver.pose),
         )
     ]
     return [("pose", config.pose.weight, average(values))]

@@ -16,12 +16,12 @@ from vasa_jax.extensions.build import build_face_model
 from vasa_jax.extensions.label_losses import label_heads
 from vasa_jax.extensions.objective import objective_terms, run_face_model
 from vasa_jax.face.batch import FaceBatch
-from vasa_jax.face.batch import fake as fake_batch
 from vasa_jax.face.discriminator import Discriminator
 from vasa_jax.face.forward import FaceNetworks, FaceOutputs, needs_partners
 from vasa_jax.face.losses import discriminator_loss
 from vasa_jax.means import Counts, Term, add_up, counts_of
 from vasa_jax.perception.loss_networks import Perception
+from vasa_jax.training.face_batches import REQUIRED, fake, from_named, named
 from vasa_jax.training.face_networks import (
     bind_networks,
     build_discriminator,
@@ -38,11 +38,9 @@ __all__ = ["FaceTrainer", "face_batch_struct", "face_trainer"]
 
 
 def face_batch_struct(config: Config, batch: int, fields: tuple[str, ...] = ()) -> FaceBatch:
-    """Shapes of a batch with the required fields and the named optional ones."""
-    full = fake_batch(config, batch)
-    kept = {"source", "driver", "identity", *fields}
-    left_out: dict[str, Any] = {name: None for name in full._fields if name not in kept}
-    return full._replace(**left_out)
+    """Shapes of a batch with the required parts and the optional ones of these names."""
+    full = named(fake(config, batch))
+    return from_named({name: full[name] for name in (*REQUIRED, *fields)})
 
 
 @dataclass(frozen=True)
@@ -161,11 +159,11 @@ class FaceTrainer:
         batch = jax.tree.map(lambda x: x[:ROWS], batch)
         face = face_functions(self.config, ema)
         source_motion, motion = batch_motions(self.config, batch, face.encode_motion)
-        source = face.encode_source(batch.source, source_motion)
+        source = face.encode_source(batch.source.image, source_motion)
         other = jax.tree.map(lambda x: jnp.roll(x, 1, 0), motion)
         return {
-            "source": batch.source,
-            "driver": batch.driver,
+            "source": batch.source.image,
+            "driver": batch.driver.image,
             "self": face.decode(source, motion),
             "cross": face.decode(source, other),
             "pose": face.decode(source, Motion(motion.pose, source_motion.dyn)),
@@ -207,7 +205,7 @@ class FaceTrainer:
     def _power_iteration(self, critic, batch):
         """The discriminator's spectral vectors after the one iteration of a step. They depend on
         its kernels alone, so one blank image will do."""
-        blank = jnp.zeros((1, *batch.driver.shape[1:]), jnp.float32)
+        blank = jnp.zeros((1, *batch.driver.image.shape[1:]), jnp.float32)
         _, fresh = self.discriminator.apply(critic, blank, mutable=["spectral"])
         return jax.lax.stop_gradient(fresh["spectral"])
 

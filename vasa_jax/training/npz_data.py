@@ -7,6 +7,8 @@ import jax
 import numpy as np
 
 from vasa_jax.errors import UserError
+from vasa_jax.face.batch import FaceBatch
+from vasa_jax.training.face_batches import REQUIRED, from_named, named
 from vasa_jax.training.mesh import path_name
 from vasa_jax.typing import Float
 
@@ -15,7 +17,8 @@ class NpzShards:
     """An endless, shuffled, checkpointable iterator over `folder`/*.npz.
 
     struct is a batch struct of ShapeDtypeStructs. Each file holds one array per field, named by its
-    path (`source`, `driver_pose/rotation`), with n examples along the first axis. Hosts read
+    path, with n examples along the first axis; those of a face batch are named as in
+    `face_batches.FIELDS` (`source`, `driver_pose/rotation`). Hosts read
     disjoint files. Files are shuffled anew in every epoch, examples within their file; an epoch's
     last examples may share a batch with the next epoch's first. uint8 arrays are read as x / 255
     where the field is a float.
@@ -26,8 +29,12 @@ class NpzShards:
 
     def __init__(self, folder: Path, struct: Any, seed: int = 0):
         self._folder, self._seed = Path(folder), seed
-        leaves, self._tree = jax.tree_util.tree_flatten_with_path(struct)
-        self._specs = {path_name(path): spec for path, spec in leaves}
+        self._struct, self._parts = struct, _parts_of(struct)
+        self._specs = {
+            path_name(path): spec
+            for name, part in self._parts.items()
+            for path, spec in jax.tree_util.tree_leaves_with_path({name: part})
+        }
         files = sorted(self._folder.glob("*.npz"))
         hosts = jax.process_count()
         if not files:
@@ -38,7 +45,7 @@ class NpzShards:
         if len(files) < hosts:
             raise UserError(f"{folder}: {len(files)} files for {hosts} hosts; split them further")
         self._files = files[jax.process_index() :: hosts]
-        self._batch = leaves[0][1].shape[0] // hosts
+        self._batch = next(iter(self._specs.values())).shape[0] // hosts
         self._epoch, self._file, self._offset = 0, 0, 0
         self._loaded: tuple[tuple[int, int], dict[str, np.ndarray]] | None = None
 
@@ -59,8 +66,11 @@ class NpzShards:
                 self._file, self._offset = self._file + 1, 0
             if self._file == len(self._files):
                 self._epoch, self._file = self._epoch + 1, 0
-        fields = [np.concatenate([p[name] for p in parts]) for name in self._specs]
-        return jax.tree.unflatten(self._tree, fields)
+        arrays = {name: np.concatenate([p[name] for p in parts]) for name in self._specs}
+        whole = jax.tree_util.tree_map_with_path(
+            lambda path, _: arrays[path_name(path)], self._parts
+        )
+        return _of_parts(self._struct, whole)
 
     def _current(self):
         place = (self._epoch, self._file)
@@ -130,13 +140,24 @@ def available(folder: Path, struct: Any) -> Any:
             names = set(stored.files)
     except Exception as error:
         raise UserError(f"{files[0]}: is not a readable .npz file ({error})") from None
+    required = REQUIRED if isinstance(struct, FaceBatch) else set(struct._fields)
     kept = {}
-    for field, spec in struct._asdict().items():
+    for field, spec in _parts_of(struct).items():
         paths = jax.tree_util.tree_flatten_with_path({field: spec})[0]
-        optional = field in struct._field_defaults
+        optional = field not in required or field in struct._field_defaults
         there = all(path_name(path) in names for path, _ in paths)
         kept[field] = spec if there or not optional else None
-    return type(struct)(**kept)
+    return _of_parts(struct, kept)
+
+
+def _parts_of(struct: Any) -> dict[str, Any]:
+    """The parts of a batch by the names of their arrays."""
+    return named(struct) if isinstance(struct, FaceBatch) else struct._asdict()
+
+
+def _of_parts(struct: Any, parts: dict[str, Any]) -> Any:
+    """The batch of the kind of `struct`."""
+    return from_named(parts) if isinstance(struct, FaceBatch) else type(struct)(**parts)
 
 
 def read_frames(folder: Path, limit: int = 1_000_000) -> Float[np.ndarray, "n m"]:

@@ -13,12 +13,12 @@ import numpy as np
 from vasa_jax.audio.frozen import FrozenEncoder
 from vasa_jax.config import Config, from_dict
 from vasa_jax.errors import UserError
-from vasa_jax.face.batch import fake as full_face_batch
 from vasa_jax.media.files import write_whole
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats, fit_stats
 from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.training.checkpoint import Checkpoints, saved_in
+from vasa_jax.training.face_batches import fake as full_face_batch
 from vasa_jax.training.face_trainer import face_trainer
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.loop import Result, initialise_hosts, train
@@ -130,7 +130,7 @@ def check_start(
     struct = getattr(data, "struct", None)
     if isinstance(data, str | Path):
         struct = available(Path(data), full_face_batch(config, config.train_face.batch))
-    labelled = struct is not None and struct.source_pose is not None
+    labelled = struct is not None and struct.source.pose is not None
     started = pose or any((Path(workdir) / "checkpoints").glob("[0-9]*"))
     where = data if isinstance(data, str | Path) else "the data"
     dataset = getattr(data, "dataset", None)

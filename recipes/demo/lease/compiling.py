@@ -57,7 +57,7 @@ def traces(programs: Programs, shapes: Shapes) -> dict[str, Any]:
     if programs.part.kind == "generator":
         asked["transfers"] = (face, batch)
     else:
-        asked["encode"] = (face, batch.views[0])
+        asked["encode"] = (face, batch.source.view)
     return {name: getattr(programs, name).trace(*inputs) for name, inputs in asked.items()}
 
 

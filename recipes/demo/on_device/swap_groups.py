@@ -9,7 +9,7 @@ from recipes.demo.on_device import image_ops
 from recipes.demo.on_device.labels import labels_of, mirrored
 from recipes.demo.on_device.pool import GroupArrays, rows_at
 from vasa_jax.data_pipeline.augment_flip import flip_flow
-from vasa_jax.data_pipeline.loading.batches import FLOWS, VIEWS
+from vasa_jax.data_pipeline.loading.batches import FLOWS
 from vasa_jax.data_pipeline.loading.pairs import (
     GROW,
     POSE,
@@ -24,8 +24,8 @@ from vasa_jax.data_pipeline.loading.transfer_examples import (
     TransferAugmentation,
     transfer_indices,
 )
-from vasa_jax.extensions.transfer_targets import Rendered, SwapBatch, from_swaps
-from vasa_jax.face.batch import FaceBatch
+from vasa_jax.extensions.transfer_targets import SwapBatch, from_swaps
+from vasa_jax.face.batch import FaceBatch, Frame
 from vasa_jax.typing import Array, Float, Image, Int, Key, Pose
 
 __all__ = ["make_views", "sample_augmentations", "sample_swaps", "transfers_of"]
@@ -108,48 +108,46 @@ def transfers_of(
     person, *rest = shown["driver"]
     shown["driver"] = (jnp.where(draws.own, shown["swap"][0], person), *rest)
     large: dict[str, Any] = {}
-    rendered: dict[str, Any] = {}
-    views: dict[str, Any] = dict.fromkeys(VIEWS)
+    frames: dict[str, Any] = {}
     for name, place in shown.items():
-        large[name], rendered[name] = _picture(pool, (group, *place), draws, size)
-    seen = {"source_view": "source", "driver_view": "driver", "swap_view": "driver"}
-    for view, name in seen.items():
-        key = view.removesuffix("_view")
+        large[name], frames[name] = _picture(pool, (group, *place), draws, size)
+    views = {}
+    for key, name in {"source": "source", "driver": "driver", "swap": "driver"}.items():
         if key in draws.views:
-            views[view] = make_views(large[name], rendered[name].points, how, draws.views[key])
+            views[key] = make_views(large[name], frames[name].points, how, draws.views[key])
         elif size < large[name].shape[1] or key != "source":
-            views[view] = large[name]
+            views[key] = large[name]
+    frames |= {key: frames[key]._replace(motion_view=view) for key, view in views.items()}
     flows = jnp.moveaxis(_flows(pool, group, number, draws.flip), 1, 0)
-    views |= dict(zip(FLOWS, flows, strict=True))
     people = pool.people
     return from_swaps(
         SwapBatch(
-            **rendered,
+            **frames,
             source_identity=rows_at(people, group, swap[:, 0]),
             driver_identity=rows_at(people, group, swap[:, 1]),
-            **views,
+            **dict(zip(FLOWS, flows, strict=True)),
         ),
         draws.own,
     )
 
 
-def _picture(pool, place, draws, size) -> tuple[Image, Rendered]:
+def _picture(pool, place, draws, size) -> tuple[Image, Frame]:
     """The images of a cell at the pool's size, and with their labels at `size`."""
     image = image_ops.mirror(rows_at(pool.images, *place), draws.flip).astype(jnp.float32) / 255
     if draws.colours is not None:
         image = image_ops.recolour(image, draws.colours)
     mask = image_ops.mirror(rows_at(pool.masks, *place), draws.flip).astype(jnp.float32) / 255
     labels = mirrored(labels_of(pool, *place), draws.flip)
-    return image, Rendered(
+    return image, Frame(
         image_ops.shrink(image, size),
-        Pose(*(labels.pop(name) for name in POSE)),
+        pose=Pose(*(labels.pop(name) for name in POSE)),
         mask=image_ops.shrink(mask[..., None], size),
         **labels,
     )
 
 
 def _flows(pool, group, number, flip) -> Float[Array, "b 3 f f 4"]:
-    """The flows of the three targets, as in `FaceBatch.driver_flow`."""
+    """The flows of the three targets, as `transfer_targets.Flow`."""
     places = rows_at(pool.flow, group, number).astype(jnp.float32)
     levels = rows_at(pool.seen, group, number)
     parts = [places, (levels & 1)[..., None], (levels >> 1)[..., None]]

@@ -26,7 +26,7 @@ from vasa_jax.data_pipeline.loading.loaders import (
 )
 from vasa_jax.data_pipeline.loading.pairs import PLAIN, Augment
 from vasa_jax.data_pipeline.loading.record_order import RecordOrder, separate_identities
-from vasa_jax.face.batch import FaceBatch
+from vasa_jax.training.face_batches import FIELDS, named
 from vasa_jax.training.trainer import CheckpointableIterator
 
 
@@ -35,8 +35,8 @@ def test_two_runs_give_the_same_batches_and_another_seed_others(folder):
         take(FaceLoader(folder, CONFIG, 4, seed, workers=0), 6) for seed in (3, 3, 4)
     )
     assert same(first, again)
-    assert not np.array_equal(first[0].source, other[0].source)
-    assert not np.array_equal(first[0].source, first[1].source)
+    assert not np.array_equal(first[0].source.image, other[0].source.image)
+    assert not np.array_equal(first[0].source.image, first[1].source.image)
 
 
 def test_a_restored_run_goes_on_as_it_would_have(folder):
@@ -84,8 +84,8 @@ def test_hosts_see_disjoint_halves(folder, monkeypatch):
         seen.append(set())
         loader = FaceLoader(folder, CONFIG, 4, workers=0, process_index=host, process_count=2)
         batches = take(loader, 16)
-        assert batches[0].source.shape[0] == 2
-        assert loader.struct.source.shape[0] == 4
+        assert batches[0].source.image.shape[0] == 2
+        assert loader.struct.source.image.shape[0] == 4
         people.append({int(k) for batch in batches for k in batch.identity})
     assert seen[0] | seen[1] == names
     assert not seen[0] & seen[1]
@@ -106,7 +106,7 @@ def test_plain_pairs_are_frames_of_one_clip_with_their_labels(folder, clips):
         for row in range(4):
             places = []
             for side in ("source", "driver"):
-                image = content(getattr(batch, side)[row])
+                image = content(getattr(batch, side).image[row])
                 place = min(known, key=lambda key: np.abs(known[key] - image).mean())
                 assert np.abs(known[place] - image).mean() < 6
                 places.append(place)
@@ -114,7 +114,7 @@ def test_plain_pairs_are_frames_of_one_clip_with_their_labels(folder, clips):
                 assert int(batch.identity[row]) == int(clip.identity.removeprefix("person"))
                 assert batch.pose_present[row] == (clip.rotation is not None)
                 assert batch.gaze_present[row] == (clip.gaze is not None)
-                pose, gaze = getattr(batch, f"{side}_pose"), getattr(batch, f"{side}_gaze")
+                pose, gaze = getattr(batch, side).pose, getattr(batch, side).gaze
                 if clip.rotation is None:
                     assert not pose.rotation[row].any()
                     continue
@@ -136,12 +136,12 @@ def test_every_label_arrives_where_all_clips_have_it(clips, tmp_path):
         clip.rotation[k].tobytes(): (clip, k) for clip in labelled for k in range(len(clip.frames))
     }
     for row, side in itertools.product(range(4), ("source", "driver")):
-        clip, k = by_rotation[getattr(batch, f"{side}_pose").rotation[row].tobytes()]
-        np.testing.assert_array_equal(getattr(batch, f"{side}_points")[row], clip.points[k])
-        np.testing.assert_array_equal(getattr(batch, f"{side}_arkit")[row], clip.arkit[k])
-        mask = getattr(batch, f"{side}_mask")[row]
+        clip, k = by_rotation[getattr(batch, side).pose.rotation[row].tobytes()]
+        np.testing.assert_array_equal(getattr(batch, side).points[row], clip.points[k])
+        np.testing.assert_array_equal(getattr(batch, side).arkit[row], clip.arkit[k])
+        mask = getattr(batch, side).mask[row]
         np.testing.assert_allclose(mask, (k * 9 % 256) / 255, atol=1e-6)
-    assert batch.driver_view is None
+    assert batch.driver.motion_view is None
 
 
 def test_a_batch_is_what_its_struct_says(folder, swaps):
@@ -155,14 +155,14 @@ def test_a_batch_is_what_its_struct_says(folder, swaps):
             assert (value.shape, value.dtype) == (spec.shape, spec.dtype)
             assert np.isfinite(value).all()
     struct = FaceLoader(folder, CONFIG, 4, workers=0).struct
-    assert struct.source_mask is None  # two clips have none
-    assert struct.source_points is None
-    assert struct.source_pose is not None
-    assert struct.driver_view is not None
+    assert struct.source.mask is None  # two clips have none
+    assert struct.source.points is None
+    assert struct.source.pose is not None
+    assert struct.driver.motion_view is not None
     bare = FaceLoader(folder, CONFIG, 4, workers=0, augment=PLAIN).struct
-    assert {k for k, v in bare._asdict().items() if v is None} == {
+    assert {k for k, v in named(bare).items() if v is None} == {
         name
-        for name in FaceBatch._fields
+        for name in FIELDS
         if name.endswith(("view", "mask", "points", "regions", "arkit", "only", "flow"))
     }
 
@@ -172,15 +172,15 @@ def test_a_flipped_pair_is_the_mirrored_plain_one(clips, tmp_path):
     folder = dataset_of(labelled, tmp_path)
     plain = next(FaceLoader(folder, CONFIG, 4, workers=0, augment=PLAIN))
     flipped = next(FaceLoader(folder, CONFIG, 4, workers=0, augment=PLAIN._replace(flip=1.0)))
-    np.testing.assert_array_equal(flipped.driver, plain.driver[:, :, ::-1])
-    np.testing.assert_array_equal(flipped.source_mask, plain.source_mask[:, :, ::-1])
+    np.testing.assert_array_equal(flipped.driver.image, plain.driver.image[:, :, ::-1])
+    np.testing.assert_array_equal(flipped.source.mask, plain.source.mask[:, :, ::-1])
     signs = {"rotation": [1, -1, -1], "translation": [-1, 1, 1], "log_scale": [1]}
     for name, sign in signs.items():
-        value = getattr(plain.driver_pose, name) * np.float32(sign)
-        np.testing.assert_array_equal(getattr(flipped.driver_pose, name), value)
-    np.testing.assert_array_equal(flipped.source_gaze, plain.source_gaze * np.float32([-1, 1]))
-    np.testing.assert_allclose(flipped.source_points[:, 1, 0], 1 - plain.source_points[:, 0, 0])
-    np.testing.assert_array_equal(flipped.source_points[:, 3, 1], plain.source_points[:, 4, 1])
+        value = getattr(plain.driver.pose, name) * np.float32(sign)
+        np.testing.assert_array_equal(getattr(flipped.driver.pose, name), value)
+    np.testing.assert_array_equal(flipped.source.gaze, plain.source.gaze * np.float32([-1, 1]))
+    np.testing.assert_allclose(flipped.source.points[:, 1, 0], 1 - plain.source.points[:, 0, 0])
+    np.testing.assert_array_equal(flipped.source.points[:, 3, 1], plain.source.points[:, 4, 1])
 
 
 def test_both_frames_of_a_pair_have_the_same_colours_and_the_view_others(folder):
@@ -190,15 +190,15 @@ def test_both_frames_of_a_pair_have_the_same_colours_and_the_view_others(folder)
     for row in range(4):
         fits, errors = [], []
         for side in ("source", "driver"):
-            pixels = getattr(plain, side)[row].reshape(-1, 3)
+            pixels = getattr(plain, side).image[row].reshape(-1, 3)
             inside = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
-            target = getattr(loaded, side)[row].reshape(-1, 3)
+            target = getattr(loaded, side).image[row].reshape(-1, 3)
             free = ((target > 0.02) & (target < 0.98)).all(1)
             fits.append(np.linalg.lstsq(inside[free], target[free], rcond=None)[0])
             errors.append(np.abs(inside[free] @ fits[-1] - target[free]).max())
         assert max(errors) < 0.01  # one affine map of colours
         np.testing.assert_allclose(fits[0], fits[1], atol=0.02)
-        assert np.abs(loaded.driver_view[row] - loaded.driver[row]).mean() > 0.01
+        assert np.abs(loaded.driver.motion_view[row] - loaded.driver.image[row]).mean() > 0.01
 
 
 def test_partners_are_other_people(folder):
@@ -265,9 +265,9 @@ def test_larger_pictures_are_shrunk_with_their_masks(tmp_path):
     assert [v.shape for v in jax.tree.leaves(batch)] == [spec.shape for spec in specs]
     for row in range(4):
         for image, mask, points in zip(
-            (batch.source, batch.driver),
-            (batch.source_mask, batch.driver_mask),
-            (batch.source_points, batch.driver_points),
+            (batch.source.image, batch.driver.image),
+            (batch.source.mask, batch.driver.mask),
+            (batch.source.points, batch.driver.points),
             strict=True,
         ):
             number = int(np.abs(spots - points[row, 0]).sum(1).argmin())
@@ -288,7 +288,7 @@ def test_views_and_boxes_go_with_shrunk_pictures(tmp_path):
     clip = clip._replace(points=np.repeat(face[None], 6, 0))
     how = PLAIN._replace(views=("driver",), view_colours=None, view_warp=0.0)
     batch = next(FaceLoader(dataset_of([clip], tmp_path), CONFIG, 4, workers=0, augment=how))
-    kept = np.abs(batch.driver_view - batch.driver).max(-1) < 1e-6
+    kept = np.abs(batch.driver.motion_view - batch.driver.image).max(-1) < 1e-6
     assert kept.shape == (4, SIZE, SIZE)
     assert kept[:, 26:40, 26:40].all()
     assert not kept[:, :5].any()

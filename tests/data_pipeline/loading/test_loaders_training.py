@@ -36,8 +36,10 @@ def _task(loader):
     task = toy_task({"batch": 8, "save_every": 2})
 
     def step(layout, state, frozen, batch, key):
-        small = batch.driver_view[:, ::4, ::4]
-        return task.step(layout, state, frozen, ToyBatch(small, batch.source.mean((1, 2))), key)
+        small = batch.driver.motion_view[:, ::4, ::4]
+        return task.step(
+            layout, state, frozen, ToyBatch(small, batch.source.image.mean((1, 2))), key
+        )
 
     return dataclasses.replace(task, step=step, batch=loader.struct, samples=lambda *_: {})
 
@@ -104,7 +106,7 @@ def test_a_dataset_without_masks_loads_and_it_is_said(tmp_path, capsys, monkeypa
     words += ["--workdir", str(tmp_path / "w")]
     assert cli.main(words) == 0
     assert "2 of 3 records have no masks" in capsys.readouterr().err
-    assert seen[0].source_mask is None
+    assert seen[0].source.mask is None
     assert cli.main([*words, "--set", "face_losses.masked=false"]) == 0
     assert "have no masks" not in capsys.readouterr().err
 
@@ -121,7 +123,7 @@ def test_a_folder_of_group_files_serves_swaps(tmp_path, capsys, monkeypatch):
     words += ["--workdir", str(tmp_path / "w"), "--quiet"]
     write_group(tmp_path / "groups" / "0.npz", make_group(0, size=64, places=32))
     assert cli.main([*words, "--swaps"]) == 0
-    assert seen[0].pose_only.shape == seen[0].source.shape
+    assert seen[0].targets.pose_only.shape == seen[0].source.image.shape
     (tmp_path / "groups" / "0.npz").unlink()
     assert cli.main([*words, "--swaps"]) == 2
     assert "holds no groups of swaps" in capsys.readouterr().err

@@ -57,20 +57,20 @@ def test_the_pictures_are_the_groups_own(folder, own):
         batch = next(loader)
         assert jax.tree.map(np.shape, batch) == jax.tree.map(lambda s: s.shape, loader.struct)
         for row in range(4):
-            number, a, p1, d1, group = places(batch.source[row])
+            number, a, p1, d1, group = places(batch.source.image[row])
             seen.add(number)
-            other, a2, p2, d2, _ = places(batch.driver[row])
+            other, a2, p2, d2, _ = places(batch.driver.image[row])
             assert (other, a2) == (number, a)
             assert p1 != p2
             assert d1 != d2
-            assert places(batch.pose_only[row])[:4] == (number, a, p2, d1)
-            assert places(batch.dyn_only[row])[:4] == (number, a, p1, d2)
-            view = places(batch.driver_view[row])  # either person, the driver's motion
+            assert places(batch.targets.pose_only[row])[:4] == (number, a, p2, d1)
+            assert places(batch.targets.dyn_only[row])[:4] == (number, a, p1, d2)
+            view = places(batch.driver.motion_view[row])  # either person, the driver's motion
             assert (view[0], *view[2:4]) == (number, p2, d2)
             assert (view[1] == a) == own
-            np.testing.assert_array_equal(batch.driver_pose.rotation[row], group.rotation[a, p2])
-            np.testing.assert_array_equal(batch.driver_arkit[row], group.arkit[d2])
-            np.testing.assert_array_equal(batch.source_gaze[row], group.gaze[p1, d1])
+            np.testing.assert_array_equal(batch.driver.pose.rotation[row], group.rotation[a, p2])
+            np.testing.assert_array_equal(batch.driver.arkit[row], group.arkit[d2])
+            np.testing.assert_array_equal(batch.source.gaze[row], group.gaze[p1, d1])
     assert seen == set(range(6))
 
 
@@ -90,12 +90,12 @@ def test_small_pictures_keep_large_views(folder):
     """Training at half the size: what is drawn shrinks, what the motion encoder sees does not."""
     batch = next(SwapGroups(folder, config(32), augment=PLAIN))
     large = next(SwapGroups(folder, config(), augment=PLAIN))
-    assert batch.source.shape == batch.dyn_only.shape == (4, 32, 32, 3)
-    assert batch.source_view.shape == batch.driver_view.shape == (4, SIZE, SIZE, 3)
-    np.testing.assert_array_equal(batch.source_view, large.source)
-    mean = large.source.reshape(4, 32, 2, 32, 2, 3).mean((2, 4))
-    np.testing.assert_allclose(batch.source, mean, atol=1 / 255)
-    np.testing.assert_array_equal(batch.source_points, large.source_points)
+    assert batch.source.image.shape == batch.targets.dyn_only.shape == (4, 32, 32, 3)
+    assert batch.source.motion_view.shape == batch.driver.motion_view.shape == (4, SIZE, SIZE, 3)
+    np.testing.assert_array_equal(batch.source.motion_view, large.source.image)
+    mean = large.source.image.reshape(4, 32, 2, 32, 2, 3).mean((2, 4))
+    np.testing.assert_allclose(batch.source.image, mean, atol=1 / 255)
+    np.testing.assert_array_equal(batch.source.points, large.source.points)
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])
@@ -128,12 +128,12 @@ def test_flows_say_where_the_sources_pixels_are(tmp_path, flip):
         return tuple(x[:, ::-1] for x in found) if flip else found
 
     for row in range(4):
-        source = places(where(batch.source[row]))
+        source = places(where(batch.source.image[row]))
         for name in ("pose_only", "dyn_only"):
-            (want,) = correspond(source, [places(where(getattr(batch, name)[row]))])
-            np.testing.assert_array_equal(getattr(batch, f"{name}_flow")[row], want)
+            (want,) = correspond(source, [places(where(getattr(batch.targets, name)[row]))])
+            np.testing.assert_array_equal(getattr(batch.targets, f"{name}_flow")[row], want)
             assert (want[..., 2:] > 0).all(-1).sum() > 50
-    assert next(SwapGroups(tmp_path, config())).driver_flow is None
+    assert next(SwapGroups(tmp_path, config())).targets.driver_flow is None
     (tmp_path / "1.npz").unlink()
     (tmp_path / "3.npz").unlink()
     with pytest.raises(UserError, match="none of its groups tells"):
@@ -169,5 +169,5 @@ def test_of_several_pairs_the_one_whose_lips_differ_most_is_taken(tmp_path, trie
     write_group(tmp_path / "0.npz", with_jaw(make_group(0, d=4, size=SIZE), 0, 0.3, 0.35, 0.7))
     loader = SwapGroups(tmp_path, config(), 200, augment=PLAIN._replace(tries=tries))
     batch, jaw = next(loader), ARKIT.index("jawOpen")
-    far = np.abs(batch.driver_arkit[:, jaw] - batch.source_arkit[:, jaw]) > 0.6
+    far = np.abs(batch.driver.arkit[:, jaw] - batch.source.arkit[:, jaw]) > 0.6
     np.testing.assert_allclose(np.mean(far), 1 - (5 / 6) ** tries, atol=0.1)

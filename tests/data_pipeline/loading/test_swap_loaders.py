@@ -92,12 +92,12 @@ def test_swaps_as_face_batches(swaps):
         assert jax.tree.structure(batch) == jax.tree.structure(loader.struct)
         for value, spec in zip(jax.tree.leaves(batch), specs, strict=True):
             assert (value.shape, value.dtype) == (spec.shape, spec.dtype)
-        np.testing.assert_array_equal(batch.driver, swap.swap.image)
-        np.testing.assert_array_equal(batch.pose_only, swap.pose_only.image)
-        np.testing.assert_array_equal(batch.driver_pose.rotation, swap.swap.pose.rotation)
+        np.testing.assert_array_equal(batch.driver.image, swap.swap.image)
+        np.testing.assert_array_equal(batch.targets.pose_only, swap.pose_only.image)
+        np.testing.assert_array_equal(batch.driver.pose.rotation, swap.swap.pose.rotation)
         for row in range(8):
-            itself = np.array_equal(batch.driver_view[row], swap.swap.image[row])
-            assert itself or np.array_equal(batch.driver_view[row], swap.driver.image[row])
+            itself = np.array_equal(batch.driver.motion_view[row], swap.swap.image[row])
+            assert itself or np.array_equal(batch.driver.motion_view[row], swap.driver.image[row])
             own += itself
     assert 0 < own < 16
 

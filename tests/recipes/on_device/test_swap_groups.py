@@ -23,6 +23,7 @@ from vasa_jax.data_pipeline.loading.transfer_examples import (
 )
 from vasa_jax.data_pipeline.swaps import write_group
 from vasa_jax.extensions.transfer_targets import from_swaps
+from vasa_jax.training.face_batches import named
 
 SIZE, PLACES, BATCH = 64, 32, 6
 GROUPS = [make_group(n, size=SIZE, places=PLACES) for n in range(3)]
@@ -71,7 +72,8 @@ def test_batches_equal_the_loaders(pool, how, size):
     found = jax.jit(transfers_of, static_argnums=(4, 5))(pool, group, number, draws, size, how)
     wanted = on_the_host(pool, group, number, draws, size, how)
     assert jax.tree.structure(found) == jax.tree.structure(wanted)
-    for name, one, other in zip(found._fields, found, wanted, strict=True):
+    pairs = zip(named(found).items(), named(wanted).values(), strict=True)
+    for (name, one), other in pairs:
         for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
             assert (a.shape, a.dtype) == (b.shape, b.dtype), name
             off = np.abs(np.asarray(a, np.float64) - b)
@@ -119,7 +121,7 @@ def test_draws_are_the_keys_and_only_filled_groups_are_drawn(pool):
     sample = jax.jit(lambda count, key, of=pool: sample_swaps(of, count, key, 150, 32, PLAIN))
     first, again, other = (sample(jnp.int32(2), jax.random.key(k)) for k in (0, 0, 1))
     jax.tree.map(np.testing.assert_array_equal, first, again)
-    assert not np.array_equal(first.source, other.source)
+    assert not np.array_equal(first.source.image, other.source.image)
     people, pool = np.asarray(pool.people), jax.tree.map(np.asarray, pool)
     assert set(np.asarray(first.identity)) == set(people[:2].ravel())
     assert set(np.asarray(sample(jnp.int32(1), jax.random.key(0)).identity)) == set(people[0])
@@ -134,10 +136,10 @@ def test_draws_are_the_keys_and_only_filled_groups_are_drawn(pool):
     }
     drawn = zip(
         every.identity,
-        every.source_pose.rotation[:, 0],
-        every.driver_pose.rotation[:, 0],
-        every.source_arkit[:, 0],
-        every.driver_arkit[:, 0],
+        every.source.pose.rotation[:, 0],
+        every.driver.pose.rotation[:, 0],
+        every.source.arkit[:, 0],
+        every.driver.arkit[:, 0],
         strict=True,
     )
     number = lambda rows: {tuple(float(x) for x in row) for row in rows}  # noqa: E731
@@ -163,7 +165,7 @@ def test_a_full_batch_has_its_shapes():
     sample = lambda pool, count, key: sample_swaps(pool, count, key, 32, 256, Augment())  # noqa: E731
     pool = group_struct(1000, 512, 16)
     batch = jax.eval_shape(sample, pool, jnp.int32(0), jax.random.key(0))
-    assert batch.source.shape == (32, 256, 256, 3)
-    assert batch.driver_view.shape == batch.source_view.shape == (32, 512, 512, 3)
-    assert batch.driver_mask.shape == (32, 256, 256, 1)
-    assert batch.driver_flow.shape == (32, 128, 128, 4)
+    assert batch.source.image.shape == (32, 256, 256, 3)
+    assert batch.driver.motion_view.shape == batch.source.motion_view.shape == (32, 512, 512, 3)
+    assert batch.driver.mask.shape == (32, 256, 256, 1)
+    assert batch.targets.driver_flow.shape == (32, 128, 128, 4)

@@ -30,7 +30,7 @@ def flow_loss(
     made: CompositeOutput, truth: Truth, points: Float[Array, "b 5 2"] | None, regions: float
 ) -> Means:
     """L1, in image widths, between the flow and the true one, over visible pixels of the person; in
-    eyes and mouth once more, `regions` times. Unweighted. truth: as `FaceBatch.driver_flow`."""
+    eyes and mouth once more, `regions` times. Unweighted. truth: as `transfer_targets.Flow`."""
     assert made.flow is not None  # `blend` makes it
     size = made.flow.shape[1]
     truth = _fit(truth, size)

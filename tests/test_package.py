@@ -55,7 +55,7 @@ IMPORT_ALL = """
 import sys
 for name in ("grain", "tensorflow_datasets", "av", "torch", "transformers", "tensorflow",
              "moderngl", "onnx", "onnxruntime", "matplotlib", "apache_beam", "array_record",
-             "tensorboardX", "huggingface_hub", "hama"):
+             "tensorboardX", "huggingface_hub", "hama", "ott"):
     sys.modules[name] = None  # importing it now raises ImportError
 import importlib
 for name in sys.argv[1:]:

@@ -21,6 +21,7 @@ EXTRAS = {
     "moderngl": "data",
     "onnx": "data",
     "onnxruntime": "data",
+    "ott": "score",
     "tensorboardX": "train",
     "tensorflow_datasets": "data",
 }

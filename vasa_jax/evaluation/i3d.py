@@ -130,15 +130,22 @@ def prepare(videos: UInt8[np.ndarray, "n t h w 3"]) -> Float[np.ndarray, "n t 22
     return resized.reshape(*videos.shape[:2], SIDE, SIDE, 3) * (2 / 255) - 1
 
 
-def video_features() -> Callable[[UInt8[np.ndarray, "n t h w 3"]], Float[np.ndarray, "n 400"]]:
-    """A function from videos of equal size and length to I3D's logits, with the zoo's weights."""
+def prepared_features() -> Callable[
+    [Float[np.ndarray, "n t 224 224 3"]], Float[np.ndarray, "n 400"]
+]:
+    """A function from videos of `prepare` to I3D's logits, with the zoo's weights."""
     params = {"params": load(zoo.ensure("i3d-kinetics-400"))}
     network = jax.jit(lambda videos: I3D().apply(params, videos))
 
-    def measure(videos: UInt8[np.ndarray, "n t h w 3"]) -> Float[np.ndarray, "n 400"]:
+    def measure(videos: Float[np.ndarray, "n t 224 224 3"]) -> Float[np.ndarray, "n 400"]:
         # One video at a time bounds the memory; float32 products on every platform.
         with jax.default_matmul_precision("highest"):
-            rows = [np.asarray(network(prepare(video[None]))) for video in videos]
-        return np.concatenate(rows)
+            return np.concatenate([np.asarray(network(video[None])) for video in videos])
 
     return measure
+
+
+def video_features() -> Callable[[UInt8[np.ndarray, "n t h w 3"]], Float[np.ndarray, "n 400"]]:
+    """A function from videos of equal size and length to I3D's logits, with the zoo's weights."""
+    of = prepared_features()
+    return lambda videos: np.concatenate([of(prepare(video[None])) for video in videos])

@@ -21,11 +21,16 @@ FORMAT = 1
 
 def check_output_folder(folder: Path) -> None:
     """Raise UserError unless `folder` is writable, and new, empty or an old report alone."""
+    check_report_folder(folder, TOOL)
+
+
+def check_report_folder(folder: Path, tool: str) -> None:
+    """`check_output_folder` for the report of any tool."""
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a folder for the report")
     if folder.is_dir():
-        others = {file.name for file in folder.iterdir()} - _files_of(folder)
+        others = {file.name for file in folder.iterdir()} - _files_of(folder, tool)
         if others:
             raise UserError(
                 f"{folder}: holds other files ({min(others)}), which a report would replace; give "
@@ -130,11 +135,11 @@ def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
     return sheets
 
 
-def _files_of(folder: Path) -> set[str]:
-    """Files of an existing report in the folder; empty without one."""
+def _files_of(folder: Path, tool: str) -> set[str]:
+    """Files of an existing report of a tool in the folder; empty without one."""
     try:
         content = json.loads((folder / JSON_NAME).read_text(encoding="utf-8"))
-        if content["tool"] == TOOL:
+        if content["tool"] == tool:
             return {JSON_NAME, MARKDOWN_NAME, *content["sheets"]}
     except (OSError, ValueError, LookupError, TypeError):
         pass

@@ -205,6 +205,25 @@ _WEIGHTS = (
         converter="vasa_jax.zoo.readers:load_arrays",
     ),
     Weight(
+        name="silero-vad",
+        purpose="where there is speech, in `score`",
+        registry="pypi",
+        package="silero-vad",
+        version="6.2.3",
+        archive="wheel",
+        archive_sha256="7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        files=(
+            File(
+                "silero_vad/data/silero_vad_16k_op15.onnx",
+                "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+                1_289_603,
+            ),
+        ),
+        licence="MIT (Silero)",
+        home="src/silero_vad/data/silero_vad_16k_op15.onnx in the GitHub repository "
+        "snakers4/silero-vad",
+    ),
+    Weight(
         name="whisper-tiny.en",
         purpose="speech features from Whisper's encoder",
         registry="pypi",

@@ -1,6 +1,7 @@
 """Rows of numbers that are appended one by one, in a temporary file past a few megabytes."""
 
 import tempfile
+from typing import IO
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class StoredRows:
         self._parts: list[np.ndarray] = []
         self._bytes = 0
         self._count = 0
-        self._file = None
+        self._file: IO[bytes] | None = None
 
     def __len__(self) -> int:
         return self._count

@@ -66,6 +66,8 @@ class Cache:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             image = cv2.imdecode(np.fromfile(path.with_suffix(".jpg"), np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                return None
             strip = np.ascontiguousarray(image[..., ::-1])
             return Entry(**content, strip=strip)
         except (OSError, ValueError, TypeError, cv2.error):

@@ -46,6 +46,7 @@ def through_aac(waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
         with av.open(store, "r") as container:
             stream = container.streams.audio[0]
             for frame in container.decode(stream):
+                assert frame.pts is not None and frame.time_base is not None  # noqa: PT018
                 start = round(float(frame.pts * frame.time_base) * SAMPLE_RATE)
                 piece = frame.to_ndarray().reshape(-1)
                 first = max(-start, 0)

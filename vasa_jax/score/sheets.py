@@ -35,7 +35,7 @@ def group_sheets(
 def _spread(clips: dict[str, list[Result]]) -> list[str]:
     """Clips with most systems first; of these one of each person first."""
     turn: dict[str, int] = {}
-    order = []
+    order: list[tuple[int, int, int, str]] = []
     for name, rows in clips.items():
         person = rows[0].video.person
         turn[person] = turn.get(person, 0) + 1
@@ -71,8 +71,8 @@ def plot_mouths(path: Path, title: str, curves: Curves) -> bool:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for name, values in drawn.items():
-        real = {"color": "black", "linewidth": 1.6} if name.startswith(REAL) else {}
-        axes.plot((np.arange(len(values)) + 0.5) / FPS, values, label=name, **real)
+        colour = "black" if name == REAL else None
+        axes.plot((np.arange(len(values)) + 0.5) / FPS, values, label=name, color=colour)
     axes.set_ylabel("lip opening / eye distance")
     axes.set_xlabel("seconds")
     axes.set_title(title)

@@ -96,10 +96,8 @@ def _features(rows: Sequence[Result]) -> np.ndarray:
 def _halves(rows: list[Result]) -> tuple[np.ndarray, np.ndarray]:
     people = sorted({row.video.person for row in rows})
     first = set(people[::2])
-    return tuple(
-        _features([row for row in rows if (row.video.person in first) is inside])
-        for inside in (True, False)
-    )
+    others = [row for row in rows if row.video.person not in first]
+    return _features([row for row in rows if row.video.person in first]), _features(others)
 
 
 def _frechet(ours: np.ndarray, real: np.ndarray) -> Frechet | None:

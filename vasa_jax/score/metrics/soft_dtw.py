@@ -56,8 +56,10 @@ def measure(track: Track, reference: Track | None, tools: Tools) -> dict[str, fl
         mouth = [(m - mouth[1].mean()) / spread for m in mouth]
     else:
         mouth = [np.full_like(m, np.nan) for m in mouth]
-    pairs = {"soft_dtw_mouth": mouth, "soft_dtw_pose": pose}
-    return {key: _by_parts(of, *pair, GAMMAS[key]) for key, pair in pairs.items()}
+    return {
+        key: _by_parts(of, pair[0], pair[1], GAMMAS[key])
+        for key, pair in (("soft_dtw_mouth", mouth), ("soft_dtw_pose", pose))
+    }
 
 
 def _by_parts(

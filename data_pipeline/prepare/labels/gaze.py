@@ -5,8 +5,8 @@ import numpy as np
 from vasa_jax import zoo
 from vasa_jax.angles import rotation_matrices
 from vasa_jax.data_pipeline.prepare.labels.canonical import read_canonical_face
-from vasa_jax.data_pipeline.prepare.labels.pose import weighted_similarity
 from vasa_jax.data_pipeline.prepare.labels.protocols import FaceTrack
+from vasa_jax.perception.similarity import weighted_similarity
 from vasa_jax.typing import Float
 
 EYES = (((33, 133), 468), ((263, 362), 473))

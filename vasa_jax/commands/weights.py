@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="a cached weight's name, or with FILE the "
         "network it holds: vgg16, vgg19, vggface, arcface-r50, "
-        "arcface-r100",
+        "arcface-r100, syncnet",
     )
     convert.add_argument(
         "source",

@@ -71,6 +71,14 @@ _MANUAL = (
         "backbone.pth of insightface's arcface_torch, iresnet100",
         "arcface-r100",
     ),
+    ManualWeight(
+        "syncnet",
+        "SC and SD of `vasa-jax score`",
+        "syncnet.safetensors",
+        "none stated (University of Oxford)",
+        "syncnet_v2.model of joonson/syncnet_python (Oxford's VGG page of lipsync)",
+        "syncnet",
+    ),
 )
 
 

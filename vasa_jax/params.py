@@ -65,7 +65,7 @@ def save_safetensors(path: Path, flat: Mapping[str, Any], metadata: dict[str, st
     from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
-    arrays = {k: np.ascontiguousarray(jax.device_get(v)) for k, v in flat.items()}
+    arrays = {k: np.asarray(jax.device_get(v), order="C") for k, v in flat.items()}
     pending = PendingFile(path, "weights")
     try:
         # safetensors makes files that only their owner may read; a team shares its checkpoints.

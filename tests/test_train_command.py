@@ -44,6 +44,11 @@ def test_from_videos_to_a_trained_bundle(tmp_path, capsys):
         (["train", "face", "--workdir", "w", "--vgg", "nowhere.safetensors"], "no such"),
         (["export", "-o", "x"], "nothing to export"),
         (["extract-motion", "nowhere", "-o", "x"], "nowhere"),
+        (["train", "capp", "--workdir", "w", "--config", "demo"], "unknown config 'demo' of CAPP"),
+        (["train", "capp", "--workdir", "w", "--data", "x"], "no such data folder"),
+        (["train", "capp", "--workdir", "w", "--pose", "x"], "--pose is not for `train capp`"),
+        (["train", "capp", "--workdir", "w", "--steps", "0"], "at least 1"),
+        (["train", "capp", "--workdir", "w", "--set", "capp.widht=3"], "did you mean 'width'"),
     ],
 )
 def test_mistakes_are_one_line(arguments, word, tmp_path, monkeypatch, capsys):

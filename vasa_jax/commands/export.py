@@ -1,11 +1,12 @@
-"""`vasa-jax export`: training runs to a bundle for `generate --checkpoint`."""
+"""`vasa-jax export`: training runs to a bundle for `generate --checkpoint`, or a run of
+`train capp` to a folder for `score --capp`."""
 
 import argparse
 from pathlib import Path
 
 from vasa_jax.config import DEFAULT_NAME, NAMES
 
-HELP = "turn training runs into weights for `generate --checkpoint`"
+HELP = "turn training runs into weights for `generate --checkpoint`, or `score --capp`"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.config import get_config
     from vasa_jax.errors import UserError
 
+    if any(_is_capp(workdir) for workdir in arguments.workdirs):
+        return _export_capp(arguments)
     config = get_config(arguments.config, arguments.overrides)
     output = arguments.output
 
@@ -90,4 +93,39 @@ def run(arguments: argparse.Namespace) -> int:
         report.note(f"{part}: {origin}")
     state = "trained" if found.bundle.trained else "not trained in full"
     report.note(f"{output}: config {config.name!r}, {state}")
+    return 0
+
+
+def _is_capp(workdir: Path) -> bool:
+    from vasa_jax.training.checkpoint import saved_in
+
+    return saved_in(workdir)["stage"] == "capp"
+
+
+def _export_capp(arguments: argparse.Namespace) -> int:
+    """The config is the run's own."""
+    import jax.numpy as jnp
+
+    from vasa_jax.capp.run import export_capp
+    from vasa_jax.capp.weights import check_capp_place, save_capp
+    from vasa_jax.errors import UserError
+    from vasa_jax.inference.progress import Reporter
+    from vasa_jax.media.places import check_kept
+
+    others = (arguments.face, arguments.motion, arguments.base, arguments.audio_weights)
+    if len(arguments.workdirs) > 1 or any(others) or arguments.overrides:
+        raise UserError(
+            "a run of `train capp` is exported by itself, without other runs, --base, "
+            "--audio-weights and --set"
+        )
+    if arguments.int8:
+        raise UserError("--int8 is for bundles; CAPP is stored with --bf16 or as it is")
+    workdir, output = arguments.workdirs[0], arguments.output
+    check_capp_place(output)
+    check_kept(output, {f"run {workdir}": workdir}, "weights of CAPP", whole_folder=True)
+    weights = export_capp(workdir)
+    save_capp(output, weights, jnp.bfloat16 if arguments.bf16 else jnp.float32)
+    lacking = "" if weights.encoder is None else ", its frozen speech network left out"
+    note = f"{output}: CAPP {weights.config.name!r}, step {weights.step}{lacking}"
+    Reporter("quiet" if arguments.quiet else "bar").note(note)
     return 0

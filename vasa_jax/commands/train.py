@@ -1,13 +1,15 @@
-"""`vasa-jax train pose|face|motion`: all stages, on one device or many, resuming by itself."""
+"""`vasa-jax train pose|face|motion|capp`: all stages and the metric CAPP, on one device or many,
+resuming by itself."""
 
 import argparse
 from pathlib import Path
 
 from vasa_jax.config import DEFAULT_NAME, NAMES
+from vasa_jax.config.capp import CAPP_DEFAULT, CAPP_NAMES
 
 HELP = (
-    "train the head pose encoder (pose), stage 1 (face) or stage 2 (motion); goes on from the "
-    "newest checkpoint"
+    "train the head pose encoder (pose), stage 1 (face), stage 2 (motion) or the metric CAPP "
+    "(capp); goes on from the newest checkpoint"
 )
 EPILOG = """\
 from videos to weights (docs/training.md):
@@ -19,7 +21,11 @@ from videos to weights (docs/training.md):
   vasa-jax train motion --config vasa1 --data MOTION --workdir RUN
   vasa-jax export FACE RUN --config vasa1 -o WEIGHTS
 `train pose` may be left out where DATA has head pose labels, as that of prepare and synth: then
-the labels' loss of `train face` makes z_pose a head pose."""
+the labels' loss of `train face` makes z_pose a head pose.
+
+a metric of head motion and sound (docs/evaluation.md):
+  vasa-jax train capp --data DATA --workdir RUN
+  vasa-jax export RUN -o CAPP"""
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -34,12 +40,12 @@ class _Formatter(argparse.HelpFormatter):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EPILOG, _Formatter
-    parser.add_argument("stage", choices=("pose", "face", "motion"))
+    parser.add_argument("stage", choices=("pose", "face", "motion", "capp"))
     parser.add_argument(
         "--config",
         metavar="NAME",
-        default=DEFAULT_NAME,
-        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME})",
+        help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME}); capp: one of "
+        f"{', '.join(CAPP_NAMES)} (default: {CAPP_DEFAULT})",
     )
     parser.add_argument(
         "--workdir", metavar="DIR", type=Path, required=True, help="checkpoints and logs"
@@ -49,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         help="pose, face: dataset of prepare "
-        "or synth, or folder of .npz batches; motion: clips of extract-motion; "
+        "or synth, or folder of .npz batches; motion: clips of extract-motion; capp: dataset of "
+        "prepare or synth, clips of extract-motion, or folder of .npz with rotation and audio; "
         "without it random data, which teach nothing",
     )
     parser.add_argument(
@@ -110,7 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=Path,
         help="of a pretrained audio "
-        "encoder, for clips without its features (default: the zoo's, if "
+        "encoder, for clips without its features, and for capp (default: the zoo's, if "
         "cached)",
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
@@ -120,12 +127,13 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.config import get_config
     from vasa_jax.errors import UserError
 
+    if arguments.stage == "capp":
+        return _run_capp(arguments)
     if arguments.pose is not None and arguments.stage != "face":
         raise UserError("--pose is for `train face`")
     frozen = [] if arguments.pose is None else ["train_face.freeze_pose=true"]
-    config = get_config(arguments.config, [*frozen, *arguments.overrides])
-    if arguments.steps is not None and arguments.steps < 1:
-        raise UserError(f"--steps {arguments.steps} must be at least 1")
+    config = get_config(arguments.config or DEFAULT_NAME, [*frozen, *arguments.overrides])
+    _check_steps(arguments)
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} must not be negative")
 
@@ -146,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
         perception, frozen = _networks(config, arguments)
         encoder = _encoder(config, arguments)
         if arguments.data is None:
-            progress.note("warning: no --data: random batches show that everything runs, no more")
+            progress.note(_NO_DATA)
         if arguments.stage == "face":
             for line in _warnings(config, data, arguments.workdir):
                 progress.note(line)
@@ -165,6 +173,52 @@ def run(arguments: argparse.Namespace) -> int:
     finally:
         if hasattr(data, "close"):
             data.close()
+    return _ended(arguments, progress, result)
+
+
+def _run_capp(arguments: argparse.Namespace) -> int:
+    from vasa_jax.config.capp import get_capp_config
+    from vasa_jax.errors import UserError
+
+    others = ("pose", "swaps", "workers", "vgg", "vggface", "identity")
+    given = [name for name in others if getattr(arguments, name) not in (None, False)]
+    if given:
+        raise UserError(f"--{given[0]} is not for `train capp`")
+    config = get_capp_config(arguments.config or CAPP_DEFAULT, arguments.overrides)
+    _check_steps(arguments)
+
+    from vasa_jax.capp.run import train_capp
+    from vasa_jax.compile_cache import enable_compile_cache
+    from vasa_jax.training.loop import initialise_hosts
+    from vasa_jax.training.progress import Bar, Quiet
+
+    initialise_hosts(config)  # before anything asks JAX for its devices
+    enable_compile_cache()
+    progress = Quiet() if arguments.quiet else Bar()
+    if arguments.data is None:
+        progress.note(_NO_DATA)
+    result = train_capp(
+        config,
+        arguments.workdir,
+        arguments.data,
+        steps=arguments.steps,
+        progress=progress,
+        audio_weights=arguments.audio_weights,
+    )
+    return _ended(arguments, progress, result)
+
+
+_NO_DATA = "warning: no --data: random batches show that everything runs, no more"
+
+
+def _check_steps(arguments: argparse.Namespace) -> None:
+    from vasa_jax.errors import UserError
+
+    if arguments.steps is not None and arguments.steps < 1:
+        raise UserError(f"--steps {arguments.steps} must be at least 1")
+
+
+def _ended(arguments: argparse.Namespace, progress, result) -> int:
     ending = "" if result.finished else " (interrupted; the same command goes on)"
     progress.note(f"{arguments.workdir}: step {result.step}{ending}")
     return 0

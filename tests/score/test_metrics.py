@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from tests.score.helpers import TOOLS, make_track
+from vasa_jax.media.video import VideoWriter
 from vasa_jax.score.metrics import METRICS
 from vasa_jax.score.metrics.head import head_motion
-from vasa_jax.score.metrics.sync import longest_run, seen_and_heard
-from vasa_jax.score.types import Metric, NotMeasured, Spec, Tools, score_track
+from vasa_jax.score.metrics.sync import longest_run
+from vasa_jax.score.types import Metric, Spec, Tools, score_track
+from vasa_jax.sync.distances import NOT_MEASURED, SyncScore
 
 KEYS = {key for metric in METRICS for key in metric.specs}
 PAIRED = {key for metric in METRICS if metric.paired for key in metric.specs}
@@ -128,30 +130,18 @@ def test_head_motion_of_theval():
     assert head_motion(rotation, centres) == pytest.approx(np.sqrt(spread * change + moved))
 
 
-def test_longest_run_with_a_face_and_sound():
+def test_longest_run():
     assert longest_run(np.array([1, 0, 1, 1, 0, 1], bool)) == slice(2, 4)
-    seen = np.ones(100, bool)
-    seen[30] = False
-    assert seen_and_heard(make_track(100, found=seen)) == slice(31, 100)
-    short = make_track(100, found=seen)
-    short = short._replace(waveform=short.waveform[: 60 * 640])
-    assert seen_and_heard(short) == slice(0, 30)
-    seen[::20] = False
-    with pytest.raises(NotMeasured, match="25 consecutive frames"):
-        seen_and_heard(make_track(100, found=seen))
 
 
-def test_sync_networks_see_the_run_after_the_codec():
+def test_networks_of_sound_see_the_whole_track():
     seen = np.ones(80, bool)
     seen[:10] = False
     given = {}
 
-    class Found:
-        confidence, distance, offset = 3.0, 7.0, -1
-
     def network(landmarks, waveform):
         given.update(landmarks=landmarks, waveform=waveform)
-        return Found
+        return SyncScore(3.0, 7.0, -1)
 
     def capp(rotation, waveform):
         given.update(rotation=rotation, heard=waveform)
@@ -162,11 +152,44 @@ def test_sync_networks_see_the_run_after_the_codec():
     track = make_track(80, found=seen)
     values = score(track, tools=Tools(TOOLS._makers | more)).values
     assert (values["av_sync_confidence"], values["av_sync_offset"]) == (3.0, -1)
-    assert values["capp"] == 0.4
-    np.testing.assert_array_equal(given["landmarks"], track.landmarks[10:])
-    np.testing.assert_array_equal(given["waveform"], 2 * track.waveform[6400:])
-    np.testing.assert_array_equal(given["heard"], track.waveform[6400:])
-    assert given["rotation"].shape == (70, 3)
+    assert values["capp"] == pytest.approx(0.4)
+    np.testing.assert_array_equal(given["landmarks"], track.landmarks)
+    np.testing.assert_array_equal(given["waveform"], 2 * track.waveform)
+    np.testing.assert_array_equal(given["heard"], track.waveform)
+    assert given["rotation"].shape == (80, 3)
+    nothing = Tools(TOOLS._makers | {"av_sync": lambda: lambda *_: NOT_MEASURED})
+    assert "too short" in score(track, tools=nothing).reasons["av_sync_offset"]
+
+
+def test_syncnet_sees_crops_of_the_copy_and_sound_after_the_codec(tmp_path):
+    seen = np.ones(60, bool)
+    seen[:20] = False
+    levels = np.arange(60, dtype=np.uint8)[:, None, None, None] * 4
+    frames = np.broadcast_to(levels, (60, 240, 320, 3))
+    path = tmp_path / "copy.mp4"
+    with VideoWriter(path, 320, 240, crf=1) as video:
+        video.write(frames)
+    given = {}
+
+    def network(crops, samples):
+        given.update(crops=crops, samples=samples)
+        return SyncScore(3.0, 7.0, 2)
+
+    more = {"syncnet": lambda: network, "codec": lambda: lambda waveform: waveform / 2}
+    tools = Tools(TOOLS._makers | more)
+    track = make_track(60, found=seen)
+    assert score(track, tools=tools).reasons["syncnet_offset"] == "its frames were not kept"
+    values = score(track._replace(copy=path), tools=tools).values
+    assert (values["syncnet_distance"], values["syncnet_offset"]) == (7, 2)
+    assert given["crops"].shape == (40, 224, 224, 3)
+    shown = given["crops"][6:-6, 100, 112, 0].astype(int)  # medfilt shrinks the ends' boxes
+    np.testing.assert_allclose(shown, np.arange(26, 54) * 4, atol=2)
+    assert given["samples"].dtype == np.int16
+    expected = track.waveform[20 * 640 :] / 2 * 32767
+    np.testing.assert_allclose(given["samples"], expected, atol=1)
+    seen[::20] = False
+    short = score(make_track(60, found=seen)._replace(copy=path), tools=tools)
+    assert "25 consecutive frames" in short.reasons["syncnet_offset"]
 
 
 def test_an_instrument_that_cannot_be_had_is_asked_for_once():

@@ -106,7 +106,7 @@ def test_runs_for_the_video_network_are_those_of_evaluate(faces):
 
 def test_a_file_gives_pictures_and_sound(faces, tmp_path):
     from tests.assets import write_wav
-    from vasa_jax.media.video import VideoWriter
+    from vasa_jax.media.video import VideoWriter, read_video
 
     needs.require_module("av", "data")
     sound = 0.3 * np.sin(np.arange(32_000) * 2 * np.pi * 300 / 16_000)
@@ -119,6 +119,11 @@ def test_a_file_gives_pictures_and_sound(faces, tmp_path):
     assert np.abs(np.diff(track.landmarks[1:, 0, 0]) - 3).max() < 2.5
     assert len(track.sound()) == pytest.approx(32_000, abs=700)
     assert np.abs(track.waveform).max() == pytest.approx(0.3, abs=0.1)
+    again = tmp_path / "copy.mp4"
+    kept = read_track(path, loaded(FewLabels()), ReadOptions(), copy=again)
+    assert kept.copy == again
+    copied = [frame.mean() for frame in read_video(again)]
+    np.testing.assert_allclose(copied[1:], kept.landmarks[1:, 0, 0], atol=3)
     mute = tmp_path / "m.mp4"
     with VideoWriter(mute, 32, 24) as video:
         video.write(make_frames(3))

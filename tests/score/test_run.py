@@ -20,7 +20,7 @@ def world(tmp_path, monkeypatch):
     """Files whose content is the seed of a track; `reads` lists those that were decoded."""
     reads = []
 
-    def read_track(path, labellers, options, advance):
+    def read_track(path, labellers, options, advance, copy):
         reads.append(f"{path.parent.name}/{path.stem}")
         if path.read_text() == "broken":
             raise UserError(f"{path.name} cannot be decoded")

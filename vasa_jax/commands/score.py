@@ -154,6 +154,8 @@ def run(arguments: argparse.Namespace) -> int:
         choices.labellers,
         ReadOptions(arguments.stills, arguments.fvd_runs, features),
         Cache(description, arguments.cache),
+        copies=arguments.syncnet is not None,
+        codec=choices.codec,
     )
     results = score_groups(groups, work, report)
     if not any(result.entry for result in results):

@@ -1,6 +1,7 @@
 """Reads a video once: landmarks and measurements of every frame, its sound, a few frames."""
 
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from vasa_jax.evaluation.face_analysis import FaceReader
 from vasa_jax.evaluation.i3d import prepare
 from vasa_jax.media.audio import open_audio
 from vasa_jax.media.video import probe, read_video
+from vasa_jax.media.writer import VideoWriter
+from vasa_jax.score.codec import CRF
 from vasa_jax.score.types import Track
 from vasa_jax.typing import Float, Frames, PortraitArray
 
@@ -104,17 +107,27 @@ def read_track(
     labellers: Labellers,
     options: ReadOptions,
     advance: Callable[[int], None] = lambda n: None,
+    copy: Path | None = None,
 ) -> Track:
-    """A video's track. advance: called with the number of frames that were read.
+    """A video's track, by one decode. advance: called with the number of frames that were read.
 
-    Raises UserError for what cannot be decoded.
+    copy: a file to be written with all frames in the fixed codec, for networks that see more than
+    a few of them. Raises UserError for what cannot be decoded.
     """
     info = probe(path)
     reader = Reader(labellers, options)
-    for frame in read_video(path):
-        reader.add([frame])
-        advance(1)
-    return reader.finish(_sound(path) if info.has_audio else None)
+    width, height = (side // 2 * 2 for side in (info.width, info.height))  # as 4:2:0 needs
+    with ExitStack() as stack:
+        writer = None
+        if copy is not None:
+            writer = stack.enter_context(VideoWriter(copy, width, height, crf=CRF))
+        for frame in read_video(path):
+            reader.add([frame])
+            if writer is not None:
+                writer.write(frame[None, :height, :width])
+            advance(1)
+    track = reader.finish(_sound(path) if info.has_audio else None)
+    return track._replace(copy=copy)
 
 
 def _sound(path: Path) -> Float[np.ndarray, " n"] | None:

@@ -1,11 +1,13 @@
 """Goes through the videos of all systems: each is decoded once, and what is known is not read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from vasa_jax.cache import temporary_folder
 from vasa_jax.data_pipeline.prepare.labels import Labellers
 from vasa_jax.errors import UserError
 from vasa_jax.inference.progress import Reporter
@@ -37,6 +39,8 @@ class Run(NamedTuple):
     labellers: Labellers
     options: ReadOptions
     cache: Cache
+    copies: bool = False  # whether a metric needs all frames after their decode (SyncNet)
+    codec: bool = True  # whether these, kept in a temporary video, go through the fixed codec
 
 
 def score_groups(groups: Sequence[Group], run: Run, progress: Reporter) -> list[Result]:
@@ -107,18 +111,32 @@ def _score_group(
             results.append(Result(video, entries[video]))
             continue
         try:
-            track = read_track(video.path, run.labellers, run.options, advance)
-            if video == group.real:
-                real = track
             entry = entries.get(video)
-            if entry is None:
-                entry = measure(run, track, None if video == group.real else real)
-                if video == group.real or group.real is None or real is not None:
-                    run.cache.write(_key(video, group, run.cache), entry)
+            with _copy(run.copies and run.codec and entry is None) as copy:
+                track = read_track(video.path, run.labellers, run.options, advance, copy)
+                if run.copies and not run.codec:
+                    track = track._replace(copy=video.path)
+                if video == group.real:
+                    real = track
+                if entry is None:
+                    entry = measure(run, track, None if video == group.real else real)
+                    # Measured alone for want of a real video that can be read: not for good.
+                    if video == group.real or group.real is None or real is not None:
+                        run.cache.write(_key(video, group, run.cache), entry)
             results.append(Result(video, entry))
         except UserError as error:
             results.append(Result(video, None, str(error)))
     return results
+
+
+@contextmanager
+def _copy(wanted: bool) -> Iterator[Path | None]:
+    """A place for the copy of a video in the fixed codec, gone after the block."""
+    if not wanted:
+        yield None
+        return
+    with temporary_folder() as folder:
+        yield folder / "copy.mp4"
 
 
 def measure(run: Run, track: Track, reference: Track | None) -> Entry:

@@ -16,6 +16,7 @@ from vasa_jax.score import codec
 from vasa_jax.score.metrics.identity import SIDE
 from vasa_jax.score.metrics.soft_dtw import divergence
 from vasa_jax.score.types import Metric, Spec, Tools, Track
+from vasa_jax.sync.syncnet import load as load_syncnet
 
 SHIPPED = ("av_sync", "capp_synthetic")
 """Networks in `vasa_jax/weights`."""
@@ -52,6 +53,13 @@ def make_tools(choices: Choices) -> Tools:
         "capp": NO_CAPP,
         "syncnet": NO_SYNCNET,
     }
+    # What the user names must be what it should be: made now, so that a mistake is said at once.
+    if choices.syncnet is not None:
+        score = load_syncnet(choices.syncnet)
+        makers["syncnet"] = lambda: score
+    if choices.capp is not None:
+        own = _load("vasa_jax.capp.score", choices.capp)
+        makers["capp"] = lambda: own
     return Tools(makers)
 
 

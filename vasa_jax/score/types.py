@@ -1,6 +1,7 @@
 """What one decode of a video yields, and what a metric is."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ class Track(NamedTuple):
     stills: Frames  # those frames
     # Video network's features of runs of 25 frames; None where they were not asked for.
     features: Float[np.ndarray, "r k"] | None = None
+    # A video from which all frames can be read: the copy in the fixed codec, where one was made.
+    copy: Path | None = None
 
     @property
     def frames(self) -> int:

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from vasa_jax.score.metrics.sync import seen_and_heard
+from vasa_jax.score.metrics.sync import face_and_sound
 from vasa_jax.score.types import Metric, Spec, Tools, Track
-from vasa_jax.typing import SAMPLES_PER_FRAME
 
 SYNTHETIC = {
     "capp_synthetic": Spec(
@@ -26,11 +25,9 @@ OWN = {
 
 def _measure(tool: str, key: str):
     def measure(track: Track, reference: Track | None, tools: Tools) -> dict[str, float]:
-        """Mean over windows of 3 s of the longest run of frames with a face."""
-        run = seen_and_heard(track)
-        score = tools(tool)
-        part = track.sound()[run.start * SAMPLES_PER_FRAME : run.stop * SAMPLES_PER_FRAME]
-        return {key: float(score(np.asarray(track.faces.rotation[run], np.float32), part))}
+        """Mean over windows of 3 s; not defined without one that has a face, motion and sound."""
+        sound = face_and_sound(track)
+        return {key: float(tools(tool)(np.asarray(track.faces.rotation, np.float32), sound))}
 
     return measure
 

@@ -1,9 +1,15 @@
 """Lip sync by networks: SyncNet (Chung and Zisserman 2016) with given weights, and ours."""
 
+from itertools import islice
+
 import numpy as np
 
+from vasa_jax.data_pipeline.prepare.sound import cut_sound
+from vasa_jax.media.video import read_video
 from vasa_jax.score.types import Metric, NotMeasured, Spec, Tools, Track
-from vasa_jax.typing import SAMPLES_PER_FRAME
+from vasa_jax.sync.distances import SyncScore
+from vasa_jax.sync.syncnet_crop import SIDE, crop_faces, face_boxes
+from vasa_jax.typing import SAMPLES_PER_FRAME, Float, UInt8
 
 _OWN = "own network on landmarks and sound, trained on synthetic heads (`vasa-jax train sync`)"
 _NET = "syncnet_python's definition with its public weights (--syncnet), after one fixed codec"
@@ -18,6 +24,8 @@ AV_SYNC = {
     "av_sync_offset": Spec("av_sync offset", "frames", "0", _OWN),
 }
 MIN_FRAMES = 25
+LONGEST = 1500
+"""Frames (60 s) that SyncNet sees: its crops take 226 MB."""
 
 
 def longest_run(found: np.ndarray) -> slice:
@@ -28,40 +36,61 @@ def longest_run(found: np.ndarray) -> slice:
     return slice(int(starts[best]), int(stops[best]))
 
 
-def seen_and_heard(track: Track) -> slice:
-    """The longest run of frames with a face and sound.
-
-    Raises NotMeasured where it is shorter than a second, and for sound that is silence throughout.
-    """
-    found, sound = track.found().copy(), track.sound()
-    found[len(sound) // SAMPLES_PER_FRAME :] = False
-    if not found.any() or (run := longest_run(found)).stop - run.start < MIN_FRAMES:
-        raise NotMeasured(f"no face and sound in {MIN_FRAMES} consecutive frames")
-    if not np.abs(sound).max() > 0:
+def face_and_sound(track: Track) -> Float[np.ndarray, " n"]:
+    """The sound under the pictures. Raises NotMeasured for a video in which no face is found,
+    without a sound track, or whose sound is silence."""
+    track.found()
+    sound = track.sound()
+    if not np.abs(sound).max(initial=0) > 0:
         raise NotMeasured("the sound is silence")
-    return run
+    return sound
 
 
 def av_sync(track: Track, reference: Track | None, tools: Tools) -> dict[str, float]:
-    """Of the longest run with a face; the sound has been through the fixed codec."""
-    run = seen_and_heard(track)
+    """By the landmarks; the sound has been through the fixed codec."""
+    sound = face_and_sound(track)
     score = tools("av_sync")
-    heard = tools("codec")(track.sound())
-    part = heard[run.start * SAMPLES_PER_FRAME : run.stop * SAMPLES_PER_FRAME]
-    return _figures("av_sync", score(np.asarray(track.landmarks[run]), part))
+    return _figures("av_sync", score(np.asarray(track.landmarks), tools("codec")(sound)))
 
 
 def syncnet(track: Track, reference: Track | None, tools: Tools) -> dict[str, float]:
-    """Of the longest run with a face, pictures and sound having been through the fixed codec."""
+    """Of the longest run of frames with a face and sound, `LONGEST` of them at most.
+
+    Pictures and sound have been through the fixed codec. Raises NotMeasured for a run below a
+    second.
+    """
     score = tools("syncnet")
-    return _figures("syncnet", score(track, seen_and_heard(track), tools))
+    sound = face_and_sound(track)
+    found = track.found().copy()
+    found[len(sound) // SAMPLES_PER_FRAME :] = False
+    run = longest_run(found) if found.any() else slice(0, 0)
+    if run.stop - run.start < MIN_FRAMES:
+        raise NotMeasured(f"no face and sound in {MIN_FRAMES} consecutive frames")
+    run = slice(run.start, min(run.stop, run.start + LONGEST))
+    heard = tools("codec")(sound)[run.start * SAMPLES_PER_FRAME : run.stop * SAMPLES_PER_FRAME]
+    return _figures("syncnet", score(_crops(track, run), cut_sound(heard, 0, run.stop - run.start)))
 
 
-def _figures(name: str, found) -> dict[str, float]:
+def _crops(track: Track, run: slice) -> UInt8[np.ndarray, "t 224 224 3"]:
+    if track.copy is None:
+        raise NotMeasured("its frames were not kept")
+    boxes = face_boxes(track.landmarks[run])
+    frames = islice(read_video(track.copy), run.start, run.stop)
+    crops = np.empty((len(boxes), SIDE, SIDE, 3), np.uint8)
+    count = 0
+    for count, crop in enumerate(crop_faces(frames, boxes), 1):
+        crops[count - 1] = crop
+    return crops[:count]
+
+
+def _figures(name: str, found: SyncScore) -> dict[str, float]:
+    """Nothing where the network says that it cannot be measured."""
+    if not found.measured:
+        raise NotMeasured("too short, too seldom a face, or silence")
     return {
         f"{name}_confidence": found.confidence,
         f"{name}_distance": found.distance,
-        f"{name}_offset": found.offset,
+        f"{name}_offset": float(found.offset),
     }
 
 

@@ -45,6 +45,7 @@ def pixels(monkeypatch):
         return MetricNetworks(from_pixels, mean_difference, vectors, features)
 
     monkeypatch.setattr("vasa_jax.evaluation.face_analysis.load_metric_networks", make)
+    monkeypatch.setattr("vasa_jax.score.in_memory.frame_scores", lambda labellers: None)
 
 
 QUICK = [

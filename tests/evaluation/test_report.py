@@ -44,6 +44,7 @@ def test_report_holds_metrics_targets_and_sheets(found, tmp_path):
         assert f"({name})" in text
         assert cv2.imread(str(place / name)) is not None
     assert {"swaps.png", "reenactment.png", "talks.png", "mouth_1.png"} <= set(content["sheets"])
+    assert {"factors.png", "one_motion.png", "sweep_gaze_yaw.png"} <= set(content["sheets"])
     assert "## What the instruments say of the truth" in text  # named in docs/evaluation.md
     assert sorted(p.name for p in place.parent.iterdir()) == ["report"]
 
@@ -82,3 +83,23 @@ def test_a_failed_report_leaves_the_old_one(found, tmp_path, monkeypatch):
         write_report(place, found, HEADER | {"config": "second"})
     assert json.loads((place / "report.json").read_text())["config"] == "toy"
     assert [p.name for p in tmp_path.iterdir()] == ["report"]
+
+
+def test_sheets_show_what_they_say(found):
+    """The toy world's pictures state their motion."""
+    gallery = found.gallery
+    for row in gallery.factors:
+        source, driver, pose, exact_pose, dyn, exact_dyn = helpers.parse(np.stack(row))[0]
+        assert pose[1] == pytest.approx(driver[1] + 0.1, abs=0.01)  # the model turns all heads
+        assert (exact_pose[1], exact_dyn[1]) == pytest.approx((driver[1], source[1]), abs=0.01)
+        mouth = helpers.MOUTH
+        assert (pose[mouth], dyn[mouth]) == pytest.approx((source[mouth], driver[mouth]), abs=0.01)
+    (people, first), (other, second) = gallery.shared
+    assert people != other
+    one, two = (helpers.parse(frames) for frames in (first, second))
+    np.testing.assert_allclose(one[0], two[0], atol=0.01)  # one motion
+    assert (one[1] != two[1]).any()  # on another face
+    for name, column, commands in (("gaze_yaw", 7, (-30, -15, 0, 15, 30)),):
+        (row,) = gallery.sweeps[name]
+        shown = np.degrees(helpers.parse(np.stack(row))[0][:, column])
+        np.testing.assert_allclose(shown, commands, atol=0.1)

@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.evaluation.types import Settings
     from vasa_jax.inference.progress import Reporter
     from vasa_jax.media.places import check_kept
+    from vasa_jax.score.in_memory import frame_scores
 
     # All inputs are checked before the model is loaded.
     require_modules("matplotlib", "tensorflow_datasets")
@@ -132,6 +133,8 @@ def run(arguments: argparse.Namespace) -> int:
         networks = face_analysis.load_metric_networks(
             config.face.image_size, labellers, arguments.fvd
         )
+        if arguments.seeds:
+            networks = networks._replace(scores=frame_scores(labellers))
     pipeline = load_pipeline(arguments, report, batch=max(1, arguments.seeds))
     if clips and (arguments.seeds or arguments.sweep_clips):
         pipeline.compile(report)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from vasa_jax.evaluation.types import (
     MetricNetworks,
     Model,
     MouthCurve,
+    ScoreFrames,
     Settings,
 )
 from vasa_jax.inference.request import Controls
@@ -57,7 +58,8 @@ def measure_audio_driven(
     gallery: Gallery,
     advance: Callable[[int], None] = lambda n: None,
 ) -> tuple[Float[np.ndarray, " lags"], VideoFeatures]:
-    """Add `speech.*` and `truth.*`; return the mean lip correlation by lag, and video features.
+    """Add `speech.*`, `truth.*`, and by the metrics of `vasa-jax score` `score.*` and
+    `score_truth.*`; return the mean lip correlation by lag, and video features.
 
     Each clip's first frame is the portrait and its audio drives it; the clip's own frames are the
     truth of the mouth. Gaze and distance are set to (0, 0) and 1, the defaults of `generate`.
@@ -68,8 +70,10 @@ def measure_audio_driven(
     for clip in clips:
         count = min(clip.num_frames, settings.speech_frames)
         true_frames = to_size(clip.decode_frames(range(count)), size)
-        truth = networks.analyze(true_frames, True)
         waveform = clip.waveform[: count * SAMPLES_PER_FRAME]
+        truth, true_track = _measured(networks, true_frames, waveform)
+        if networks.scores is not None:
+            _add_scores(samples, "score_truth", clip.identity, networks.scores, true_track, None)
         features = model.audio(waveform)[:count]
         seeds = list(range(settings.seeds))
         controls = [Controls()] * len(seeds)
@@ -78,7 +82,9 @@ def measure_audio_driven(
         phonemes = clip.phonemes[:count] if clip.phonemes is not None else None
         for seed, motion in enumerate(motions):
             frames = decode_source(model, source, motion)
-            ours = networks.analyze(frames, True)
+            ours, track = _measured(networks, frames, waveform)
+            if networks.scores is not None:
+                _add_scores(samples, "score", clip.identity, networks.scores, track, true_track)
             lags.append(lip_sync.lagged_correlation(ours.mouth, truth.mouth))
             _add_lip_sync(samples, clip.identity, ours, truth, lags[-1], phonemes)
             _add_head(samples, clip.identity, ours, motion, model)
@@ -86,6 +92,8 @@ def measure_audio_driven(
             if seed == 0:
                 times = evenly_spaced(count, gallery.times)
                 gallery.keep(gallery.talks, (clip.identity, frames[times]))
+                if not gallery.shared:
+                    _share_motion(model, clips, clip, motion[times], frames[times], gallery)
                 curve = MouthCurve(clip.name, ours.mouth, truth.mouth, waveform, phonemes)
                 gallery.keep(gallery.mouths, curve)
         for norm in NORMS:
@@ -96,6 +104,43 @@ def measure_audio_driven(
             samples.add("speech.diversity_dyn", clip.identity, varied.dyn)
         advance(1)
     return _mean(lags), videos
+
+
+def _share_motion(
+    model: Model,
+    clips: Sequence[EvalClip],
+    clip: EvalClip,
+    motion: Float[np.ndarray, "t m"],
+    frames: Frames,
+    gallery: Gallery,
+) -> None:
+    """Keep one motion on the first frames of other people. frames: on the clip's own."""
+    gallery.keep(gallery.shared, (clip.identity, frames))
+    seen = {clip.identity}
+    for other in clips:
+        if other.identity not in seen and len(gallery.shared) < gallery.limit:
+            seen.add(other.identity)
+            portrait = to_size(other.decode_frames([0]), model.config.face.image_size)[0]
+            moved = decode_source(model, model.encode(portrait), motion)
+            gallery.keep(gallery.shared, (other.identity, moved))
+
+
+def _measured(
+    networks: MetricNetworks, frames: Frames, waveform: Float[np.ndarray, " n"]
+) -> tuple[FaceMeasurements, Any]:
+    """Measurements of a video, and its track where the metrics of `score` are asked for."""
+    if networks.scores is None:
+        return networks.analyze(frames, True), None
+    track = networks.scores.track(frames, waveform)
+    return track.faces, track
+
+
+def _add_scores(
+    samples: Samples, prefix: str, group: str, scores: ScoreFrames, track: Any, real: Any
+) -> None:
+    """Add `prefix`.KEY of every figure of `vasa-jax score`."""
+    for key, value in scores.score(track, real).items():
+        samples.add(f"{prefix}.{key}", group, value)
 
 
 class Diversity(NamedTuple):

@@ -13,6 +13,7 @@ from vasa_jax.evaluation.statistics import Samples
 from vasa_jax.evaluation.types import (
     EvalClip,
     FaceMeasurements,
+    Gallery,
     MetricNetworks,
     Model,
     Settings,
@@ -104,6 +105,7 @@ def measure_sweeps(
     networks: MetricNetworks,
     settings: Settings,
     samples: Samples,
+    gallery: Gallery,
     advance: Callable[[int], None] = lambda n: None,
 ) -> list[Sweep]:
     """Add `sweep.NAME.correlation`, `.monotonic` and `.slope` of each clip; return the curves.
@@ -124,10 +126,12 @@ def measure_sweeps(
             seeds = [settings.seed] * len(controls)
             source = model.encode(portrait)
             motions = generate_all(model, waveform, features, controls, seeds, source)
-            answers = []
+            answers, shown = [], []
             for motion in motions:
                 frames = decode_source(model, source, motion)
                 answers.append(control.measure(networks.analyze(frames, True)))
+                shown.append(frames[count // 2])
+            gallery.keep(gallery.sweeps.setdefault(control.name, []), tuple(shown))
             result = response(np.array(control.values), np.array(answers))
             for name, value in result._asdict().items():
                 samples.add(f"sweep.{control.name}.{name}", clip.identity, value)

@@ -77,6 +77,9 @@ def measure_swaps(
                 transfer.exact_full[0],
             )
             gallery.keep(gallery.swaps, row)
+            one, exact = (transfer.pose, transfer.dyn), (transfer.exact_pose, transfer.exact_dyn)
+            pairs = [frames[0] for pair in zip(one, exact, strict=True) for frames in pair]
+            gallery.keep(gallery.factors, (transfer.source[0], transfer.drivers[0], *pairs))
         advance(1)
 
 

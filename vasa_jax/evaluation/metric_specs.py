@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from vasa_jax.evaluation.lip_sync import CLASSES, CLOSED_LIPS, SLACK
 from vasa_jax.evaluation.types import SAME_PERSON
+from vasa_jax.score.metrics import FROM_FRAMES
 
 
 class MetricSpec(NamedTuple):
@@ -71,6 +72,16 @@ def _under(
     }
 
 
+def _scored(prefix: str, paired: bool) -> dict[str, MetricSpec]:
+    """Specs of the figures of `vasa-jax score`. paired: those against a real video as well."""
+    return {
+        f"{prefix}{key}": MetricSpec(spec.text, spec.unit, spec.best)
+        for metric in FROM_FRAMES
+        if paired or not metric.paired
+        for key, spec in metric.specs.items()
+    }
+
+
 SECTIONS: dict[str, dict[str, MetricSpec]] = {
     "Self-reenactment": _under("self.", _PIXELS, _IDENTITY, _FACE, _LABEL, _OWN)
     | {"self.mouth_error": MetricSpec("mouth opening error", "% of the eyes' distance", "0")},
@@ -114,6 +125,7 @@ SECTIONS: dict[str, dict[str, MetricSpec]] = {
         ),
         "speech.face_found": _FACE["face_found"],
     },
+    "Audio-driven, by the metrics of `vasa-jax score`": _scored("score.", True),
     "Response to commands": {
         f"sweep.{name}.{key}": spec
         for name in _SWEPT
@@ -133,6 +145,7 @@ SECTIONS: dict[str, dict[str, MetricSpec]] = {
         "truth.closed": MetricSpec("lips closed on /p b m/", "share", "1"),
     }
     | _under("truth.", _POSE_INTENSITY)
-    | _under("exact.", _LEAKAGE, _OWN_LEAKAGE, words="exact pictures, "),
+    | _under("exact.", _LEAKAGE, _OWN_LEAKAGE, words="exact pictures, ")
+    | _scored("score_truth.", False),
 }
 """Every metric by its key, in the order of the report."""

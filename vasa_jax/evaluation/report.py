@@ -117,6 +117,12 @@ def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
         ("source", "driver", "ours", "exact"),
     )
     sheet(
+        "factors.png",
+        "Head pose and dynamics of the driver, each alone, beside the exact render.",
+        gallery.factors,
+        ("source", "driver", "pose", "exact pose", "dynamics", "exact dyn."),
+    )
+    sheet(
         "reenactment.png",
         "Cross-reenactment of clips.",
         gallery.reenactments,
@@ -128,6 +134,18 @@ def _write_sheets(folder: Path, found: Evaluation) -> dict[str, str]:
         "Audio-driven, a person a row, times from left to right.",
         [list(frames) for _, frames in gallery.talks if len(frames) == longest],
     )
+    sheet(
+        "one_motion.png",
+        "One motion, generated from one sound, on the faces of several people.",
+        [list(frames) for _, frames in gallery.shared],
+    )
+    for name_, result in found.sweeps.items():
+        sheet(
+            f"sweep_{name_}.png",
+            f"{name_} as commanded, {result.curve.unit}; a clip a row, its middle frame.",
+            gallery.sweeps.get(name_, []),
+            tuple(f"{value:g}" for value in result.curve.commands),
+        )
     for number_, curve in enumerate(gallery.mouths, 1):
         name = f"mouth_{number_}.png"
         plot_mouth(folder / name, curve)

@@ -9,10 +9,10 @@ from vasa_jax.evaluation.statistics import CONFIDENCE, RESAMPLES, Summary
 from vasa_jax.evaluation.targets import Target, interval, number
 
 LEFT_OUT = (
-    "CAPP (VASA-1, section 4.2): its weights are not published, and neither are its pose "
-    "parameters, widths, loss and pooling, so no number of ours could be compared.",
-    "SyncNet's confidence and distance (SC, SD): no package carries the weights, and their page "
-    "states no licence. The audio offset here comes from the mouth's opening against the truth.",
+    "SyncNet's confidence and distance (SC, SD): its weights ship in no package. `vasa-jax score "
+    "--syncnet FILE` measures them in videos; av_sync here is another network.",
+    "VASA-1's own CAPP (section 4.2): it was never published. CAPP, synthetic follows its recipe "
+    "but was trained on synthetic heads, so its figures compare only with the truth's.",
 )
 
 

@@ -106,7 +106,8 @@ def evaluate(
         )
     if len(clips) and settings.sweep_clips:
         total = len(swept_controls()) * min(len(clips), settings.sweep_clips)
-        sweeps = stage("sweeps", total, lambda go: measure_sweeps(model, clips, *common, go))
+        more = (*common, gallery)
+        sweeps = stage("sweeps", total, lambda go: measure_sweeps(model, clips, *more, go))
     return Evaluation(
         summaries={key: samples.summary(key) for key in samples.names()},
         lags=[_finite(x) for x in lags],

@@ -66,6 +66,19 @@ AnalyzeFaces = Callable[[Frames, bool], FaceMeasurements]
 """(frames, whether they are consecutive frames of a video) -> measurements."""
 
 
+@runtime_checkable
+class ScoreFrames(Protocol):
+    """The metrics of `vasa-jax score`; `vasa_jax.score.in_memory.FrameScores` implements it."""
+
+    def track(self, frames: Frames, waveform: Float[np.ndarray, " n"]) -> Any:
+        """A video with its sound, whose `faces` are its `FaceMeasurements`."""
+        ...
+
+    def score(self, track: Any, real: Any | None) -> dict[str, float]:
+        """Figures of a video by key, NaN where they are not measured."""
+        ...
+
+
 class MetricNetworks(NamedTuple):
     """Networks that measure images; where an optional one is None, its metrics are left out."""
 
@@ -76,6 +89,7 @@ class MetricNetworks(NamedTuple):
     embed: Callable[[Frames, Float[np.ndarray, "t 5 2"]], Float[np.ndarray, "t e"]] | None = None
     # Videos of `FVD_FRAMES` frames -> one feature vector each.
     video_features: Callable[[UInt8[np.ndarray, "n t h w 3"]], np.ndarray] | None = None
+    scores: ScoreFrames | None = None
 
 
 class EvalClip(NamedTuple):
@@ -145,15 +159,20 @@ class Sweep(NamedTuple):
 class Gallery:
     """Images and curves kept for the contact sheets, at most `limit` of a kind.
 
-    swaps: rows of (source, driver, ours, exact). reenactments: rows of (source, driver, ours).
-    talks: rows of (identity, `times` evenly spaced frames of a clip).
+    swaps: rows of (source, driver, ours, exact). factors: rows of (source, driver, pose alone, its
+    exact render, dynamics alone, its exact render). reenactments: rows of (source, driver, ours).
+    talks: rows of (identity, `times` evenly spaced frames of a clip). shared: the same of one
+    motion on several faces. sweeps: by control, rows of one frame for each of its values.
     """
 
     def __init__(self, limit: int = 8, times: int = 8):
         self.limit, self.times = limit, times
         self.swaps: list[tuple[np.ndarray, ...]] = []
+        self.factors: list[tuple[np.ndarray, ...]] = []
         self.reenactments: list[tuple[np.ndarray, ...]] = []
         self.talks: list[tuple[str, np.ndarray]] = []
+        self.shared: list[tuple[str, np.ndarray]] = []
+        self.sweeps: dict[str, list[tuple[np.ndarray, ...]]] = {}
         self.mouths: list[MouthCurve] = []
 
     def keep(self, kind: list, item: Any) -> None:

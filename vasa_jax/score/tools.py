@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import vasa_jax
+from vasa_jax.bundle_places import shipped_folder
+from vasa_jax.capp.score import load as load_capp
 from vasa_jax.data_pipeline.prepare.labels import NUMBERS, Labellers
 from vasa_jax.errors import UserError
 from vasa_jax.evaluation.face_analysis import lpips_distance
@@ -19,7 +20,7 @@ from vasa_jax.score.types import Metric, Spec, Tools, Track
 from vasa_jax.sync.syncnet import load as load_syncnet
 
 SHIPPED = ("av_sync", "capp_synthetic")
-"""Networks in `vasa_jax/weights`."""
+"""Networks that ship."""
 NO_SYNCNET = "SyncNet's weights ship in no package; give the public file by --syncnet FILE"
 NO_CAPP = "VASA-1's CAPP was never published; give one of `vasa-jax train capp` by --capp DIR"
 
@@ -49,7 +50,7 @@ def make_tools(choices: Choices) -> Tools:
         "soft-dtw": divergence,
         "codec": lambda: codec.through_aac if choices.codec else _unchanged,
         "av_sync": lambda: _load("vasa_jax.sync.av_sync", None),
-        "capp_synthetic": lambda: _load("vasa_jax.capp.score", None),
+        "capp_synthetic": load_capp,
         "capp": NO_CAPP,
         "syncnet": NO_SYNCNET,
     }
@@ -58,7 +59,7 @@ def make_tools(choices: Choices) -> Tools:
         score = load_syncnet(choices.syncnet)
         makers["syncnet"] = lambda: score
     if choices.capp is not None:
-        own = _load("vasa_jax.capp.score", choices.capp)
+        own = load_capp(choices.capp)
         makers["capp"] = lambda: own
     return Tools(makers)
 
@@ -151,8 +152,8 @@ def describe(choices: Choices) -> dict[str, Any]:
 
 def _shipped() -> dict[str, Path]:
     """Folders of the shipped networks that figures depend on."""
-    weights = Path(vasa_jax.__file__).parent / "weights"
-    return {name: weights / name for name in SHIPPED if (weights / name).is_dir()}
+    places = {name: shipped_folder(name) for name in SHIPPED}
+    return {name: place for name, place in places.items() if place.is_dir()}
 
 
 def digest(path: Path) -> str:

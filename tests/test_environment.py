@@ -61,6 +61,24 @@ def test_a_cache_folder_that_cannot_be_made_costs_speed_alone(monkeypatch, tmp_p
     assert "cannot make the cache folder" in one_line(capsys, "weights", "list")
 
 
+def test_programs_are_kept_where_jax_was_told(tmp_path):
+    code = (
+        "import jax; from vasa_jax.compile_cache import enable_compile_cache\n"
+        "print(enable_compile_cache()); jax.jit(lambda x: x + 1)(1.0)"
+    )
+    environment = os.environ | {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "told"),
+        "VASA_JAX_CACHE": str(tmp_path / "own"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "None"
+    assert any((tmp_path / "told").iterdir())
+    assert not (tmp_path / "own").exists()
+
+
 def test_no_folder_for_temporary_files(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(UserError, match="TMPDIR"):

@@ -1,6 +1,7 @@
-"""JAX's persistent compilation cache in the user's cache folder."""
+"""JAX's persistent compilation cache, in the user's cache folder or where JAX was told."""
 
 import hashlib
+import os
 import warnings
 from pathlib import Path
 
@@ -17,20 +18,30 @@ them well takes minutes on a CPU and gains nothing."""
 def enable_compile_cache() -> Path | None:
     """Point JAX at `<cache>/xla/<machine>` and keep every program; returns the folder.
 
-    The folder is split by processor features, because a home folder may be shared by machines
-    whose compiled CPU programs differ. A cache folder that cannot be made only costs speed: None.
+    $JAX_COMPILATION_CACHE_DIR (a folder, or a bucket as gs://) comes first and stays as it is: the
+    programs are kept there, and None is returned. Else the folder is split by processor features,
+    because a home folder may be shared by machines whose compiled CPU programs differ. A cache
+    folder that cannot be made only costs speed: None.
     """
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        _keep_everything()
+        return None
     try:
         folder = cache_dir("xla") / _machine()
     except UserError:
         return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    _keep_everything()
+    return folder
+
+
+def _keep_everything() -> None:
+    """Programs that compile quickly, too."""
     # One that can be read only (an image with programs in it) is of use, and JAX would warn of
     # every program that it cannot keep.
     warnings.filterwarnings("ignore", "Error writing persistent compilation cache")
-    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    return folder
 
 
 def _machine() -> str:

@@ -59,7 +59,7 @@ class GroupReader:
             raise UserError(
                 f"the run was saved with {state['groups']} groups of swaps and seed "
                 f"{state['seed']}, now there are {len(self._groups)} and "
-                f"{self._seed}; bring them back, or start a new --workdir"
+                f"{self._seed}; bring them back, or begin the data anew with --restart-data"
             )
         self._next = state["next"]
 

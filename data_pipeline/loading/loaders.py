@@ -44,24 +44,27 @@ class _Loader(ABC):
     """What the loaders share. An endless, shuffled, checkpointable iterator.
 
     Every record is visited once an epoch, in an order that depends on seed and epoch, and gives
-    `draws` examples, which lie up to `spread * draws` batches apart. Hosts read disjoint records.
-    The same dataset, batch, seed, hosts and number of workers give the same bytes, after `restore`
-    too (which brings the saved run's number of workers back).
+    `draws` examples, which lie up to `spread * draws` batches apart. In an epoch hosts read
+    disjoint records, each for its rows of the batches. The same dataset, batch, seed and number of
+    workers give the same bytes on any number of hosts, after `restore` too (which brings the saved
+    run's number of workers back).
 
     folder: of the dataset, or one above it. batch: the global batch size (default: the config's
     train_face.batch). workers: processes that read and decode (0: this one; default: one a core).
     process_index, process_count: this host (default: as JAX says).
     Attributes: struct, the global batch's shapes; dataset; count, of all hosts' records; labelled,
-    how many of them have a field, by its name; records, this host's share by number.
+    how many of them have a field, by its name.
 
     Larger pictures are shrunk to the config's size. Raises UserError for a folder without such a
-    dataset, pictures that are smaller than the config's, a split that is not there, fewer records
-    than hosts, and, while iterating, for broken records.
+    dataset, pictures that are smaller than the config's, a split that is not there, and, while
+    iterating, for broken records.
     """
 
     KIND = "pair"
     ahead = 2
     """Batches that the training loop may take and put on the devices before they are needed."""
+    any_hosts = True
+    """A place is the same on every host, however many there are."""
     struct: Any
 
     def __init__(
@@ -90,26 +93,19 @@ class _Loader(ABC):
                 f"{place}: has no split {split!r}; it has {', '.join(self.dataset.splits)}"
             )
         index = self.dataset.splits[split]
-        if len(index.ids) < hosts:
-            raise UserError(
-                f"{place}: split {split!r} has {len(index.ids)} records for {hosts} "
-                "hosts; each needs one"
-            )
         if size % hosts:
             raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
-        self.records = list(range(host, len(index.ids), hosts))
         self.labelled, self.count = dict(index.has), len(index.ids)
         self._how = Augment() if augment is None else augment
         names = sorted({person for people in index.identity for person in people})
         codes = {name: number for number, name in enumerate(names)}
-        people = [index.identity[k] for k in self.records]
         self._all = {name for name, count in index.has.items() if count == len(index.ids)}
         self._some = {name for name, count in index.has.items() if count}
         plan = RecordOrder(
-            [codes[who[0]] for who in people],
-            size // hosts,
+            [codes[who[0]] for who in index.identity],
+            size,
             seed,
-            host,
+            range(host * size // hosts, (host + 1) * size // hosts),
             draws=draws,
             spread=spread,
         )
@@ -117,9 +113,8 @@ class _Loader(ABC):
             place,
             self.KIND,
             split,
-            records=self.records,
-            ids=[index.ids[k] for k in self.records],
-            people=people,
+            ids=list(index.ids),
+            people=list(index.identity),
             codes=codes,
             plan=plan,
             size=pixels,
@@ -127,7 +122,7 @@ class _Loader(ABC):
             how=self._how,
             masks="masks" in self._all,
         )
-        self._mark = [size, seed, host, hosts, draws, spread, split, len(index.ids), index.ids[0]]
+        self._mark = [size, seed, draws, spread, split, len(index.ids), index.ids[0]]
         self.struct = self._shapes(size, pixels)
         self._stream = Stream(transform, default_workers() if workers is None else workers)
 
@@ -147,12 +142,12 @@ class _Loader(ABC):
         return {"mark": self._mark, **self._stream.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on at a place; raises UserError unless dataset, batch, seed and hosts are the same."""
+        """Go on at a place; raises UserError unless dataset, batch and seed are the same."""
         if not {"mark", "workers", "place"} <= set(state) or state["mark"] != self._mark:
             raise UserError(
-                f"{self.dataset.folder}: dataset, batch size, seed or hosts are others "
-                "than when the run was saved; bring them back, or start in a new "
-                "--workdir"
+                f"{self.dataset.folder}: dataset, batch size or seed are others than when the "
+                "run was saved (or it was saved by another version); bring them back, or begin "
+                "the data anew with --restart-data"
             )
         self._stream.restore(state)
 

@@ -49,7 +49,7 @@ class ExampleTransform:
 
     Picklable; a process opens the files when it first reads.
 
-    records: this host's, by number in the split. ids, people: their names and whom they show.
+    ids, people: of the split's records, their names and whom they show.
     codes: a number for every person. size: of the images made, out of those of `stored` pixels.
     """
 
@@ -59,7 +59,6 @@ class ExampleTransform:
         kind: str,
         split: str,
         *,
-        records: list[int],
         ids: list[str],
         people: list[tuple[str, ...]],
         codes: Mapping[str, int],
@@ -70,7 +69,7 @@ class ExampleTransform:
         masks: bool,
     ):
         self._folder, self._kind, self._split = folder, KINDS[kind], split
-        self._records, self._ids, self._people = records, ids, people
+        self._ids, self._people = ids, people
         self._codes, self._plan = dict(codes), plan
         self._size, self._stored, self._how, self._masks = size, stored, how, masks
 
@@ -89,7 +88,7 @@ class ExampleTransform:
         """A clip's record by feature, as `pairs` reads it; or a group of swaps."""
         source, features = self._source
         try:
-            record = source[self._records[number]]
+            record = source[number]
             if self._kind.records == CLIPS:
                 return pairs.read_record(record)
             return swap_from_example(features.deserialize_example_np(record))
@@ -106,10 +105,10 @@ class ExampleTransform:
         for batch in batches:
             for visit, draw in batch:
                 wanted.setdefault(visit, []).append(draw)
-        local = self._plan.records(block)
+        records = self._plan.records(block)
         found = {}
         for visit, draws in wanted.items():
-            number = int(local[visit])
+            number = int(records[visit])
             record = self._record(number)
             for draw in draws:
                 rng = self._plan.rng(block, visit, draw)

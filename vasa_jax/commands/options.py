@@ -35,6 +35,17 @@ def add_video_option(parser: argparse.ArgumentParser, text: str) -> None:
     )
 
 
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """--coordinator, --processes, --process-id."""
+    group = parser.add_argument_group(
+        "many processes, started by hand (Slurm, MPI, JobSets and TPU pods are found by "
+        "--set mesh.distributed=true)"
+    )
+    group.add_argument("--coordinator", metavar="HOST:PORT", help="address of process 0")
+    group.add_argument("--processes", type=int, metavar="N", help="how many there are")
+    group.add_argument("--process-id", type=int, metavar="I", help="which this is, from 0")
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """--config, --checkpoint, --set, --steps, --cfg-audio, --cfg-gaze, --precision."""
     group = parser.add_argument_group("model")

@@ -4,6 +4,7 @@ resuming by itself."""
 import argparse
 from pathlib import Path
 
+from vasa_jax.commands import options
 from vasa_jax.config import DEFAULT_NAME, NAMES
 from vasa_jax.config.capp import CAPP_DEFAULT, CAPP_NAMES
 
@@ -90,6 +91,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="override a config key; repeatable",
     )
+    parser.add_argument(
+        "--restart-data",
+        action="store_true",
+        help="go on from the checkpoint but begin the data anew: for data that has changed, or "
+        "whose place another number of hosts saved",
+    )
     frozen = parser.add_argument_group("frozen networks (safetensors from `weights convert`)")
     frozen.add_argument(
         "--vgg",
@@ -120,6 +127,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "encoder, for clips without its features, and for capp (default: the zoo's, if "
         "cached)",
     )
+    options.add_cluster_options(parser)
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
@@ -137,15 +145,19 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} must not be negative")
 
+    import jax
+
     from vasa_jax.compile_cache import enable_compile_cache
     from vasa_jax.training import run as training
     from vasa_jax.training.export_bundle import pose_parameters
-    from vasa_jax.training.loop import initialise_hosts
+    from vasa_jax.training.hosts import cluster_of, initialise_hosts
     from vasa_jax.training.progress import Bar, Quiet
 
-    initialise_hosts(config)  # before anything asks JAX for its devices
+    cluster = cluster_of(arguments.coordinator, arguments.processes, arguments.process_id)
+    initialise_hosts(config, cluster)  # before anything asks JAX for its devices
     enable_compile_cache()
-    progress = Quiet() if arguments.quiet else Bar()
+    # The lines of a hundred processes would say the same.
+    progress = Quiet() if arguments.quiet or jax.process_index() else Bar()
     data = _data(config, arguments)
     try:
         given = arguments.pose
@@ -169,6 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
             perception=perception,
             pose=pose,
             encoder=encoder,
+            restart_data=arguments.restart_data,
         )
     finally:
         if hasattr(data, "close"):
@@ -221,7 +234,8 @@ def _check_steps(arguments: argparse.Namespace) -> None:
 def _ended(arguments: argparse.Namespace, progress, result) -> int:
     ending = "" if result.finished else " (interrupted; the same command goes on)"
     progress.note(f"{arguments.workdir}: step {result.step}{ending}")
-    return 0
+    # A scheduler starts a job again that has failed.
+    return 0 if result.finished else 128 + result.signal
 
 
 def _networks(config, arguments: argparse.Namespace):

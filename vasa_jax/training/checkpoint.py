@@ -19,11 +19,12 @@ from vasa_jax.training.mesh import path_name
 
 
 class Restored(NamedTuple):
-    """A checkpoint: the training state on its devices, and the state of this host's iterator."""
+    """A checkpoint: the training state on its devices, and the state of this host's iterator; None
+    where it was not asked for."""
 
     step: int
     state: Any
-    iterator: Any
+    iterator: Any = None
 
 
 class HostJsonHandler(ocp.CheckpointHandler):
@@ -35,11 +36,13 @@ class HostJsonHandler(ocp.CheckpointHandler):
 
     def restore(self, directory, args=None):
         file = Path(directory) / f"host-{jax.process_index()}-of-{jax.process_count()}.json"
+        if not file.exists() and args is not None and args.any_hosts:
+            file = min(Path(directory).glob("host-*-of-*.json"), default=file)
         if not file.exists():
             raise UserError(
-                f"{directory}: was saved by another number of hosts than "
-                f"{jax.process_count()}, so the place in the data is unknown; resume "
-                "with as many hosts as before"
+                f"{directory}: was saved by another number of hosts than {jax.process_count()}, "
+                "and each of them has a place of its own in this data; resume with as many hosts "
+                "as before, or begin the data anew with --restart-data"
             )
         return json.loads(file.read_text())
 
@@ -55,7 +58,10 @@ class HostJsonSave(ocp.args.CheckpointArgs):
 @ocp.args.register_with_handler(HostJsonHandler, for_restore=True)
 @dataclass
 class HostJsonRestore(ocp.args.CheckpointArgs):
-    """A request for this host's value."""
+    """A request for this host's value; with `any_hosts`, whose values are the same on all hosts,
+    for any host's where another number of them saved."""
+
+    any_hosts: bool = False
 
 
 FIXED_KEYS = {
@@ -132,13 +138,21 @@ class Checkpoints:
         )
 
     def restore(
-        self, abstract: Any, config: RunConfig, stage: str, step: int | None = None
+        self,
+        abstract: Any,
+        config: RunConfig,
+        stage: str,
+        step: int | None = None,
+        iterator: bool = True,
+        any_hosts: bool = False,
     ) -> Restored | None:
         """The newest checkpoint (or that of `step`), or None when there is none yet.
 
         abstract: the state as ShapeDtypeStructs with shardings; these rule, so a run may go on
-        with another mesh. Raises UserError for a checkpoint of another stage or another model,
-        and for one that cannot be read.
+        with another mesh and other hosts. iterator: whether the place in the data is wanted, too;
+        any_hosts: whether it is the same on all hosts. Raises UserError for a checkpoint of another
+        stage or another model, for one that cannot be read, and for a place in the data that
+        another number of hosts saved.
         """
         step = self.latest() if step is None else step
         if step is None:
@@ -150,13 +164,11 @@ class Checkpoints:
             ).config
             _check_header(header, config, stage, where)
             _check_shapes(self._manager.item_metadata(step).state, abstract, where)
-            found = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(abstract), iterator=HostJsonRestore()
-                ),
-            )
-        return Restored(step, found.state, found.iterator)
+            wanted: dict[str, Any] = {"state": ocp.args.StandardRestore(abstract)}
+            if iterator:
+                wanted["iterator"] = HostJsonRestore(any_hosts)
+            found = self._manager.restore(step, args=ocp.args.Composite(**wanted))
+        return Restored(step, found.state, found.iterator if iterator else None)
 
     def preempted(self, step: int) -> bool:
         """Whether the cluster asked all hosts of a distributed job to stop at this step."""

@@ -13,6 +13,9 @@ class FakeBatches:
     integers lie in 0..999. `repeat` gives the same batch again and again.
     """
 
+    any_hosts = True
+    """A place is the same on every host, however many there are."""
+
     def __init__(self, struct: Any, seed: int = 0, repeat: bool = False):
         self._struct, self._seed, self._repeat = struct, seed, repeat
         self._index = 0

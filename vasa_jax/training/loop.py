@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vasa_jax.config import RunConfig
 from vasa_jax.errors import UserError
 from vasa_jax.params import check_against, flatten
 from vasa_jax.training.checkpoint import Checkpoints
 from vasa_jax.training.compiling import compiling, guess_of
+from vasa_jax.training.hosts import wait_for_all
 from vasa_jax.training.logs import Logs
 from vasa_jax.training.mesh import Layout, make_mesh
 from vasa_jax.training.prefetch import Prefetcher
@@ -26,11 +26,13 @@ from vasa_jax.training.trainer import CheckpointableIterator, Trainer
 
 
 class Result(NamedTuple):
-    """How a run ended: the last step, whether it reached its goal, and its state."""
+    """How a run ended: the last step, whether it reached its goal, its state, and the signal that
+    ended it, if one did (0: none)."""
 
     step: int
     finished: bool
     state: Any
+    signal: int = 0
 
 
 class _Pending(NamedTuple):
@@ -45,11 +47,11 @@ _SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP")
 
 
 class _Interrupt:
-    """Turns SIGTERM, SIGINT and SIGHUP into a flag, so that a step is never torn; a second signal
+    """Turns SIGTERM, SIGINT and SIGHUP into a number, so that a step is never torn; a second signal
     acts as it would have before, and one that is ignored (nohup) stays so."""
 
     def __init__(self):
-        self.seen = False
+        self.seen = 0
         self._before = {}
 
     def __enter__(self):
@@ -62,29 +64,12 @@ class _Interrupt:
 
     def _note(self, number, frame):
         del frame
-        self.seen = True
+        self.seen = number
         signal.signal(number, self._before.pop(number))
 
     def __exit__(self, *_):
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def initialise_hosts(config: RunConfig) -> None:
-    """Join a job of many hosts if `mesh.distributed` asks for it; call before any other use of JAX.
-
-    Raises UserError when no cluster can be found.
-    """
-    if not config.mesh.distributed or jax.distributed.is_initialized():
-        return
-    try:
-        jax.distributed.initialize()
-    except (ValueError, RuntimeError) as error:
-        raise UserError(
-            f"mesh.distributed=true, but no cluster was found ({error}); start one "
-            "process per host under Slurm, MPI or Kubernetes, or on a TPU "
-            "pod"
-        ) from None
 
 
 def train(
@@ -96,13 +81,15 @@ def train(
     progress: Progress | None = None,
     devices: Any = None,
     initial: Any = None,
+    restart_data: bool = False,
 ) -> Result:
     """Train a stage until step `steps` (default: its config's), from its newest checkpoint if any.
 
     data: this host's batches. If it has `state()` and `restore()`, its place is saved and restored,
-    and an interrupted run sees the same batches as one that was never interrupted.
+    and an interrupted run sees the same batches as one that was never interrupted; with an
+    attribute `any_hosts` that is true, on another number of hosts, too.
     devices: of the mesh, default all. initial: parameters to start a new run from, or a function
-    that makes them of fresh ones.
+    that makes them of fresh ones. restart_data: leave the saved place in the data alone.
 
     Raises UserError for data, checkpoints or meshes that do not fit, when data ends too early, and
     when a loss or a norm is not finite: then with its step and name, before it could be saved.
@@ -115,7 +102,7 @@ def train(
     checkpoints = Checkpoints(workdir / "checkpoints", trainer.train.keep)
     lead = jax.process_index() == 0
     try:
-        state, start = _begin(trainer, program, checkpoints, data, progress, initial)
+        state, start = _begin(trainer, program, checkpoints, data, progress, initial, restart_data)
         if start >= total:
             progress.note(f"{workdir}: is at step {start} already")
             return Result(start, True, state)
@@ -141,8 +128,14 @@ def _folder(workdir):
     return workdir
 
 
-def _begin(trainer, program, checkpoints, data, progress, initial):
-    restored = checkpoints.restore(program.abstract_state, trainer.config, trainer.name)
+def _begin(trainer, program, checkpoints, data, progress, initial, restart_data):
+    restored = checkpoints.restore(
+        program.abstract_state,
+        trainer.config,
+        trainer.name,
+        iterator=not restart_data,
+        any_hosts=getattr(data, "any_hosts", False),
+    )
     if restored is None:
         with compiling(progress, "what draws the parameters"):
             state = init_state(trainer, program)
@@ -157,7 +150,8 @@ def _begin(trainer, program, checkpoints, data, progress, initial):
     if isinstance(data, CheckpointableIterator) and restored.iterator is not None:
         data.restore(restored.iterator)
     else:
-        progress.note("the data has no saved place: it starts from its beginning again")
+        why = "as asked" if restart_data else "it has no saved place"
+        progress.note(f"the data starts from its beginning again ({why})")
     progress.note(f"resumed from step {restored.step}")
     return restored.state, restored.step
 
@@ -171,6 +165,7 @@ class _Run:
         self.checkpoints, self.logs, self.progress, self.total = checkpoints, logs, progress, total
         self.clock, self.clock_step = time.perf_counter(), 0
         self.waited, self.flops = 0.0, None
+        self.sampler: Any = None  # compiled when it is first asked
 
     def __call__(self, state, frozen, data, start):
         trainer, every = self.trainer, self.trainer.train
@@ -188,8 +183,8 @@ class _Run:
                 self._look(pending)
                 pending = _Pending(step, metrics, finite)
                 if jax.process_count() > 1 and self.checkpoints.preempted(step):
-                    interrupt.seen = True
-                last = step == self.total or interrupt.seen
+                    interrupt.seen = signal.SIGTERM
+                last = step == self.total or bool(interrupt.seen)
                 if last or step % every.save_every == 0:
                     # Never save what is broken: this step is looked at before it is saved.
                     self._look(pending)
@@ -200,13 +195,16 @@ class _Run:
             if pending is not None:  # a signal between steps
                 self._look(pending)
                 self._save(step, state, feed)
-        return Result(step, step >= self.total, state)
+        return Result(step, step >= self.total, state, int(interrupt.seen))
 
     def _compile(self, state, frozen, batch):
         traced = self.program.jitted.trace(state, frozen, batch)
         what = f"the training step of stage {self.trainer.name!r}"
         with compiling(self.progress, what, guess_of(traced.jaxpr)):
-            return traced.lower().compile()
+            compiled = traced.lower().compile()
+        # The first collective would not wait for a process that still compiles.
+        wait_for_all("compiled")
+        return compiled
 
     def _next(self, feed, step):
         began = time.perf_counter()
@@ -224,16 +222,15 @@ class _Run:
         self.checkpoints.save(step, state, feed.state(), self.trainer.config, self.trainer.name)
 
     def _sample(self, step, state, frozen, batch):
-        with compiling(self.progress, "what draws the samples"):
-            images = jax.block_until_ready(self._sampler(state.ema, frozen, batch))
+        if self.sampler is None:
+            draw = partial(self.trainer.samples, self.layout)
+            jitted = jax.jit(draw, out_shardings=self.layout.replicated())
+            with compiling(self.progress, "what draws the samples"):
+                self.sampler = jitted.lower(state.ema, frozen, batch).compile()
+            wait_for_all("samples")
+        images = self.sampler(state.ema, frozen, batch)
         if images and self.logs is not None:
             self.logs.samples(step, jax.device_get(images))
-
-    @cached_property
-    def _sampler(self):
-        return jax.jit(
-            partial(self.trainer.samples, self.layout), out_shardings=self.layout.replicated()
-        )
 
     def _look(self, pending):
         if pending is None:

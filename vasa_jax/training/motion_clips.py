@@ -56,6 +56,15 @@ class _Window(NamedTuple):
     rests: np.bool_ | None = None
 
 
+class _Place(NamedTuple):
+    """A window of the endless order."""
+
+    epoch: int
+    place: int  # in the epoch
+    clip: str
+    start: int  # first frame
+
+
 def find_clips(folder: Path, split: str = "train") -> tuple[Path, list[Path]]:
     """The folder of a split, and its clips in order; a folder without splits is all of them.
 
@@ -204,19 +213,23 @@ class MotionClips:
 
     A clip of t frames gives max(1, t // W) windows an epoch, each from a random place; K context
     frames come before, not valid before the clip's start, nor are frames past its end. All windows
-    of this host are shuffled anew in every epoch; an epoch's last may share a batch with the next
-    one's first. Every draw depends on seed, epoch and place alone.
+    are shuffled anew in every epoch; an epoch's last may share a batch with the next one's first.
+    Every draw depends on seed, epoch and place alone, so the batches are the same on any number of
+    hosts.
 
-    batch: the global batch size (default: the config's); each host gives its share, from clips that
-    no other host reads. encoder: for clips that hold sound and not its features, where the config's
-    audio encoder is frozen; every sound is encoded once, as inference encodes it, and its features
-    are kept beside the clips. process_index, process_count: this host (default: as JAX says).
+    batch: the global batch size (default: the config's); each host gives its rows. encoder: for
+    clips that hold sound and not its features, where the config's audio encoder is frozen; every
+    sound is encoded once, as inference encodes it, and its features are kept beside the clips.
+    process_index, process_count: this host (default: as JAX says).
     Attributes: struct, the global batch's shapes; stats and seen (labels), of the whole folder;
-    clips, this host's; features, the frozen encoder whose features these are, where it is known.
+    clips, by name; features, the frozen encoder whose features these are, where it is known.
 
-    Raises UserError for folders without clips, fewer clips than hosts, clips that lack what the
-    config needs, and features that are not of `encoder`.
+    Raises UserError for folders without clips, clips that lack what the config needs, and features
+    that are not of `encoder`.
     """
+
+    any_hosts = True
+    """A place is the same on every host, however many there are."""
 
     def __init__(
         self,
@@ -234,8 +247,6 @@ class MotionClips:
         hosts = jax.process_count() if process_count is None else process_count
         size = config.train_motion.batch if batch is None else batch
         self._folder, files = find_clips(folder, split)
-        if len(files) < hosts:
-            raise UserError(f"{self._folder}: {len(files)} clips for {hosts} hosts; each needs one")
         if size % hosts:
             raise UserError(f"a batch of {size} cannot be shared by {hosts} hosts")
         self.struct: MotionBatch = motion_batch_struct(config, size)
@@ -258,11 +269,12 @@ class MotionClips:
         self.features: str | None = None
         if self.struct.waveform is None:
             self._check_features(config, files[0])
-        self.clips = self._index.names[host::hosts]
-        self._lengths = np.asarray(self._index.frames[host::hosts])
+        self.clips = self._index.names
+        self._lengths = np.asarray(self._index.frames)
         counts = np.maximum(1, self._lengths // self._window)
         self._owner = np.repeat(np.arange(len(self.clips)), counts)
-        self._share, self._seed, self._host = size // hosts, seed, host
+        self._size, self._seed = size, seed
+        self._rows = range(host * size // hosts, (host + 1) * size // hosts)
         self._epoch, self._place = 0, 0
         self._order: tuple[int, np.ndarray, np.ndarray] | None = None
         self._read = lru_cache(CLIPS_IN_MEMORY)(self._open)
@@ -303,17 +315,17 @@ class MotionClips:
         return self
 
     def __next__(self) -> MotionBatch:
-        rows = [self._row() for _ in range(self._share)]
+        windows = [self._next_window() for _ in range(self._size)]
+        rows = [self._row(windows[row]) for row in self._rows]
         columns: dict[str, Any] = {
             name: None if column[0] is None else np.stack(column)
             for name, column in zip(_Window._fields, zip(*rows, strict=True), strict=True)
         }
         return MotionBatch(**columns)
 
-    def _row(self) -> _Window:
-        # Before the place moves on: a restored iterator draws what this one would have drawn.
-        draw = np.random.default_rng((self._seed, self._host, self._epoch, self._place))
-        row = self._example(*self._next_window())
+    def _row(self, window: _Place) -> _Window:
+        draw = np.random.default_rng((self._seed, 0, window.epoch, window.place))
+        row = self._example(window.clip, window.start)
         rests = draw.random() < self._rest_share
         if self._augment and row.waveform is not None:
             row = row._replace(waveform=augment_channel(draw, row.waveform))
@@ -335,18 +347,20 @@ class MotionClips:
         heard[: context + self._margin] = False
         return row._replace(heard=heard, rests=np.bool_(True))
 
-    def _next_window(self):
+    def _next_window(self) -> _Place:
         if self._order is None or self._order[0] != self._epoch:
-            draw = np.random.default_rng((self._seed, self._host, self._epoch))
+            draw = np.random.default_rng((self._seed, 0, self._epoch))
             order = draw.permutation(len(self._owner))
             places = np.maximum(self._lengths[self._owner] - self._window, 0) + 1
             self._order = self._epoch, order, draw.integers(0, places)
         _, order, starts = self._order
         window = order[self._place]
+        clip = self.clips[self._owner[window]]
+        found = _Place(self._epoch, self._place, clip, int(starts[window]))
         self._place += 1
         if self._place == len(order):
             self._epoch, self._place = self._epoch + 1, 0
-        return self.clips[self._owner[window]], int(starts[window])
+        return found
 
     def _example(self, name: str, start: int) -> _Window:
         clip = self._read(name)
@@ -426,7 +440,7 @@ class MotionClips:
         """Go on at a place; raises UserError unless the folder holds the same clips."""
         if set(state) != {"epoch", "place", "windows"} or state["windows"] != len(self._owner):
             raise UserError(
-                f"{self._folder}: holds other clips than when the run was saved; put "
-                "them back, or start in a new --workdir"
+                f"{self._folder}: holds other clips than when the run was saved; put them back, or "
+                "begin the data anew with --restart-data"
             )
         self._epoch, self._place = int(state["epoch"]), int(state["place"])

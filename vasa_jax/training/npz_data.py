@@ -119,8 +119,8 @@ class NpzShards:
         """Go on at a place; the folder must hold the same files."""
         if state["file"] >= len(self._files):
             raise UserError(
-                f"{self._folder}: holds fewer files than when the run was saved; put "
-                "them back, or start in a new --workdir"
+                f"{self._folder}: holds fewer files than when the run was saved; put them back, or "
+                "begin the data anew with --restart-data"
             )
         self._epoch, self._file = int(state["epoch"]), int(state["file"])
         self._offset = int(state["offset"])

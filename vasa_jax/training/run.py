@@ -21,7 +21,8 @@ from vasa_jax.training.checkpoint import Checkpoints, saved_in
 from vasa_jax.training.face_batches import fake as full_face_batch
 from vasa_jax.training.face_trainer import face_trainer
 from vasa_jax.training.fake_data import FakeBatches
-from vasa_jax.training.loop import Result, initialise_hosts, train
+from vasa_jax.training.hosts import initialise_hosts
+from vasa_jax.training.loop import Result, train
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_batch import motion_batch_struct
 from vasa_jax.training.motion_clips import MotionClips, is_clip_folder
@@ -67,6 +68,7 @@ def run(
     encoder: FrozenEncoder | None = None,
     initial: Any = None,
     pose: Any = None,
+    restart_data: bool = False,
 ) -> Result:
     """Train stage "pose", "face" or "motion" of a config in `workdir`, going on from what is there.
 
@@ -82,6 +84,7 @@ def run(
     initial: parameters to start a new run from, in the form of `TrainState.params`.
     pose: parameters of a trained head pose encoder to start stage 1 with; `train_face.freeze_pose`
     says whether they stay as they are.
+    restart_data: as in `train`.
 
     Raises UserError for whatever of this does not fit together; see `train`.
     """
@@ -114,7 +117,15 @@ def run(
         batches = FakeBatches(trainer.batch, trainer.train.seed)
     else:
         batches = cast(Iterator[Any], data)
-    return train(trainer, Path(workdir), batches, steps=steps, progress=progress, initial=initial)
+    return train(
+        trainer,
+        Path(workdir),
+        batches,
+        steps=steps,
+        progress=progress,
+        initial=initial,
+        restart_data=restart_data,
+    )
 
 
 def check_start(
@@ -213,7 +224,7 @@ def export(config: Config, stage: str, workdir: Path | str) -> Exported:
     program = build_program(make_trainer(config, stage), single_device())
     checkpoints = Checkpoints(folder)
     try:
-        found = checkpoints.restore(program.abstract_state, config, stage)
+        found = checkpoints.restore(program.abstract_state, config, stage, iterator=False)
     finally:
         checkpoints.close()
     if found is None:

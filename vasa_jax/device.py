@@ -1,7 +1,37 @@
-"""The reason why JAX finds no device, in one line."""
+"""What JAX's devices are, and the platform that programs are traced for."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+_TARGET: ContextVar[str | None] = ContextVar("target", default=None)
+
+
+def target_platform() -> str:
+    """The platform whose fastest form of an operation is traced: "cpu", "cuda", "tpu" …; this
+    machine's unless within `tracing_for`."""
+    import jax
+
+    return _TARGET.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def tracing_for(platform: str) -> Iterator[None]:
+    """Within the block functions are traced as that platform has them, to be lowered for it.
+
+    JAX's caches hold no platform, so they are emptied at both ends.
+    """
+    import jax
+
+    jax.clear_caches()
+    token = _TARGET.set(platform)
+    try:
+        yield
+    finally:
+        _TARGET.reset(token)
+        jax.clear_caches()
 
 
 def device_problem() -> str | None:

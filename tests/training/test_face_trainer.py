@@ -1,5 +1,6 @@
 """Stage 1: golden numbers, it learns, meshes and microbatches agree, it lowers anywhere."""
 
+import re
 from dataclasses import replace
 
 import jax
@@ -18,6 +19,7 @@ from vasa_jax.config.losses import (
     RegionLoss,
     SelfLoss,
 )
+from vasa_jax.device import tracing_for
 from vasa_jax.errors import UserError
 from vasa_jax.training.face_trainer import face_batch_struct, face_trainer
 from vasa_jax.training.fake_data import FakeBatches
@@ -310,10 +312,16 @@ def traced(config):
     return program.jitted.trace(program.abstract_state, {}, task.batch)
 
 
-@pytest.mark.parametrize("platform", ["tpu", "cuda"])
-def test_debug_step_lowers_for_accelerators(platform):
-    text = traced(config_of()).lower(lowering_platforms=(platform,)).as_text()
-    assert "stablehlo.convolution" in text
+def test_debug_step_lowers_for_accelerators_in_their_form():
+    """3-D convolutions, which a CPU's program makes of 2-D ones."""
+    deep = re.compile(r"stablehlo\.convolution.*tensor<\d+x\d+x\d+x\d+x\d+xf32>")
+    here = traced(config_of()).lower(lowering_platforms=("cpu",)).as_text()
+    assert "stablehlo.convolution" in here
+    assert not deep.search(here)
+    for platform in ("tpu", "cuda"):
+        with tracing_for(platform):
+            text = traced(config_of()).lower(lowering_platforms=(platform,)).as_text()
+        assert deep.search(text)
 
 
 @pytest.mark.slow

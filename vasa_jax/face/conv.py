@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.typing import DTypeLike
 
+from vasa_jax.device import target_platform
 from vasa_jax.typing import Array, Float
 
 __all__ = [
@@ -46,7 +47,7 @@ def conv2d(
     m, n = kernel.shape[:2]
     padding = [(m // 2, m // 2), (n // 2, n // 2)]
     tiny = x.shape[1] < m * stride and x.shape[2] < n * stride
-    if tiny and jax.default_backend() == "cpu":
+    if tiny and target_platform() == "cpu":
         return _conv2d_by_product(x, kernel, stride, padding)
     return lax.conv_general_dilated(
         x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -76,10 +77,10 @@ def conv3d(
 
     method "native" is XLA's own; "slices" is a sum over kernel depth of 2-D convolutions with
     shifted outputs, about three times faster where XLA runs on a CPU. None picks by
-    `jax.default_backend()` when the function is traced.
+    `vasa_jax.device.target_platform()` when the function is traced.
     """
     if method is None:
-        method = "slices" if jax.default_backend() == "cpu" else "native"
+        method = "slices" if target_platform() == "cpu" else "native"
     if method == "native":
         padding = [(k // 2, k // 2) for k in kernel.shape[:3]]
         return lax.conv_general_dilated(
@@ -122,7 +123,7 @@ def conv2d_up2(
         phases.append(jnp.stack([r[:, 0], r[:, 1] + r[:, 2]], axis=1))
         phases.append(jnp.stack([r[:, 0] + r[:, 1], r[:, 2]], axis=1))
     kernels = jnp.concatenate(phases, -1)
-    if jax.default_backend() == "cpu":
+    if target_platform() == "cpu":
         # Under shard_map a custom gradient must vary over devices as its input does. The shared
         # kernels do not; made to depend on x they do, and JAX sums their gradients as it should.
         y = _correlate2_cpu(x, kernels + 0 * lax.stop_gradient(x[:1, :1, :1, :1]))

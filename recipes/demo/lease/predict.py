@@ -23,6 +23,7 @@ from recipes.demo.lease.compiling import shapes_of, traces
 from recipes.demo.lease.parts import LEASE, Part, Scale
 from recipes.demo.lease.programs import Programs, programs_of
 from vasa_jax.benchmark.work import work_by_kind
+from vasa_jax.device import tracing_for
 from vasa_jax.perception.loss_networks import Perception
 from vasa_jax.perception.vgg import VGG, VGG16_BLOCKS
 from vasa_jax.training.mesh import single_device
@@ -53,12 +54,13 @@ def count(scale: Scale, part: Part) -> dict[str, Any]:
     """FLOPs and bytes of a step, by kind, operations of all programs, and seconds of lowering."""
     programs, began = programs_at(part), time.monotonic()
     shapes = shapes_of(scale, programs, frozen_shapes())
-    traced = traces(programs, shapes)
-    kinds = work_by_kind(traced["run"].jaxpr)
-    texts = {
-        name: program.lower(lowering_platforms=("cuda",)).as_text()
-        for name, program in traced.items()
-    }
+    with tracing_for("cuda"):
+        traced = traces(programs, shapes)
+        kinds = work_by_kind(traced["run"].jaxpr)
+        texts = {
+            name: program.lower(lowering_platforms=("cuda",)).as_text()
+            for name, program in traced.items()
+        }
     return {
         "flops": sum(work.flops for work in kinds.values()) / part.steps,
         "least_bytes": sum(work.bytes for work in kinds.values()) / part.steps,

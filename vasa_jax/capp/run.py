@@ -16,7 +16,8 @@ from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
 from vasa_jax.training.checkpoint import Checkpoints, saved_in
 from vasa_jax.training.fake_data import FakeBatches
-from vasa_jax.training.loop import Result, initialise_hosts, train
+from vasa_jax.training.hosts import initialise_hosts
+from vasa_jax.training.loop import Result, train
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
@@ -33,12 +34,14 @@ def train_capp(
     steps: int | None = None,
     progress: Progress | None = None,
     audio_weights: Path | None = None,
+    restart_data: bool = False,
 ) -> Result:
     """Train CAPP in `workdir`, going on from what is there.
 
     data: see `find_pose_clips`; None: random batches, which show that everything runs and teach
     nothing. audio_weights: of the pretrained speech network; default: the zoo's, where its cache
-    has them. Raises UserError for whatever does not fit together; see `loop.train`.
+    has them. restart_data: as in `loop.train`. Raises UserError for whatever does not fit
+    together; see `loop.train`.
     """
     initialise_hosts(config)
     trainer, initial = capp_trainer(config), None
@@ -51,7 +54,15 @@ def train_capp(
         if found is not None:
             initial = partial(_begun, found[0])
             _keep_encoder(Path(workdir), found[1])
-    return train(trainer, Path(workdir), batches, steps=steps, progress=progress, initial=initial)
+    return train(
+        trainer,
+        Path(workdir),
+        batches,
+        steps=steps,
+        progress=progress,
+        initial=initial,
+        restart_data=restart_data,
+    )
 
 
 def export_capp(workdir: Path) -> CappWeights:
@@ -66,7 +77,7 @@ def export_capp(workdir: Path) -> CappWeights:
     program = build_program(capp_trainer(config), single_device())
     checkpoints = Checkpoints(Path(workdir) / "checkpoints")
     try:
-        found = checkpoints.restore(program.abstract_state, config, STAGE)
+        found = checkpoints.restore(program.abstract_state, config, STAGE, iterator=False)
     finally:
         checkpoints.close()
     if found is None:

@@ -145,19 +145,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.workers is not None and arguments.workers < 0:
         raise UserError(f"--workers {arguments.workers} must not be negative")
 
-    import jax
-
-    from vasa_jax.compile_cache import enable_compile_cache
     from vasa_jax.training import run as training
     from vasa_jax.training.export_bundle import pose_parameters
-    from vasa_jax.training.hosts import cluster_of, initialise_hosts
-    from vasa_jax.training.progress import Bar, Quiet
 
-    cluster = cluster_of(arguments.coordinator, arguments.processes, arguments.process_id)
-    initialise_hosts(config, cluster)  # before anything asks JAX for its devices
-    enable_compile_cache()
-    # The lines of a hundred processes would say the same.
-    progress = Quiet() if arguments.quiet or jax.process_index() else Bar()
+    progress = _join(arguments, config)
     data = _data(config, arguments)
     try:
         given = arguments.pose
@@ -201,13 +192,8 @@ def _run_capp(arguments: argparse.Namespace) -> int:
     _check_steps(arguments)
 
     from vasa_jax.capp.run import train_capp
-    from vasa_jax.compile_cache import enable_compile_cache
-    from vasa_jax.training.loop import initialise_hosts
-    from vasa_jax.training.progress import Bar, Quiet
 
-    initialise_hosts(config)  # before anything asks JAX for its devices
-    enable_compile_cache()
-    progress = Quiet() if arguments.quiet else Bar()
+    progress = _join(arguments, config)
     if arguments.data is None:
         progress.note(_NO_DATA)
     result = train_capp(
@@ -217,6 +203,7 @@ def _run_capp(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         progress=progress,
         audio_weights=arguments.audio_weights,
+        restart_data=arguments.restart_data,
     )
     return _ended(arguments, progress, result)
 
@@ -229,6 +216,22 @@ def _check_steps(arguments: argparse.Namespace) -> None:
 
     if arguments.steps is not None and arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps} must be at least 1")
+
+
+def _join(arguments: argparse.Namespace, config):
+    """Join the job of many processes, if there is one, before anything asks JAX for its devices;
+    the progress display of this process."""
+    import jax
+
+    from vasa_jax.compile_cache import enable_compile_cache
+    from vasa_jax.training.hosts import cluster_of, initialise_hosts
+    from vasa_jax.training.progress import Bar, Quiet
+
+    cluster = cluster_of(arguments.coordinator, arguments.processes, arguments.process_id)
+    initialise_hosts(config, cluster)
+    enable_compile_cache()
+    # The lines of a hundred processes would say the same.
+    return Quiet() if arguments.quiet or jax.process_index() else Bar()
 
 
 def _ended(arguments: argparse.Namespace, progress, result) -> int:

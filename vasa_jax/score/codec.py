@@ -28,7 +28,7 @@ def through_aac(waveform: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     if not len(waveform):
         return waveform
     store = io.BytesIO()
-    with media_errors("sound", "report this"):
+    with media_errors("sound", "leave the codec out with --no-codec"):
         with av.open(store, "w", format="mp4") as container:
             stream = container.add_stream("aac", rate=SAMPLE_RATE)
             stream.bit_rate = BIT_RATE

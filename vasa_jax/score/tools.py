@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vasa_jax.audio.silero import voice_activity
 from vasa_jax.bundle_places import shipped_folder
 from vasa_jax.capp.score import load as load_capp
 from vasa_jax.data_pipeline.prepare.labels import NUMBERS, Labellers
@@ -46,7 +47,7 @@ def make_tools(choices: Choices) -> Tools:
     makers: dict[str, Callable[[], Any] | str] = {
         "identity": lambda: identity_vectors(SIDE),
         "lpips": lpips_distance,
-        "vad": _voice_activity,
+        "vad": voice_activity,
         "soft-dtw": divergence,
         "codec": lambda: codec.through_aac if choices.codec else _unchanged,
         "av_sync": lambda: _load("vasa_jax.sync.av_sync", None),
@@ -69,12 +70,6 @@ def _load(module: str, place: Path | None) -> Callable:
         return importlib.import_module(module).load(place)
     except ModuleNotFoundError:
         raise UserError(f"this version has no {module}") from None
-
-
-def _voice_activity() -> Callable:
-    from vasa_jax.audio.silero import voice_activity
-
-    return voice_activity()
 
 
 def _unchanged(waveform: Any) -> Any:

@@ -164,9 +164,12 @@ def lip_sync(
     where less than a tenth of the frames is speech, or fewer than two have a face.
     """
     spoken = speech_frames(speech, len(marks))
-    at = marks.astype(np.float64)
-    gap = np.abs(at[:, UPPER, 1].mean(1) - at[:, LOWER, 1].mean(1))
-    eyes = np.abs(at[:, (362, 263), 0].mean(1) - at[:, (33, 133), 0].mean(1))
+
+    def mean(points: tuple[int, ...], axis: int) -> np.ndarray:
+        return marks[:, points, axis].mean(1, dtype=np.float64)
+
+    gap = np.abs(mean(UPPER, 1) - mean(LOWER, 1))
+    eyes = np.abs(mean((362, 263), 0) - mean((33, 133), 0))
     with np.errstate(invalid="ignore", divide="ignore"):
         gap = np.where(eyes > 0, gap / eyes, np.nan)
     used = spoken & np.isfinite(gap)

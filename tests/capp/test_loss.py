@@ -38,14 +38,17 @@ def test_its_gradients_are_clips():
         np.testing.assert_allclose(mine, theirs.grad.numpy(), rtol=1e-4, atol=1e-7)
 
 
-def test_a_sounds_own_negative_is_one_more_class_of_that_sound():
+@pytest.mark.parametrize("count", [1, 4])
+def test_a_sounds_own_negative_is_as_many_more_classes_of_that_sound(count):
     pose, audio, others = _embeddings(7)
     scale = jnp.asarray(np.float32(2.0))
-    found = contrastive_loss(*map(jnp.asarray, (pose, audio)), scale, jnp.asarray(others))
+    found = contrastive_loss(
+        *map(jnp.asarray, (pose, audio)), scale, jnp.asarray(others), float(count)
+    )
     logits = torch.from_numpy(audio @ pose.T) * float(np.exp(2.0))
     own = torch.from_numpy((audio * others).sum(-1, keepdims=True)) * float(np.exp(2.0))
     right = torch.arange(7)
-    want = torch.nn.functional.cross_entropy(torch.cat([logits, own], 1), right)
+    want = torch.nn.functional.cross_entropy(torch.cat([logits, *count * [own]], 1), right)
     want = (want + torch.nn.functional.cross_entropy(logits.T, right)) / 2
     np.testing.assert_allclose(float(found), float(want), rtol=2e-6)
 

@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 
 def test_the_negatives_are_those_of_all_devices(folder):
     """Loss and gradients on a mesh are those of one device, which sees the whole batch."""
-    config = get_capp_config("capp_debug", ["train_capp.amplitude_negatives=true"])
+    config = get_capp_config("capp_debug", ["train_capp.amplitude_negatives=2"])
     trainer = capp_trainer(config)
     batch = next(CappWindows(folder, config))
     params = trainer.init(jax.random.key(0), {}).params

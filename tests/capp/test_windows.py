@@ -38,7 +38,7 @@ def test_pose_and_sound_are_of_the_same_time(folder):
     batch = next(CappWindows(folder, _config()))
     assert batch.rotation.shape == (8, 75, 3)
     assert batch.waveform.shape == (8, 48_000)
-    assert batch.amplitude is None
+    assert batch.negative is None
     for rotation, sound in zip(batch.rotation, batch.waveform, strict=True):
         number, start = _place(clips, rotation)
         want = clips.open(number).waveform[start * 640 : (start + 75) * 640]
@@ -57,15 +57,30 @@ def test_a_batch_holds_groups_of_windows_of_one_clip_apart_in_time(folder):
     assert min(b - a for a, b in pairwise(starts)) >= 5
 
 
-def test_negatives_have_amplitudes_that_are_far_and_noise_is_small(folder):
-    config = _config("train_capp.amplitude_negatives=true", "train_capp.pose_noise=0.001")
-    plain = next(CappWindows(folder, _config("train_capp.amplitude_negatives=true")))
-    noisy = next(CappWindows(folder, config))
-    factors = np.exp(np.abs(np.log(plain.amplitude)))
-    assert ((factors >= NEAR) & (factors <= FAR * 1.001)).all()
-    assert plain.amplitude.min() < 1 < plain.amplitude.max()
-    first = noisy.rotation[0] - plain.rotation[0]
-    np.testing.assert_allclose(first.std(), 0.001, rtol=0.2)
+def test_negatives_have_amplitudes_that_are_far(folder):
+    batch = next(CappWindows(folder, _config("train_capp.amplitude_negatives=1")))
+    factors = batch.negative.std(1) / batch.rotation.std(1)
+    np.testing.assert_allclose(factors, factors[:, :1].repeat(3, 1), rtol=1e-3)
+    factors = factors[:, 0]
+    far = np.exp(np.abs(np.log(factors)))
+    assert ((far >= NEAR * 0.999) & (far <= FAR * 1.001)).all()
+    assert factors.min() < 1 < factors.max()
+
+
+def test_noise_does_not_tell_a_negative(folder):
+    """It is as strong on both, whatever the negative's amplitude, and differs between windows."""
+    settings = ["train_capp.amplitude_negatives=1", "train_capp.batch=64", "train_capp.group=8"]
+    plain, noisy = (
+        next(CappWindows(folder, _config(*settings, f"train_capp.pose_noise={level}")))
+        for level in (0, 0.002)
+    )
+    added = [
+        (getattr(noisy, name) - getattr(plain, name)).std((1, 2))
+        for name in ("rotation", "negative")
+    ]
+    np.testing.assert_allclose(added[0], added[1], rtol=0.3)
+    assert added[0].max() < 0.0024
+    assert added[0].min() < 0.0005 < 0.0015 < added[0].max()
 
 
 def test_augmented_sound_keeps_its_place(folder):

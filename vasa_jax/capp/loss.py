@@ -19,17 +19,18 @@ def contrastive_loss(
     audio: Float[Array, "b e"],
     log_scale: Float[Array, ""],
     others: Float[Array, "b e"] | None = None,
+    count: float = 1.0,
 ) -> Float[Array, ""]:
     """Mean of the cross-entropies of finding each sound's pose and each pose's sound in the batch.
 
     pose, audio: embeddings of length 1, row i of both is a pair. others: a pose for each sound that
-    does not belong to it; it is one more negative of that sound alone.
+    does not belong to it; it is a negative of that sound alone, and counts as `count` of them.
     """
     scale = inverse_temperature(log_scale)
     logits = scale * jnp.matmul(audio, pose.T, precision=jax.lax.Precision.HIGHEST)
     by_audio = logits
     if others is not None:
-        own = scale * (audio * others).sum(-1, keepdims=True)
+        own = scale * (audio * others).sum(-1, keepdims=True) + jnp.log(count)
         by_audio = jnp.concatenate([logits, own], 1)
     return (_cross_entropy(by_audio) + _cross_entropy(logits.T)) / 2
 

@@ -25,25 +25,26 @@ def capp_trainer(config: CappConfig) -> SupervisedTrainer:
         row = jax.tree.map(lambda s: jnp.zeros((1, *s.shape[1:]), s.dtype), struct)
         return network.init(key, row.rotation, row.waveform)["params"]
 
-    def embed(params, rotation, waveform, amplitude):
+    def embed(params, rotation, waveform, negative):
         if train.freeze_audio:
             held = jax.tree.map(jax.lax.stop_gradient, params["encoder"])
             params = params | {"encoder": held}
         pose, audio, _ = network.apply({"params": params}, rotation, waveform)
-        if amplitude is None:
+        if negative is None:
             return pose, audio, None
-        scaled = amplitude[:, None, None] * rotation  # the tokens lose the mean, scaled or not
-        return pose, audio, network.apply({"params": params}, scaled, method="embed_pose")
+        return pose, audio, network.apply({"params": params}, negative, method="embed_pose")
 
     def predict(layout, params, batch):
-        found = layout.by_example(embed)(params, batch.rotation, batch.waveform, batch.amplitude)
+        found = layout.by_example(embed)(params, batch.rotation, batch.waveform, batch.negative)
         return *found, params["log_scale"]
 
     def terms(found, batch: CappBatch) -> list[Term]:
         pose, audio, others, log_scale = found
         rows = len(batch.rotation)
+        count = float(train.amplitude_negatives)
+        loss = contrastive_loss(pose, audio, log_scale, others, count)
         figures: list[Term] = [
-            ("contrastive", 1.0, uniform(contrastive_loss(pose, audio, log_scale, others), rows)),
+            ("contrastive", 1.0, uniform(loss, rows)),
             ("accuracy", 0.0, uniform(accuracy(pose, audio), rows)),
             ("cosine", 0.0, uniform((pose * audio).sum(-1).mean(), rows)),
             ("inverse_temperature", 0.0, uniform(inverse_temperature(log_scale), rows)),

@@ -29,8 +29,8 @@ class CappBatch(NamedTuple):
     """Pitch, yaw, roll, radians."""
     waveform: Float[Array, "b n"]
     """640 w samples at 16 kHz."""
-    amplitude: Float[Array, " b"] | None = None
-    """Factor of the pose about its mean that makes it a negative; None: no such negatives."""
+    negative: Float[Array, "b w 3"] | None = None
+    """The same pose with a wrong amplitude; None: no such negatives."""
 
 
 def capp_batch_struct(config: CappConfig, batch: int | None = None) -> CappBatch:
@@ -40,8 +40,8 @@ def capp_batch_struct(config: CappConfig, batch: int | None = None) -> CappBatch
     def f32(*shape: int) -> Any:
         return jax.ShapeDtypeStruct((size, *shape), jnp.float32)
 
-    own = f32() if config.train_capp.amplitude_negatives else None
-    return CappBatch(f32(w, 3), f32(w * SAMPLES_PER_FRAME), own)
+    negative = f32(w, 3) if config.train_capp.amplitude_negatives else None
+    return CappBatch(f32(w, 3), f32(w * SAMPLES_PER_FRAME), negative)
 
 
 class CappWindows:
@@ -114,8 +114,8 @@ class CappWindows:
                 if self._place == len(self._visits):
                     self._epoch, self._place = self._epoch + 1, 0
         columns: list[Any] = [np.stack(column) for column in zip(*rows, strict=True)]
-        rotation, waveform, amplitude = columns
-        return CappBatch(rotation, waveform, None if self.struct.amplitude is None else amplitude)
+        rotation, waveform, negative = columns
+        return CappBatch(rotation, waveform, None if self.struct.negative is None else negative)
 
     def _draw(self) -> list[tuple]:
         """All windows of the visit at hand."""
@@ -124,8 +124,9 @@ class CappWindows:
             self._order = self._epoch, draw.permutation(self._visits)
         draw = np.random.default_rng((self._train.seed, self._host, self._epoch, self._place))
         clip = self._open(int(self._order[1][self._place]))
+        starts = self._starts(draw, clip)
         wave = augment_channel(draw, clip.waveform) if self._train.augment_audio else clip.waveform
-        return [self._row(draw, clip, wave, start) for start in self._starts(draw, clip)]
+        return [self._row(draw, clip, wave, start) for start in starts]
 
     def _starts(self, draw: np.random.Generator, clip: PoseClip) -> list[int]:
         places = draw.permutation(measurable_starts(clip.known, self._window))
@@ -140,12 +141,13 @@ class CappWindows:
     def _row(self, draw, clip, wave, start):
         w = self._window
         rotation = clip.rotation[start : start + w]
-        if self._train.pose_noise:
-            noise = draw.standard_normal(rotation.shape).astype(np.float32)
-            rotation = rotation + np.float32(self._train.pose_noise) * noise
         factor = np.exp(draw.choice([-1, 1]) * draw.uniform(np.log(NEAR), np.log(FAR)))
+        # After scaling, and as much on both: noise must not tell which of them is the true one.
+        level = draw.uniform(0, self._train.pose_noise)
+        noise = level * draw.standard_normal((2, *rotation.shape))
+        negative = (factor * rotation + noise[1]).astype(np.float32)
         sound = wave[start * SAMPLES_PER_FRAME : (start + w) * SAMPLES_PER_FRAME]
-        return rotation, sound, np.float32(factor)
+        return (rotation + noise[0]).astype(np.float32), sound, negative
 
     def state(self) -> dict[str, Any]:
         """The place of the next window."""

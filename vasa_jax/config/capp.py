@@ -84,11 +84,11 @@ class CappTrainConfig(TrainConfig):
     augment_audio: bool = False
     """Sound through random rooms and microphones (`vasa_jax.audio.augment`)."""
     pose_noise: float = 0.0
-    """Standard deviation of what is added to each angle of each frame, radians: what a face tracker
-    adds to real videos."""
-    amplitude_negatives: bool = False
-    """One more negative a window: its own pose with an amplitude that is far from the true one. Not
-    in the paper."""
+    """Largest standard deviation of what is added to each angle of each frame, radians; each window
+    draws its own, from 0 on. A face tracker adds as much to real videos."""
+    amplitude_negatives: int = number(0, 0)
+    """Weight, in negatives, of one more negative a window: its own pose with an amplitude that is
+    far from the true one. 0: none, as in the paper."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -178,8 +178,8 @@ def _synthetic() -> CappConfig:
             weight_decay=0.05,
             ema=0.98,
             augment_audio=True,
-            pose_noise=0.001,
-            amplitude_negatives=True,
+            pose_noise=0.002,
+            amplitude_negatives=4,
             log_every=20,
             save_every=50,
             sample_every=100_000,

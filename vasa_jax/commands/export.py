@@ -1,5 +1,5 @@
 """`vasa-jax export`: training runs to a bundle for `generate --checkpoint`, or a run of
-`train capp` to a folder for `score --capp`."""
+`train capp` or `train sync` to a folder of its own, such as `score --capp` takes."""
 
 import argparse
 from pathlib import Path
@@ -56,8 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     from vasa_jax.config import get_config
     from vasa_jax.errors import UserError
 
-    if any(_is_capp(workdir) for workdir in arguments.workdirs):
-        return _export_capp(arguments)
+    for workdir in arguments.workdirs:
+        if (stage := _stage(workdir)) in METRICS:
+            return _export_metric(arguments, stage)
     config = get_config(arguments.config, arguments.overrides)
     output = arguments.output
 
@@ -96,18 +97,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _is_capp(workdir: Path) -> bool:
+METRICS = ("capp", "sync")
+"""Stages whose weights are no part of a bundle."""
+
+
+def _stage(workdir: Path) -> str:
     from vasa_jax.training.checkpoint import saved_in
 
-    return saved_in(workdir)["stage"] == "capp"
+    return saved_in(workdir)["stage"]
 
 
-def _export_capp(arguments: argparse.Namespace) -> int:
+def _export_metric(arguments: argparse.Namespace, stage: str) -> int:
     """The config is the run's own."""
     import jax.numpy as jnp
 
-    from vasa_jax.capp.run import export_capp
-    from vasa_jax.capp.weights import check_capp_place, save_capp
     from vasa_jax.errors import UserError
     from vasa_jax.inference.progress import Reporter
     from vasa_jax.media.places import check_kept
@@ -115,17 +118,37 @@ def _export_capp(arguments: argparse.Namespace) -> int:
     others = (arguments.face, arguments.motion, arguments.base, arguments.audio_weights)
     if len(arguments.workdirs) > 1 or any(others) or arguments.overrides:
         raise UserError(
-            "a run of `train capp` is exported by itself, without other runs, --base, "
+            f"a run of `train {stage}` is exported by itself, without other runs, --base, "
             "--audio-weights and --set"
         )
+    name = {"capp": "CAPP", "sync": "the sync network"}[stage]
     if arguments.int8:
-        raise UserError("--int8 is for bundles; CAPP is stored with --bf16 or as it is")
+        raise UserError(f"--int8 is for bundles; {name} is stored with --bf16 or as it is")
     workdir, output = arguments.workdirs[0], arguments.output
-    check_capp_place(output)
-    check_kept(output, {f"run {workdir}": workdir}, "weights of CAPP", whole_folder=True)
-    weights = export_capp(workdir)
-    save_capp(output, weights, jnp.bfloat16 if arguments.bf16 else jnp.float32)
-    lacking = "" if weights.encoder is None else ", its frozen speech network left out"
-    note = f"{output}: CAPP {weights.config.name!r}, step {weights.step}{lacking}"
-    Reporter("quiet" if arguments.quiet else "bar").note(note)
+    dtype = jnp.dtype(jnp.bfloat16 if arguments.bf16 else jnp.float32)
+    export = _export_capp if stage == "capp" else _export_sync
+    check_kept(output, {f"run {workdir}": workdir}, f"weights of {name}", whole_folder=True)
+    said = export(workdir, output, dtype)
+    Reporter("quiet" if arguments.quiet else "bar").note(f"{output}: {said}")
     return 0
+
+
+def _export_capp(workdir: Path, output: Path, dtype) -> str:
+    from vasa_jax.capp.run import export_capp
+    from vasa_jax.capp.weights import check_capp_place, save_capp
+
+    check_capp_place(output)
+    weights = export_capp(workdir)
+    save_capp(output, weights, dtype)
+    lacking = "" if weights.encoder is None else ", its frozen speech network left out"
+    return f"CAPP {weights.config.name!r}, step {weights.step}{lacking}"
+
+
+def _export_sync(workdir: Path, output: Path, dtype) -> str:
+    from vasa_jax.sync.run import export_sync
+    from vasa_jax.sync.weights import check_sync_place, save_sync
+
+    check_sync_place(output)
+    weights = export_sync(workdir)
+    save_sync(output, weights, dtype)
+    return f"sync network {weights.config.name!r}, step {weights.step}"

@@ -1,5 +1,5 @@
-"""`vasa-jax train pose|face|motion|capp`: all stages and the metric CAPP, on one device or many,
-resuming by itself."""
+"""`vasa-jax train pose|face|motion|capp|sync`: all stages, and the metrics CAPP and `av_sync`, on
+one device or many, resuming by itself."""
 
 import argparse
 from pathlib import Path
@@ -7,10 +7,11 @@ from pathlib import Path
 from vasa_jax.commands import options
 from vasa_jax.config import DEFAULT_NAME, NAMES
 from vasa_jax.config.capp import CAPP_DEFAULT, CAPP_NAMES
+from vasa_jax.config.sync import SYNC_DEFAULT, SYNC_NAMES
 
 HELP = (
-    "train the head pose encoder (pose), stage 1 (face), stage 2 (motion) or the metric CAPP "
-    "(capp); goes on from the newest checkpoint"
+    "train the head pose encoder (pose), stage 1 (face), stage 2 (motion), or the metrics CAPP "
+    "(capp) and av_sync (sync); goes on from the newest checkpoint"
 )
 EPILOG = """\
 from videos to weights (docs/training.md):
@@ -26,7 +27,10 @@ the labels' loss of `train face` makes z_pose a head pose.
 
 a metric of head motion and sound (docs/evaluation.md):
   vasa-jax train capp --data DATA --workdir RUN
-  vasa-jax export RUN -o CAPP"""
+  vasa-jax export RUN -o CAPP
+a metric of lips and sound:
+  vasa-jax train sync --data DATA --workdir RUN
+  vasa-jax export RUN -o SYNC"""
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -41,12 +45,13 @@ class _Formatter(argparse.HelpFormatter):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EPILOG, _Formatter
-    parser.add_argument("stage", choices=("pose", "face", "motion", "capp"))
+    parser.add_argument("stage", choices=("pose", "face", "motion", "capp", "sync"))
     parser.add_argument(
         "--config",
         metavar="NAME",
         help=f"one of {', '.join(NAMES)} (default: {DEFAULT_NAME}); capp: one of "
-        f"{', '.join(CAPP_NAMES)} (default: {CAPP_DEFAULT})",
+        f"{', '.join(CAPP_NAMES)} (default: {CAPP_DEFAULT}); sync: one of "
+        f"{', '.join(SYNC_NAMES)} (default: {SYNC_DEFAULT})",
     )
     parser.add_argument(
         "--workdir", metavar="DIR", type=Path, required=True, help="checkpoints and logs"
@@ -58,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="pose, face: dataset of prepare "
         "or synth, or folder of .npz batches; motion: clips of extract-motion; capp: dataset of "
         "prepare or synth, clips of extract-motion, or folder of .npz with rotation and audio; "
+        "sync: dataset of prepare or synth, or the folder `lips` of an earlier run's DIR; "
         "without it random data, which teach nothing",
     )
     parser.add_argument(
@@ -137,13 +143,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.stage == "capp":
         return _run_capp(arguments)
+    if arguments.stage == "sync":
+        return _run_sync(arguments)
     if arguments.pose is not None and arguments.stage != "face":
         raise UserError("--pose is for `train face`")
     frozen = [] if arguments.pose is None else ["train_face.freeze_pose=true"]
     config = get_config(arguments.config or DEFAULT_NAME, [*frozen, *arguments.overrides])
-    _check_steps(arguments)
-    if arguments.workers is not None and arguments.workers < 0:
-        raise UserError(f"--workers {arguments.workers} must not be negative")
+    _check_numbers(arguments)
 
     from vasa_jax.training import run as training
     from vasa_jax.training.export_bundle import pose_parameters
@@ -189,7 +195,7 @@ def _run_capp(arguments: argparse.Namespace) -> int:
     if given:
         raise UserError(f"--{given[0]} is not for `train capp`")
     config = get_capp_config(arguments.config or CAPP_DEFAULT, arguments.overrides)
-    _check_steps(arguments)
+    _check_numbers(arguments)
 
     from vasa_jax.capp.run import train_capp
 
@@ -208,14 +214,51 @@ def _run_capp(arguments: argparse.Namespace) -> int:
     return _ended(arguments, progress, result)
 
 
+def _run_sync(arguments: argparse.Namespace) -> int:
+    import os
+
+    from vasa_jax.config.sync import get_sync_config
+    from vasa_jax.errors import UserError
+
+    others = ("pose", "swaps", "vgg", "vggface", "identity", "audio_weights")
+    given = [name for name in others if getattr(arguments, name) not in (None, False)]
+    if given:
+        raise UserError(f"--{given[0].replace('_', '-')} is not for `train sync`")
+    config = get_sync_config(arguments.config or SYNC_DEFAULT, arguments.overrides)
+    _check_numbers(arguments)
+
+    from vasa_jax.compile_cache import enable_compile_cache
+    from vasa_jax.sync.run import train_sync
+    from vasa_jax.training.loop import initialise_hosts
+    from vasa_jax.training.progress import Bar, Quiet
+
+    initialise_hosts(config)  # before anything asks JAX for its devices
+    enable_compile_cache()
+    progress = Quiet() if arguments.quiet else Bar()
+    if arguments.data is None:
+        progress.note(_NO_DATA)
+    cores = (os.cpu_count() or 1) - 1
+    result = train_sync(
+        config,
+        arguments.workdir,
+        arguments.data,
+        steps=arguments.steps,
+        progress=progress,
+        workers=cores if arguments.workers is None else arguments.workers,
+    )
+    return _ended(arguments, progress, result)
+
+
 _NO_DATA = "warning: no --data: random batches show that everything runs, no more"
 
 
-def _check_steps(arguments: argparse.Namespace) -> None:
+def _check_numbers(arguments: argparse.Namespace) -> None:
     from vasa_jax.errors import UserError
 
     if arguments.steps is not None and arguments.steps < 1:
         raise UserError(f"--steps {arguments.steps} must be at least 1")
+    if arguments.workers is not None and arguments.workers < 0:
+        raise UserError(f"--workers {arguments.workers} must not be negative")
 
 
 def _join(arguments: argparse.Namespace, config):

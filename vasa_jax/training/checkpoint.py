@@ -72,6 +72,7 @@ FIXED_KEYS = {
     "face": ("face", "train_face.freeze_pose", "train_face.freeze_dyn"),
     "motion": ("audio", "motion", "train_motion.augment_audio"),
     "capp": ("audio", "capp", "train_capp.freeze_audio"),
+    "sync": ("sync",),
 }
 """Sections and keys of the config that must not change between the start and the end of a stage."""
 FREE_KEYS = ("motion.extensions.neutral_start",)

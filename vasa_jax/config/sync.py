@@ -32,7 +32,7 @@ class SyncNetworkConfig:
 class SyncTrainConfig(TrainConfig):
     """Training by contrast with the sound of other times and of other clips."""
 
-    steps: int = 6_000
+    steps: int = 4_000
     batch: int = 32
     learning_rate: float = 2e-3
     final_learning_rate: float = 2e-5

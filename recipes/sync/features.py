@@ -8,6 +8,7 @@ and spectrograms of the first seconds of the first clips are kept in a byte a nu
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def main() -> int:
         found["lips"].append(lips - lips.mean(0))  # means are taken away anyway
         sounds = log_mel_frames(wave, bins)
         found["sounds"].append(sounds - sounds.mean(0))
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name, rows in found.items():
         steps = np.round(np.stack(rows) / SCALES[name])
         arrays[name] = steps.clip(-127, 127).astype(np.int8)

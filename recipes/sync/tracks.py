@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from recipes.demo.data.tracks import RECORD, TrackClip, read_track
+from vasa_jax.data_pipeline.loading.image_codec import decode_rgb, encode_jpeg
 from vasa_jax.data_pipeline.prepare.split import SPLITS
 from vasa_jax.data_pipeline.synthetic.drawing.sampling import sample_identity
 from vasa_jax.data_pipeline.synthetic.head import HeadRenderer
@@ -39,8 +39,7 @@ def pictures(renderer: HeadRenderer, clip: TrackClip, quality: int) -> Iterator[
         drawn = renderer.render_at(
             arkit.astype(np.float32), rotation, translation, log_scale, gaze.astype(np.float32)
         )
-        _, content = cv2.imencode(".jpg", drawn.image[..., ::-1], [1, quality])
-        yield cv2.imdecode(content, 1)[..., ::-1].copy()
+        yield decode_rgb(encode_jpeg(drawn.image, quality), SIZE)
 
 
 def make(tracks: Path, out: Path, clips: int | None = None) -> int:

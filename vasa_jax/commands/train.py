@@ -227,14 +227,9 @@ def _run_sync(arguments: argparse.Namespace) -> int:
     config = get_sync_config(arguments.config or SYNC_DEFAULT, arguments.overrides)
     _check_numbers(arguments)
 
-    from vasa_jax.compile_cache import enable_compile_cache
     from vasa_jax.sync.run import train_sync
-    from vasa_jax.training.loop import initialise_hosts
-    from vasa_jax.training.progress import Bar, Quiet
 
-    initialise_hosts(config)  # before anything asks JAX for its devices
-    enable_compile_cache()
-    progress = Quiet() if arguments.quiet else Bar()
+    progress = _join(arguments, config)
     if arguments.data is None:
         progress.note(_NO_DATA)
     cores = (os.cpu_count() or 1) - 1
@@ -245,6 +240,7 @@ def _run_sync(arguments: argparse.Namespace) -> int:
         steps=arguments.steps,
         progress=progress,
         workers=cores if arguments.workers is None else arguments.workers,
+        restart_data=arguments.restart_data,
     )
     return _ended(arguments, progress, result)
 

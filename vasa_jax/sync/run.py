@@ -13,7 +13,8 @@ from vasa_jax.sync.trainer import STAGE, sync_trainer
 from vasa_jax.sync.weights import SyncWeights
 from vasa_jax.training.checkpoint import Checkpoints, saved_in
 from vasa_jax.training.fake_data import FakeBatches
-from vasa_jax.training.loop import Result, initialise_hosts, train
+from vasa_jax.training.hosts import initialise_hosts
+from vasa_jax.training.loop import Result, train
 from vasa_jax.training.mesh import single_device
 from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
@@ -32,12 +33,14 @@ def train_sync(
     steps: int | None = None,
     progress: Progress | None = None,
     workers: int = 0,
+    restart_data: bool = False,
 ) -> Result:
     """Train `av_sync` in `workdir`, going on from what is there.
 
     data: a dataset of `vasa-jax prepare` or `synth`, whose lips are read by `workers` processes
     into `workdir`/lips first; or such a folder of lips; or None: random batches, which show that
-    everything runs and teach nothing. Raises UserError for whatever does not fit together.
+    everything runs and teach nothing. restart_data: as in `loop.train`. Raises UserError for
+    whatever does not fit together.
     """
     initialise_hosts(config)
     trainer = sync_trainer(config)
@@ -46,7 +49,14 @@ def train_sync(
         batches = FakeBatches(trainer.batch, config.train_sync.seed)
     else:
         batches = LipClips(_lips(Path(data), Path(workdir), progress, workers), config)
-    return train(trainer, Path(workdir), batches, steps=steps, progress=progress)
+    return train(
+        trainer,
+        Path(workdir),
+        batches,
+        steps=steps,
+        progress=progress,
+        restart_data=restart_data,
+    )
 
 
 def _lips(data: Path, workdir: Path, progress: Progress | None, workers: int) -> Path:
@@ -79,7 +89,7 @@ def export_sync(workdir: Path) -> SyncWeights:
     program = build_program(sync_trainer(config), single_device())
     checkpoints = Checkpoints(Path(workdir) / "checkpoints")
     try:
-        found = checkpoints.restore(program.abstract_state, config, STAGE)
+        found = checkpoints.restore(program.abstract_state, config, STAGE, iterator=False)
     finally:
         checkpoints.close()
     if found is None:

@@ -18,6 +18,7 @@ from vasa_jax.score import codec
 from vasa_jax.score.metrics.identity import SIDE
 from vasa_jax.score.metrics.soft_dtw import divergence
 from vasa_jax.score.types import Metric, Spec, Tools, Track
+from vasa_jax.sync.av_sync import load as load_av_sync
 from vasa_jax.sync.syncnet import load as load_syncnet
 
 SHIPPED = ("av_sync", "capp_synthetic")
@@ -50,7 +51,7 @@ def make_tools(choices: Choices) -> Tools:
         "vad": voice_activity,
         "soft-dtw": divergence,
         "codec": lambda: codec.through_aac if choices.codec else _unchanged,
-        "av_sync": lambda: _load("vasa_jax.sync.av_sync", None),
+        "av_sync": load_av_sync,
         "capp_synthetic": load_capp,
         "capp": NO_CAPP,
         "syncnet": NO_SYNCNET,
@@ -63,13 +64,6 @@ def make_tools(choices: Choices) -> Tools:
         own = load_capp(choices.capp)
         makers["capp"] = lambda: own
     return Tools(makers)
-
-
-def _load(module: str, place: Path | None) -> Callable:
-    try:
-        return importlib.import_module(module).load(place)
-    except ModuleNotFoundError:
-        raise UserError(f"this version has no {module}") from None
 
 
 def _unchanged(waveform: Any) -> Any:

@@ -29,5 +29,5 @@ METRICS: tuple[Metric, ...] = (
     SOFT_DTW,
     PIXELS,
 )
-FROM_FRAMES: tuple[Metric, ...] = tuple(m for m in METRICS if m not in (SYNCNET_METRIC,))
-"""Those that a `Track` made of frames in memory has all that is needed for."""
+FROM_FRAMES: tuple[Metric, ...] = tuple(m for m in METRICS if m not in (SYNCNET_METRIC, CAPP))
+"""Those that need nothing but a `Track` made of frames in memory, and what ships."""

@@ -168,9 +168,9 @@ def test_masks_lie_in_the_clips_the_dataset_and_the_batches(prepared):
     index = open_dataset(out).splits["train"]
     assert index.has["masks"] == len(index.ids)
     batch = next(FaceLoader(out, get_config("debug"), 2, workers=0, augment=AS_IT_IS))
-    assert batch.source_mask.shape == (2, 64, 64, 1)
+    assert batch.source.mask.shape == (2, 64, 64, 1)
     small = disc.reshape(64, 2, 64, 2).mean((1, 3))
-    np.testing.assert_allclose(batch.driver_mask[0, ..., 0], small, atol=1 / 254)
+    np.testing.assert_allclose(batch.driver.mask[0, ..., 0], small, atol=1 / 254)
 
 
 def test_a_mask_that_misses_the_face_costs_the_clip(corpus, tmp_path):

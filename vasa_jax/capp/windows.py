@@ -87,7 +87,7 @@ class CappWindows:
         self.clips = tuple(whole[host::hosts])
         counts = [max(1, clips.frames[i] // (self._window * train.group)) for i in self.clips]
         self._visits = np.repeat(np.asarray(self.clips), counts)
-        self._share, self._names = size // hosts, clips.names
+        self._share = size // hosts
         self._open = lru_cache(CLIPS_IN_MEMORY)(clips.open)
         self._epoch, self._place, self._offset = 0, 0, 0
         self._order: tuple[int, np.ndarray] | None = None

@@ -16,7 +16,6 @@ from vasa_jax.sync.clips import read_lip_clip
 from vasa_jax.sync.extract import extract_lips
 from vasa_jax.sync.lips import align_lips
 
-needs.require_module("tensorflow_datasets", "data")
 SIZE, FRAMES = 256, 4
 
 
@@ -28,6 +27,7 @@ def _clip(portrait, name, shift):
 
 @needs.weights("face-landmarker")
 def test_lips_of_a_dataset(tmp_path, monkeypatch):
+    needs.require_module("tensorflow_datasets", "data")
     picture = cv2.imread(str(PORTRAIT))[..., ::-1]
     portrait = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
     clips = [_clip(portrait, "a", 0), _clip(portrait, "b", 3)]

@@ -4,11 +4,9 @@ As `run_pipeline.py` of joonson/syncnet_python crops a track: the box's centre a
 median-filtered over 13 frames, the frame is padded with grey (110), and a square of 2.8 half sizes
 is cut, 1.4 to either side of the centre, 1.0 above and 1.8 below, then resized to 224 px.
 
-Its boxes are S3FD's. Ours are fitted to the mesh: the published detector's box goes from the
-hairline's middle to below the chin, where the mesh's hull goes from the top of the forehead to the
-chin, so the two differ by some per cent of a face; SC and SD move a little with that, as they do
-with the codec, and the report says whose boxes were used. Tracks shorter than 100 frames and faces
-below 100 px, which the original drops, are left to the caller.
+Its boxes are S3FD's, which was not at hand; ours go round the hull of the mesh. SC and SD move a
+little with the box, as they do with the codec. Tracks shorter than 100 frames and faces below
+100 px, which the original drops, are left to the caller.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,8 +25,8 @@ MARGIN = 0.4
 """cs of the original: how far the crop goes beyond the box, in half sizes."""
 KERNEL = 13
 _WIDER = 0.06
-"""Of the hull's width, that a detector's box goes beyond it on each side: the mesh ends at the
-edge of the face, S3FD's boxes (WIDER FACE's annotations) reach to the ears."""
+"""Of the hull's width, that our boxes go beyond it on each side, since the mesh ends at the edge of
+the face. A choice: S3FD's boxes were not at hand to fit it to."""
 
 
 def face_boxes(landmarks: Float[np.ndarray, "t 478 3"]) -> Float[np.ndarray, "t 4"]:

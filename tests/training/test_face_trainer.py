@@ -303,6 +303,10 @@ def test_microbatches_that_would_tear_pairs_are_refused():
     with pytest.raises(UserError, match=r"microbatches of 3: .* make a microbatch's size even"):
         face_trainer(config)
     face_trainer(replace(config, face_losses=replace(config.face_losses, **PIXELS)))
+    alone = config_of("train_face.batch=1", losses=losses)
+    with pytest.raises(UserError, match=r"batch=1: .* would be 0; make it 2"):
+        face_trainer(alone)
+    face_trainer(replace(alone, face_losses=replace(alone.face_losses, **PIXELS)))
 
 
 def traced(config):

@@ -177,6 +177,9 @@ def test_flops_are_xlas_and_peaks_the_makers():
     compiled = jax.jit(lambda a, b: a @ b).lower(*[jnp.ones((count, count))] * 2).compile()
     assert program_flops(compiled) == pytest.approx(2 * count**3, rel=0.01)
     assert peak_flops("NVIDIA H100 80GB HBM3", "bf16") == 989e12
+    assert peak_flops("NVIDIA RTX A6000", "bf16") == 154.8e12
+    assert peak_flops("NVIDIA GB200", "bf16") == 2250e12
+    assert peak_flops("TPU v5 lite", "bf16") == 197e12  # v5e
     assert peak_flops("NVIDIA H100 80GB HBM3", "f32") is None
     assert peak_flops("cpu", "bf16") is None
 

@@ -231,9 +231,15 @@ def face_trainer(
     frozen: parameters of the networks that the losses in `config.face_losses` need; perception:
     their kinds. batch: the fields that the data has, at the global batch size (default: the
     required ones, and face points). optimizer: of both players, for tests.
-    Raises UserError for microbatches that would tear pairs apart.
+    Raises UserError for microbatches that would tear pairs apart, and for a batch without pairs.
     """
     size, count = config.train_face.batch, config.train_face.accumulate
+    if size < 2 and needs_partners(config.face_losses):
+        raise UserError(
+            f"train_face.batch={size}: the losses contrast and cross_identity compare two examples "
+            "and would be 0; make it 2, or --set face_losses.contrast.weight=0 --set "
+            "face_losses.cross_identity.weight=0"
+        )
     if count > 1 and size // count % 2 and needs_partners(config.face_losses):
         raise UserError(
             f"train_face.batch={size} in accumulate={count} microbatches of "

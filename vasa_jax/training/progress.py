@@ -4,9 +4,13 @@ import sys
 from typing import Any, Protocol, runtime_checkable
 
 PEAK_BF16 = {
+    "a6000": 154.8e12,
+    "6000 ada": 364e12,
+    "l40s": 362e12,
     "a100": 312e12,
     "h100": 989e12,
     "h200": 989e12,
+    "b200": 2250e12,
     "rtx 4090": 165e12,
     "tpu v4": 275e12,
     "tpu v5 lite": 197e12,

@@ -13,6 +13,8 @@ from typing import Any
 import jax
 import jaxlib
 
+import vasa_jax
+
 
 def environment() -> dict[str, Any]:
     """Device, versions and flags that affect speed; JSON-ready."""
@@ -32,6 +34,21 @@ def environment() -> dict[str, Any]:
             jax.config.jax_default_matmul_precision  # type: ignore[attr-defined] # set at run time
         ),
     }
+
+
+def code_version() -> dict[str, str | None]:
+    """The package's version, and the commit of the checkout that it lies in ("+" behind it where
+    files have changed since); None outside of a checkout."""
+    return {"version": vasa_jax.__version__, "commit": _commit(Path(vasa_jax.__file__).parents[1])}
+
+
+def _commit(folder: Path) -> str | None:
+    if not (folder / ".git").exists() or shutil.which("git") is None:
+        return None
+    ask = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty=+"]
+    ask += ["--exclude=*"]  # no tag's name
+    done = subprocess.run(ask, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def fingerprint(facts: dict[str, Any]) -> str:

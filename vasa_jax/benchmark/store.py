@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from vasa_jax.benchmark.environment import fingerprint
+from vasa_jax.benchmark.environment import code_version, fingerprint
 from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
 
@@ -45,7 +45,7 @@ class Store:
 
     def add(self, row: dict[str, Any]) -> None:
         """Add a row, replacing one of the same benchmark and settings, and save."""
-        row = {**row, "environment": self._name}
+        row = {**row, "environment": self._name, **code_version()}
         old = self.find(row["question"], row["settings"])
         if old is not None:
             self._data["rows"].remove(old)

@@ -1,5 +1,6 @@
 """Tests run on the CPU, in float32 at the highest precision, on eight virtual devices."""
 
+import gc
 import os
 import signal
 import tempfile
@@ -48,6 +49,22 @@ def _keep_the_users_cache_clean():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("vasa_jax.compile_cache.enable_compile_cache", lambda: XLA_CACHE)
         yield
+
+
+MOST_MEMORY = 3 * 2**30
+"""Bytes of a worker after which it lets go of compiled programs; two grew to 8 GB each."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _let_go_of_programs():
+    """What a file of tests has compiled is of no use to the next."""
+    yield
+    status = Path("/proc/self/statm")
+    if status.exists():
+        resident = int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        if resident > MOST_MEMORY:
+            jax.clear_caches()
+            gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_parts_share_the_seconds_and_rates_follow_the_clock():
-    assert ends_of([1, 3], 40.0) == [10.0, 40.0]
+    assert ends_of([1.0, 3.0], 40.0) == [10.0, 40.0]
     assert sum(part.share for part in parts.LEASE.parts) == pytest.approx(1)
     assert 0 < rate_at(1.0, 0.0) < rate_at(1.0, 0.02) < rate_at(1.0, 0.05) == 1.0
     falling = [rate_at(1.0, share) for share in np.linspace(0.05, 1, 20)]

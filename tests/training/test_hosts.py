@@ -109,7 +109,7 @@ def train_words(stage, clips, workdir, steps, *more):
     return ["train", stage, "--config", "debug", *data, *where, *every, *STAGES[stage], *more]
 
 
-@pytest.fixture(scope="module", params=STAGES)
+@pytest.fixture(scope="module", params=["motion", pytest.param("face", marks=pytest.mark.slow)])
 def job(request, clips, tmp_path_factory):
     """Two steps of a job of two processes and four devices: its stage and folder."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -12,15 +12,12 @@ from vasa_jax.capp.trainer import STAGE, capp_trainer
 from vasa_jax.capp.weights import CappWeights, pretrained_encoder
 from vasa_jax.capp.windows import CappWindows
 from vasa_jax.config.capp import CappConfig, capp_from_dict
-from vasa_jax.errors import UserError
 from vasa_jax.media.files import write_whole
-from vasa_jax.training.checkpoint import Checkpoints, saved_in
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.hosts import initialise_hosts
 from vasa_jax.training.loop import Result, train
-from vasa_jax.training.mesh import single_device
-from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
+from vasa_jax.training.restore import restore_newest, saved_config
 
 ENCODER_NAME = "encoder.json"
 """In a workdir: which file the speech network came from."""
@@ -70,18 +67,8 @@ def export_capp(workdir: Path) -> CappWeights:
 
     Raises UserError when there is none, or it is of another stage.
     """
-    saved = saved_in(workdir)
-    if saved["stage"] != STAGE:
-        raise UserError(f"{workdir}: is a checkpoint of stage {saved['stage']!r}, not of {STAGE!r}")
-    config = capp_from_dict(saved["config"])
-    program = build_program(capp_trainer(config), single_device())
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints")
-    try:
-        found = checkpoints.restore(program.abstract_state, config, STAGE, iterator=False)
-    finally:
-        checkpoints.close()
-    if found is None:
-        raise UserError(f"{workdir}: no step has been saved yet; train longer")
+    config = capp_from_dict(saved_config(workdir, STAGE))
+    found = restore_newest(capp_trainer(config), workdir)
     params = jax.tree.map(np.asarray, found.state.ema)
     encoder = _kept_encoder(Path(workdir)) if config.train_capp.freeze_audio else None
     return CappWeights(config, params, found.step, encoder)

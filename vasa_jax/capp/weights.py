@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-import vasa_jax
 from vasa_jax import zoo
 from vasa_jax.audio.weights import load_audio_weights
 from vasa_jax.bundle_places import FILES, shipped_folder
@@ -19,12 +17,10 @@ from vasa_jax.capp.windows import capp_batch_struct
 from vasa_jax.config.capp import CAPP_DEFAULT, CappConfig, capp_from_dict
 from vasa_jax.config.overrides import to_dict
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFolder
-from vasa_jax.media.places import check_ours
-from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
+from vasa_jax.network_folder import FORMAT, check_network_place, save_network
+from vasa_jax.params import check_against, flatten, load_safetensors, unflatten
 
 KIND = "capp"
-FORMAT = 1
 
 
 class CappWeights(NamedTuple):
@@ -73,38 +69,21 @@ def pretrained_encoder(
 
 def check_capp_place(folder: Path) -> None:
     """Raise UserError where weights of CAPP would replace anything else."""
-
-    def known(found: Path) -> bool:
-        names = {file.name for file in found.iterdir()}
-        header = json.loads((found / FILES[0]).read_text())
-        return header["kind"] == KIND and names <= {*FILES, "README.md"}
-
-    check_ours(Path(folder), "weights of CAPP alone", known)
+    check_network_place(folder, KIND, "CAPP")
 
 
 def save_capp(folder: Path, weights: CappWeights, dtype: Any = jnp.float32) -> None:
     """Write the folder, whole or not at all, in place of an older one. A frozen speech network is
     left out: `load_capp` takes it from where it was taken before."""
-    check_capp_place(folder)
     flat = flatten(weights.params)
     if weights.encoder is not None:
         flat = _without_encoder(flat)
     header = {
-        "kind": KIND,
-        "format": FORMAT,
-        "version": vasa_jax.__version__,
         "step": weights.step,
         "encoder": weights.encoder,
         "config": to_dict(weights.config),
     }
-    with PendingFolder(Path(folder), "weights of CAPP") as pending:
-        arrays = {name: np.asarray(jnp.asarray(value, dtype)) for name, value in flat.items()}
-        save_safetensors(pending.temporary / FILES[1], arrays, {"kind": KIND})
-        try:
-            (pending.temporary / FILES[0]).write_text(json.dumps(header, indent=1) + "\n")
-        except OSError as error:
-            raise UserError(f"{folder}: cannot write the weights ({error})") from None
-        pending.commit()
+    save_network(folder, KIND, "CAPP", header, flat, dtype)
 
 
 def load_capp(folder: Path | str | None = None, audio_weights: Path | None = None) -> CappWeights:

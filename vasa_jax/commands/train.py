@@ -188,12 +188,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _run_capp(arguments: argparse.Namespace) -> int:
     from vasa_jax.config.capp import get_capp_config
-    from vasa_jax.errors import UserError
 
-    others = ("pose", "swaps", "workers", "vgg", "vggface", "identity")
-    given = [name for name in others if getattr(arguments, name) not in (None, False)]
-    if given:
-        raise UserError(f"--{given[0]} is not for `train capp`")
+    _refuse(arguments, "pose", "swaps", "workers", "vgg", "vggface", "identity")
     config = get_capp_config(arguments.config or CAPP_DEFAULT, arguments.overrides)
     _check_numbers(arguments)
 
@@ -218,12 +214,8 @@ def _run_sync(arguments: argparse.Namespace) -> int:
     import os
 
     from vasa_jax.config.sync import get_sync_config
-    from vasa_jax.errors import UserError
 
-    others = ("pose", "swaps", "vgg", "vggface", "identity", "audio_weights")
-    given = [name for name in others if getattr(arguments, name) not in (None, False)]
-    if given:
-        raise UserError(f"--{given[0].replace('_', '-')} is not for `train sync`")
+    _refuse(arguments, "pose", "swaps", "vgg", "vggface", "identity", "audio_weights")
     config = get_sync_config(arguments.config or SYNC_DEFAULT, arguments.overrides)
     _check_numbers(arguments)
 
@@ -246,6 +238,15 @@ def _run_sync(arguments: argparse.Namespace) -> int:
 
 
 _NO_DATA = "warning: no --data: random batches show that everything runs, no more"
+
+
+def _refuse(arguments: argparse.Namespace, *others: str) -> None:
+    """Raise UserError for options that the stage does not have."""
+    from vasa_jax.errors import UserError
+
+    for name in others:
+        if getattr(arguments, name) not in (None, False):
+            raise UserError(f"--{name.replace('_', '-')} is not for `train {arguments.stage}`")
 
 
 def _check_numbers(arguments: argparse.Namespace) -> None:

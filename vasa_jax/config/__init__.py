@@ -27,6 +27,8 @@ from vasa_jax.config.train import (
     PoseTrainConfig,
     RunConfig,
     TrainConfig,
+    require_precision,
+    require_unsplit,
 )
 from vasa_jax.errors import UserError, require
 from vasa_jax.typing import ARKIT, SAMPLE_RATE
@@ -76,10 +78,7 @@ class Config:
     precision: str = "bf16"
 
     def __post_init__(self):
-        require(
-            self.precision in ("bf16", "f32"),
-            f"precision={self.precision!r} is not one of bf16, f32",
-        )
+        require_precision(self.precision)
         require(
             not (self.motion.extensions.residual_prior and self.diffusion.guidance_context),
             "diffusion.guidance_context needs motion.extensions.residual_prior=false: without the "
@@ -96,11 +95,7 @@ class Config:
             f"{self.audio.encoder} is not trained",
         )
         flat = any(t.flat for t in (self.train_pose, self.train_face, self.train_motion))
-        require(
-            not flat or self.mesh.fsdp * self.mesh.tensor == 1,
-            "train_*.flat keeps parameters as one vector, which mesh.fsdp and mesh.tensor would "
-            "split: set both to 1, or flat=false",
-        )
+        require_unsplit(flat, "train_*", self.mesh)
 
     @property
     def dtype(self) -> jnp.dtype:

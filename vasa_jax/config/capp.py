@@ -12,7 +12,13 @@ import jax.numpy as jnp
 from vasa_jax.config.audio import AudioConfig
 from vasa_jax.config.fields import number
 from vasa_jax.config.overrides import apply_overrides, build, nearest
-from vasa_jax.config.train import MeshConfig, TrainConfig
+from vasa_jax.config.train import (
+    MeshConfig,
+    TrainConfig,
+    require_precision,
+    require_unsplit,
+    require_whole_batch,
+)
 from vasa_jax.errors import UserError, require
 
 CAPP_NAMES = ("capp", "capp_synthetic", "capp_debug")
@@ -92,12 +98,7 @@ class CappTrainConfig(TrainConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        require(
-            self.accumulate == 1,
-            f"train_capp.accumulate={self.accumulate} must be 1: the whole batch's negatives "
-            "count, and microbatches would see only their own; lower train_capp.batch, or set "
-            "train_capp.remat=full",
-        )
+        require_whole_batch(self, "train_capp")
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,7 @@ class CappConfig:
     precision: str = "bf16"
 
     def __post_init__(self):
-        require(
-            self.precision in ("bf16", "f32"),
-            f"precision={self.precision!r} is not one of bf16, f32",
-        )
+        require_precision(self.precision)
         require(
             not (self.train_capp.freeze_audio and self.audio.encoder == "mel"),
             "train_capp.freeze_audio=true needs a pretrained audio.encoder, wav2vec2 or whisper: "
@@ -125,11 +123,7 @@ class CappConfig:
             self.audio.encoder != "whisper" or self.capp.window <= 750,
             f"capp.window={self.capp.window} must be at most 750 frames (30 s) for Whisper",
         )
-        require(
-            not self.train_capp.flat or self.mesh.fsdp * self.mesh.tensor == 1,
-            "train_capp.flat keeps parameters as one vector, which mesh.fsdp and mesh.tensor would "
-            "split: set both to 1, or flat=false",
-        )
+        require_unsplit(self.train_capp.flat, "train_capp", self.mesh)
 
     @property
     def dtype(self) -> jnp.dtype:

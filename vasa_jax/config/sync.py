@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from vasa_jax.config.fields import number
 from vasa_jax.config.overrides import apply_overrides, build, nearest
-from vasa_jax.config.train import MeshConfig, TrainConfig
+from vasa_jax.config.train import MeshConfig, TrainConfig, require_unsplit, require_whole_batch
 from vasa_jax.errors import UserError, require
 
 SYNC_NAMES = ("av_sync", "av_sync_debug")
@@ -67,12 +67,7 @@ class SyncTrainConfig(TrainConfig):
             f"train_sync: shortest={self.shortest}, longest={self.longest}, window={self.window} "
             "must not decrease in this order",
         )
-        require(
-            self.accumulate == 1,
-            f"train_sync.accumulate={self.accumulate} must be 1: the whole batch's negatives "
-            "count, and microbatches would see only their own; lower train_sync.batch, or set "
-            "train_sync.remat=full",
-        )
+        require_whole_batch(self, "train_sync")
 
 
 @dataclass(frozen=True)
@@ -90,11 +85,7 @@ class SyncConfig:
             self.precision == "f32",
             f"precision={self.precision!r}: the sync network is small and computes in f32 alone",
         )
-        require(
-            not self.train_sync.flat or self.mesh.fsdp * self.mesh.tensor == 1,
-            "train_sync.flat keeps parameters as one vector, which mesh.fsdp and mesh.tensor would "
-            "split: set both to 1, or flat=false",
-        )
+        require_unsplit(self.train_sync.flat, "train_sync", self.mesh)
 
 
 def get_sync_config(name: str, overrides: Iterable[str] = ()) -> SyncConfig:

@@ -180,3 +180,27 @@ class RunConfig(Protocol):
 
     @property
     def precision(self) -> str: ...
+
+
+def require_precision(precision: str) -> None:
+    """Raise UserError unless it is a compute type that training has."""
+    require(precision in ("bf16", "f32"), f"precision={precision!r} is not one of bf16, f32")
+
+
+def require_unsplit(flat: bool, section: str, mesh: MeshConfig) -> None:
+    """Raise UserError where flat parameters would be split. section: "train_face", for instance."""
+    require(
+        not flat or mesh.fsdp * mesh.tensor == 1,
+        f"{section}.flat keeps parameters as one vector, which mesh.fsdp and mesh.tensor would "
+        "split: set both to 1, or flat=false",
+    )
+
+
+def require_whole_batch(train: TrainConfig, section: str) -> None:
+    """Raise UserError where a contrastive loss would see the negatives of microbatches alone."""
+    require(
+        train.accumulate == 1,
+        f"{section}.accumulate={train.accumulate} must be 1: the whole batch's negatives "
+        f"count, and microbatches would see only their own; lower {section}.batch, or set "
+        f"{section}.remat=full",
+    )

@@ -1,7 +1,8 @@
 """Report of an evaluation: Markdown, JSON and contact sheets in one folder, written atomically."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -51,21 +52,32 @@ def write_report(folder: Path, found: Evaluation, header: Mapping[str, Any]) -> 
     check_output_folder(folder)
     sweeps = {k: (r.curve, r.correlation, r.monotonic) for k, r in found.sweeps.items()}
     table = check_targets(found.summaries, found.offset, sweeps)
+    with pending_report(folder) as beside:
+        sheets = _write_sheets(beside, found)
+        content = _content(found, header, table, sheets)
+        write_pages(beside, content, markdown(found, header, table, sheets))
+    return table
+
+
+@contextmanager
+def pending_report(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` that takes its place at the end of the block. Raises UserError where
+    writing fails; nothing is left then."""
     with PendingFolder(folder, "report") as pending:
-        beside = pending.temporary
         try:
-            sheets = _write_sheets(beside, found)
-            content = _content(found, header, table, sheets)
-            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-            (beside / JSON_NAME).write_text(text + "\n", encoding="utf-8")
-            words = markdown(found, header, table, sheets)
-            (beside / MARKDOWN_NAME).write_text(words, encoding="utf-8")
+            yield pending.temporary
         except OSError as error:
             raise UserError(
                 f"{folder}: cannot write the report ({error.strerror or error})"
             ) from None
         pending.commit()
-    return table
+
+
+def write_pages(folder: Path, content: Mapping[str, Any], words: str) -> None:
+    """Write report.json and report.md."""
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / JSON_NAME).write_text(text + "\n", encoding="utf-8")
+    (folder / MARKDOWN_NAME).write_text(words, encoding="utf-8")
 
 
 def _content(

@@ -1,14 +1,11 @@
 """Report of scores: Markdown, JSON and contact sheets in one folder, whole or not at all."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vasa_jax.errors import UserError
 from vasa_jax.evaluation.contact_sheets import write_png
-from vasa_jax.evaluation.report import JSON_NAME, MARKDOWN_NAME, check_report_folder
-from vasa_jax.media.files import PendingFolder
+from vasa_jax.evaluation.report import check_report_folder, pending_report, write_pages
 from vasa_jax.score.published import SETS
 from vasa_jax.score.report_text import markdown
 from vasa_jax.score.run import Result
@@ -43,36 +40,24 @@ def write_report(
     folder = Path(folder)
     check_output_folder(folder)
     systems = systems_of(results, metrics)
-    with PendingFolder(folder, "report") as pending:
-        beside = pending.temporary
-        try:
-            captions: dict[str, str] = {}
-            for number, (name, sheet, curves) in enumerate(group_sheets(results, sheets), 1):
-                write_png(beside / f"sheet_{number}.png", sheet)
-                captions[f"sheet_{number}.png"] = f"{name}: frames, and mouths enlarged."
-                if plot_mouths(beside / f"mouth_{number}.png", name, curves):
-                    captions[f"mouth_{number}.png"] = f"{name}: mouth opening."
-            content = {
-                "tool": TOOL,
-                "format": FORMAT,
-                "settings": dict(header),
-                "metrics": {k: spec._asdict() for m in metrics for k, spec in m.specs.items()},
-                "systems": [as_json(row) for row in systems],
-                "videos": [_video(result) for result in results],
-                "published": {
-                    title: [row._asdict() for row in rows] for title, rows in SETS.items()
-                },
-                "sheets": captions,
-            }
-            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-            (beside / JSON_NAME).write_text(text + "\n", encoding="utf-8")
-            words = markdown(systems, metrics, header, captions)
-            (beside / MARKDOWN_NAME).write_text(words, encoding="utf-8")
-        except OSError as error:
-            raise UserError(
-                f"{folder}: cannot write the report ({error.strerror or error})"
-            ) from None
-        pending.commit()
+    with pending_report(folder) as beside:
+        captions: dict[str, str] = {}
+        for number, (name, sheet, curves) in enumerate(group_sheets(results, sheets), 1):
+            write_png(beside / f"sheet_{number}.png", sheet)
+            captions[f"sheet_{number}.png"] = f"{name}: frames, and mouths enlarged."
+            if plot_mouths(beside / f"mouth_{number}.png", name, curves):
+                captions[f"mouth_{number}.png"] = f"{name}: mouth opening."
+        content = {
+            "tool": TOOL,
+            "format": FORMAT,
+            "settings": dict(header),
+            "metrics": {k: spec._asdict() for m in metrics for k, spec in m.specs.items()},
+            "systems": [as_json(row) for row in systems],
+            "videos": [_video(result) for result in results],
+            "published": {title: [row._asdict() for row in rows] for title, rows in SETS.items()},
+            "sheets": captions,
+        }
+        write_pages(beside, content, markdown(systems, metrics, header, captions))
     return content
 
 

@@ -11,13 +11,11 @@ from vasa_jax.errors import UserError, require_modules
 from vasa_jax.sync.clips import LipClips
 from vasa_jax.sync.trainer import STAGE, sync_trainer
 from vasa_jax.sync.weights import SyncWeights
-from vasa_jax.training.checkpoint import Checkpoints, saved_in
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.hosts import initialise_hosts
 from vasa_jax.training.loop import Result, train
-from vasa_jax.training.mesh import single_device
-from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
+from vasa_jax.training.restore import restore_newest, saved_config
 
 __all__ = ["export_sync", "train_sync"]
 
@@ -82,16 +80,6 @@ def export_sync(workdir: Path) -> SyncWeights:
 
     Raises UserError when there is none, or it is of another stage.
     """
-    saved = saved_in(workdir)
-    if saved["stage"] != STAGE:
-        raise UserError(f"{workdir}: is a checkpoint of stage {saved['stage']!r}, not of {STAGE!r}")
-    config = sync_from_dict(saved["config"])
-    program = build_program(sync_trainer(config), single_device())
-    checkpoints = Checkpoints(Path(workdir) / "checkpoints")
-    try:
-        found = checkpoints.restore(program.abstract_state, config, STAGE, iterator=False)
-    finally:
-        checkpoints.close()
-    if found is None:
-        raise UserError(f"{workdir}: no step has been saved yet; train longer")
+    config = sync_from_dict(saved_config(workdir, STAGE))
+    found = restore_newest(sync_trainer(config), workdir)
     return SyncWeights(config, jax.tree.map(np.asarray, found.state.ema["sync"]), found.step)

@@ -6,21 +6,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-import vasa_jax
 from vasa_jax.bundle_places import FILES, shipped_folder
 from vasa_jax.config.overrides import to_dict
 from vasa_jax.config.sync import SYNC_DEFAULT, SyncConfig, sync_from_dict
 from vasa_jax.errors import UserError
-from vasa_jax.media.files import PendingFolder
-from vasa_jax.media.places import check_ours
-from vasa_jax.params import check_against, flatten, load_safetensors, save_safetensors, unflatten
+from vasa_jax.network_folder import FORMAT, check_network_place, save_network
+from vasa_jax.params import check_against, flatten, load_safetensors, unflatten
 from vasa_jax.sync.model import LIP_FEATURES, SyncNetwork, sound_features
 
 __all__ = ["SyncWeights", "check_sync_place", "load_sync", "save_sync"]
 
-KIND, FORMAT = "av_sync", 1
+KIND, WHAT = "av_sync", "a sync network"
 
 
 class SyncWeights(NamedTuple):
@@ -33,34 +30,13 @@ class SyncWeights(NamedTuple):
 
 def check_sync_place(folder: Path) -> None:
     """Raise UserError where weights of a sync network would replace anything else."""
-
-    def known(found: Path) -> bool:
-        names = {file.name for file in found.iterdir()}
-        header = json.loads((found / FILES[0]).read_text())
-        return header["kind"] == KIND and names <= {*FILES, "README.md"}
-
-    check_ours(Path(folder), "weights of a sync network alone", known)
+    check_network_place(folder, KIND, WHAT)
 
 
 def save_sync(folder: Path, weights: SyncWeights, dtype: Any = jnp.float32) -> None:
     """Write the folder, whole or not at all, in place of an older one."""
-    check_sync_place(folder)
-    header = {
-        "kind": KIND,
-        "format": FORMAT,
-        "version": vasa_jax.__version__,
-        "step": weights.step,
-        "config": to_dict(weights.config),
-    }
-    with PendingFolder(Path(folder), "weights of a sync network") as pending:
-        flat = flatten(weights.params)
-        arrays = {name: np.asarray(jnp.asarray(value, dtype)) for name, value in flat.items()}
-        save_safetensors(pending.temporary / FILES[1], arrays, {"kind": KIND})
-        try:
-            (pending.temporary / FILES[0]).write_text(json.dumps(header, indent=1) + "\n")
-        except OSError as error:
-            raise UserError(f"{folder}: cannot write the weights ({error})") from None
-        pending.commit()
+    header = {"step": weights.step, "config": to_dict(weights.config)}
+    save_network(folder, KIND, WHAT, header, flatten(weights.params), dtype)
 
 
 def load_sync(folder: Path | str | None = None) -> SyncWeights:

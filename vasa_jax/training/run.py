@@ -17,21 +17,20 @@ from vasa_jax.media.files import write_whole
 from vasa_jax.motion.seen import SeenLabels, from_json
 from vasa_jax.motion.stats import MotionStats, fit_stats
 from vasa_jax.perception.loss_networks import Perception
-from vasa_jax.training.checkpoint import Checkpoints, saved_in
+from vasa_jax.training.checkpoint import saved_in
 from vasa_jax.training.face_batches import fake as full_face_batch
 from vasa_jax.training.face_trainer import face_trainer
 from vasa_jax.training.fake_data import FakeBatches
 from vasa_jax.training.hosts import initialise_hosts
 from vasa_jax.training.loop import Result, train
-from vasa_jax.training.mesh import single_device
 from vasa_jax.training.motion_batch import motion_batch_struct
 from vasa_jax.training.motion_clips import MotionClips, is_clip_folder
 from vasa_jax.training.motion_trainer import motion_trainer
 from vasa_jax.training.npz_data import NpzShards, available, read_frames
 from vasa_jax.training.pose_start import check_pose
 from vasa_jax.training.pose_trainer import pose_struct, pose_trainer
-from vasa_jax.training.program import build_program
 from vasa_jax.training.progress import Progress
+from vasa_jax.training.restore import restore_newest
 from vasa_jax.training.trainer import Trainer
 
 STAGES = ("pose", "face", "motion")
@@ -215,20 +214,10 @@ def export(config: Config, stage: str, workdir: Path | str) -> Exported:
     Losses, optimiser and what was frozen are the run's own; the model must be the config's. Raises
     UserError when there is no checkpoint, or it is of another stage or model.
     """
-    folder = Path(workdir) / "checkpoints"
-    if not folder.is_dir():
-        raise UserError(f"{workdir}: holds no checkpoints; give the --workdir of a training run")
     saved = saved_in(Path(workdir))
     if saved["stage"] == stage:
         config = _as_trained(config, from_dict(saved["config"]))
-    program = build_program(make_trainer(config, stage), single_device())
-    checkpoints = Checkpoints(folder)
-    try:
-        found = checkpoints.restore(program.abstract_state, config, stage, iterator=False)
-    finally:
-        checkpoints.close()
-    if found is None:
-        raise UserError(f"{workdir}: no step has been saved yet; train longer")
+    found = restore_newest(make_trainer(config, stage), Path(workdir))
     names = {"pose": ("face",), "face": ("face",), "motion": ("motion", "audio")}[stage]
     params = {
         n: jax.tree.map(np.asarray, found.state.ema[n]) for n in names if n in found.state.ema
